@@ -1,0 +1,74 @@
+"""Time, handed in. The only module that may import `time`.
+
+Everything that needs to know or to wait for the time takes a `Clock`. `SystemClock` is the real one; under simulation the
+event loop itself is virtual (see `heeler.base.loop`), and `LoopClock` reads that loop's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a part may know of time."""
+
+    def time(self) -> float:
+        """Seconds since the epoch, UTC, with a fraction."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many seconds (0 or less: only let others run)."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class LoopClock:
+    """A clock that shows the running event loop's time, counted from `epoch` (seconds since the epoch)."""
+
+    def __init__(self, epoch: float = 1_767_225_600.0) -> None:
+        self._epoch = epoch
+
+    def time(self) -> float:
+        return self._epoch + asyncio.get_running_loop().time()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+def rfc3339(seconds: float) -> str:
+    """A moment as Kubernetes' `metav1.Time` writes it: whole seconds, UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def rfc3339_micro(seconds: float) -> str:
+    """A moment as Kubernetes' `metav1.MicroTime` writes it: six decimals, UTC."""
+    micros = round(seconds * 1_000_000)
+    whole, rest = divmod(micros, 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole)) + f"{rest:06d}Z"
+
+
+def parse_rfc3339(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time. Raises ValueError for anything else."""
+    return datetime.datetime.fromisoformat(text).timestamp()
