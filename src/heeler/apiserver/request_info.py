@@ -33,6 +33,8 @@ class RequestInfo:
     rest: tuple[str, ...] = ()
     #: an old path with /watch/ in it.
     watch_path: bool = False
+    #: the name comes from a field selector of a list or watch.
+    by_field: bool = False
 
 
 def request_info(method: str, path: str, query: dict[str, list[str]]) -> RequestInfo:
@@ -66,10 +68,9 @@ def request_info(method: str, path: str, query: dict[str, list[str]]) -> Request
         info.rest = tuple(rest[3:])
     if not info.name and info.verb in ("get", "delete"):
         info.verb = _collection_verb(info.verb, query)
-    elif info.watch_path and info.verb == "watch":
-        pass
-    elif info.verb == "get" and info.name and not info.subresource and _true(query.get("watch")):
-        info.verb = "get"
+        if info.verb != "deletecollection":
+            info.name = _selected_name(query)
+            info.by_field = bool(info.name)
     return info
 
 
@@ -77,6 +78,16 @@ def _collection_verb(verb: str, query: dict[str, list[str]]) -> str:
     if verb == "delete":
         return "deletecollection"
     return "watch" if _true(query.get("watch")) else "list"
+
+
+def _selected_name(query: dict[str, list[str]]) -> str:
+    """The one name that a field selector asks for; authorisation may be for that name alone."""
+    for requirement in (query.get("fieldSelector") or [""])[0].split(","):
+        for operator in ("metadata.name==", "metadata.name="):
+            if requirement.startswith(operator):
+                name = requirement[len(operator) :]
+                return name if name not in ("", ".", "..") and "/" not in name and "%" not in name else ""
+    return ""
 
 
 def _true(values: list[str] | None) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from heeler.base.files import write_private, write_public
+from heeler.base.files import write_atomic
 
 #: Days that an authority, and a certificate signed by it, is good for.
 AUTHORITY_DAYS = 3650
@@ -32,8 +32,8 @@ class KeyPair:
 
     def save(self, certificate: Path, key: Path) -> None:
         """Write both; the key is readable by its owner only."""
-        write_private(key, self.key)
-        write_public(certificate, self.certificate)
+        write_atomic(key, self.key, 0o600)
+        write_atomic(certificate, self.certificate, 0o644)
 
     @classmethod
     def load(cls, certificate: Path, key: Path) -> KeyPair:
