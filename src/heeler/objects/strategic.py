@@ -107,9 +107,7 @@ def _look_up(type: Type, key: str) -> tuple[Type, str, str]:
         return type.item or ANY, "", ""
     found = type.fields.get(key)
     if found is None:
-        raise _refuse(
-            f'unable to find api field in struct {type.name or "RawExtension"} for the json field "{key}"'
-        )
+        raise _refuse(f'unable to find api field in struct {type.name or "RawExtension"} for the json field "{key}"')
     strategies = [word for word in found.patch_strategy.split(",") if word and word != "retainKeys"]
     return found.type, strategies[0] if strategies else "", found.merge_key
 
@@ -157,9 +155,7 @@ def _all_objects(current: list[Value], patch: list[Value]) -> bool:
     return "map[string]interface {}" in kinds
 
 
-def _special_items(
-    current: list[Value], patch: list[Value], merge_key: str
-) -> tuple[list[Value], list[Value], bool]:
+def _special_items(current: list[Value], patch: list[Value], merge_key: str) -> tuple[list[Value], list[Value], bool]:
     """Do what items with `$patch` say: (current without deleted items, patch without such items, replace all)."""
     plain_items, replaced = [], False
     for item in patch:
