@@ -144,7 +144,7 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
     if kind.custom:
         raise _custom_mismatch(kind, version, api_version, given_kind)
     where = f'{given_kind} in version "{given_version}" cannot be handled as a {kind.kind}: '
-    if not kinds.knows(group, given_version, given_kind):
+    if not _known(kinds, group, given_version, given_kind):
         shown = f"{group}/{given_version}" if group else given_version
         raise bad_request(f'{where}no kind "{given_kind}" is registered for version "{shown}" in scheme {_SCHEME}')
     if (group, given_kind) == (kind.group, kind.kind):
@@ -156,6 +156,29 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
     raise bad_request(
         f"{where}converting ({given_version}.{given_kind}) to ({internal}.{kind.kind}): unknown conversion"
     )
+
+
+def _known(kinds: Kinds, group: str, version: str, kind: str) -> bool:
+    """Is it a kind, or the list of one?"""
+    return any(kinds.by_kind(group, version, name) is not None for name in (kind, kind.removesuffix("List")))
+
+
+def check_type_meta(value: Any, kind: str, group: str, version: str, kinds: Kinds, raw: bytes) -> None:
+    """The same for a kind that only a subresource takes (Scale, Eviction, TokenRequest). Raises 400."""
+    if not isinstance(value, dict):
+        raise bad_request("couldn't get version/kind; json parse error: the body is no object")
+    expected = f"{group}/{version}" if group else version
+    given_version, given = str(value.get("apiVersion") or expected), str(value.get("kind") or kind)
+    if (given_version, given) == (expected, kind):
+        return
+    if given == kind and given_version in ("policy/v1beta1", "v1"):
+        return
+    own_group, _, short = given_version.rpartition("/")
+    where = f'{given} in version "{short}" cannot be handled as a {kind}: '
+    if kinds.by_kind(own_group, short, given) is None:
+        raise bad_request(f'{where}no kind "{given}" is registered for version "{given_version}" in scheme {_SCHEME}')
+    internal = group.split(".", 1)[0] or "core"
+    raise bad_request(f"{where}converting ({short}.{given}) to ({internal}.{kind}): unknown conversion")
 
 
 def _custom_mismatch(kind: Kind, version: str, api_version: str, given_kind: str) -> StatusError:

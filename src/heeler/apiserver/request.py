@@ -20,7 +20,7 @@ from heeler.apiserver.call import Call, Raw, Result
 from heeler.apiserver.encode import encode, encode_error
 from heeler.apiserver.negotiate import JSON, Format, error_media, negotiate
 from heeler.apiserver.request_info import RequestInfo, request_info
-from heeler.apiserver.subresources.table import SUBRESOURCES
+from heeler.apiserver.subresources.table import SUBRESOURCES, VIRTUAL
 from heeler.apiserver.user import User
 from heeler.apiserver.verbs.create import create
 from heeler.apiserver.verbs.delete import delete, delete_collection
@@ -31,7 +31,6 @@ from heeler.objects.status import (
     StatusError,
     internal_error,
     method_not_allowed,
-    too_many_requests,
     unavailable,
     unknown_path,
 )
@@ -145,6 +144,9 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         raise method_not_allowed()
     if (info.verb == "create" and info.name) or (info.verb in ("update", "patch") and not info.name):
         raise method_not_allowed()
+    virtual = VIRTUAL.get((kind.group, kind.plural))
+    if virtual is not None:
+        return await virtual[info.verb](call, context), negotiate(accept)
     collection = info.verb in ("list", "watch") or (info.verb == "get" and "list" not in kind.verbs)
     format = negotiate(accept, collection=collection or info.verb in ("create", "deletecollection"))
     return await VERBS[info.verb](call, context), format
@@ -184,7 +186,3 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
     if info.resource == "namespaces":
         info.namespace = ""
     return Context(server, user, info, kind, kind.api_version(info.version), info.subresource)
-
-
-def overloaded() -> StatusError:
-    return too_many_requests("too many requests, please try again later.", 1)
