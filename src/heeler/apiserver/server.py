@@ -90,6 +90,7 @@ class ApiServer:
         self.rbac = Rbac(self.roles)
         self.authorizer = Authorizer(self.settings.authorization_modes, self.rbac, NodeAuthorizer(CachedPods(self)))
         self.ready = False
+        self.openapi_documents: dict[str, bytes] = {}
         self._groups: frozenset[str] = frozenset()
         self._feed: asyncio.Task[None] | None = None
 

@@ -168,9 +168,7 @@ def unavailable(message: str) -> StatusError:
 
 
 def internal_error(message: str) -> StatusError:
-    return StatusError(
-        500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]}
-    )
+    return StatusError(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
 
 
 def not_implemented(what: str) -> StatusError:
