@@ -67,7 +67,9 @@ def is_available(pod: Object, min_ready_seconds: int, now: float) -> bool:
 
 def restarts(pod: Object) -> int:
     """The most restarts of any container."""
-    return max((s.get("restartCount") or 0 for s in (pod.get("status") or {}).get("containerStatuses") or ()), default=0)
+    return max(
+        (s.get("restartCount") or 0 for s in (pod.get("status") or {}).get("containerStatuses") or ()), default=0
+    )
 
 
 def addresses(pod: Object) -> list[str]:
