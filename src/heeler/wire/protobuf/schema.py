@@ -66,6 +66,10 @@ class Service:
         self._callables[method] = (made, asked)
         return made, asked
 
+    def request(self, method: str, fields: Mapping[str, Any]) -> Any:
+        """A method's request message of plain values (see `build`)."""
+        return build(self._callable(method)[1], fields)
+
     async def call(self, method: str, request: Any = None, *, timeout: float | None = None, **fields: Any) -> Any:
         """One request, one answer. `fields` (plain values, nested dicts and lists) make the request where none is
         given. Raises grpc.aio.AioRpcError."""
