@@ -265,8 +265,7 @@ def _back_off(pod: Object, name: str, latest: ContainerView, memory: Memory, now
     if back.delay and latest.finished_at - back.counted_at > 2 * MAX_DELAY:
         back.delay = 0.0
     if back.delay and now < latest.finished_at + back.delay:
-        if latest.id not in memory.killed or memory.waiting.get(name) is None:
-            memory.waiting[name] = Waiting("CrashLoopBackOff", back_off_text(pod, name, back.delay))
+        memory.waiting[name] = Waiting("CrashLoopBackOff", back_off_text(pod, name, back.delay))
         decision.wake(latest.finished_at + back.delay)
         return False
     return True

@@ -54,7 +54,8 @@ class Puller:
         path = f"spec.containers{{{container['name']}}}"
         events, runtime = self._context.events, self._context.runtime
         if not _NAME.match(name):
-            text = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": invalid reference format'
+            why = f'couldn\'t parse image name "{name}": invalid reference format'
+            text = f'Failed to apply default image tag "{name}": {why}'
             events.event(pod, "Warning", "InspectFailed", text, path)
             raise ImageFault("InvalidImageName", text, MAX_DELAY)
         image = await runtime.image(name)

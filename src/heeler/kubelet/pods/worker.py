@@ -59,6 +59,8 @@ class PodWorker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._probers: dict[str, Prober] = {}
         self._refreshed = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._crashes: dict[str, str] = {}
 
     def wake(self) -> None:
         self._wakened.set()
@@ -91,6 +93,8 @@ class PodWorker:
                     self.later(RETRY)
                 await self._wakened.wait()
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             for prober in self._probers.values():
                 await prober.stop()
             for task in list(self._tasks.values()):
@@ -100,8 +104,14 @@ class PodWorker:
                     await task
 
     def later(self, seconds: float) -> None:
-        """Wake after a while."""
-        asyncio.get_running_loop().call_later(max(0.0, seconds), self.wake)
+        """Wake after a while, unless an earlier moment is set already."""
+        loop = asyncio.get_running_loop()
+        moment = loop.time() + max(0.0, seconds)
+        if self._timer is not None and loop.time() < self._timer.when() <= moment:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(moment, self.wake)
 
     async def _turn(self) -> bool:
         """One turn; True when the pod is gone for good."""
@@ -112,6 +122,7 @@ class PodWorker:
         await self._probe()
         self._restless()
         decision = plan.decide(self.pod, self.view, self.memory, now)
+        self._crashed()
         finish: plan.Finish | None = None
         for instruction in decision.todo:
             if isinstance(instruction, plan.Finish):
@@ -177,6 +188,14 @@ class PodWorker:
             if container.state == "running" and f"start/{container.name}" not in self.memory.busy:
                 self.memory.waiting.pop(container.name, None)
         self.operations.image_back_offs()
+
+    def _crashed(self) -> None:
+        """Tell once of each back-off after a crash."""
+        for name, waiting in self.memory.waiting.items():
+            latest = self.view.latest(name)
+            if waiting.reason == "CrashLoopBackOff" and latest is not None and self._crashes.get(name) != latest.id:
+                self._crashes[name] = latest.id
+                self.operations.back_off(name)
 
     async def _probe(self) -> None:
         """Probes for every running container, none for others."""
