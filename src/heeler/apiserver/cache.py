@@ -11,6 +11,7 @@ import asyncio
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import orjson
@@ -30,18 +31,18 @@ ROOT = "/registry/"
 
 
 def prefix_of(kind: Kind) -> str:
-    """Where a kind's objects are stored."""
-    return f"{ROOT}{kind.group or 'core'}/{kind.plural}/"
+    """Where a kind's objects are stored (events of both groups in the same place)."""
+    return f"{ROOT}{kind.storage_group or 'core'}/{kind.plural}/"
 
 
 def key_of(kind: Kind, namespace: str, name: str) -> str:
     return f"{prefix_of(kind)}{namespace}/{name}" if kind.namespaced else f"{prefix_of(kind)}{name}"
 
 
-def head_of(kind: Kind, version: str) -> bytes:
-    """The first bytes of a served object."""
-    api_version = f"{kind.group}/{version}" if kind.group else version
-    return b'{"kind":"%b","apiVersion":"%b","metadata":{' % (kind.kind.encode(), api_version.encode())
+@lru_cache(maxsize=4096)
+def head_of(kind: str, api_version: str) -> bytes:
+    """The first bytes of a stored and of a served object."""
+    return b'{"kind":"%b","apiVersion":"%b","metadata":{' % (kind.encode(), api_version.encode())
 
 
 def encode(obj: Object) -> bytes:
@@ -93,31 +94,31 @@ class Item:
         obj["metadata"]["resourceVersion"] = str(self.revision)
         return obj
 
-    def in_version(self, version: str) -> Object:
-        """The parsed object in a served version. Shared: never change it."""
-        if version == self._kind.storage_version:
+    def in_version(self, api_version: str) -> Object:
+        """The parsed object as one of a served apiVersion. Shared: never change it."""
+        if api_version == self._kind.storage_api_version:
             return self.object()
-        return self._kind.convert(self.fresh(), self._kind.storage_version, version)
+        return self._kind.convert(self.fresh(), self._kind.storage_api_version, api_version)
 
-    def served(self, version: str) -> bytes:
-        """The object's JSON in a served version."""
-        if version == self._kind.storage_version:
-            head = head_of(self._kind, version)
+    def served(self, api_version: str) -> bytes:
+        """The object's JSON in a served apiVersion."""
+        if api_version == self._kind.storage_api_version:
+            head = head_of(self._kind.kind, api_version)
             return b'%b"resourceVersion":"%d",%b' % (head, self.revision, memoryview(self.value)[len(head) :])
         if self._served is None:
             self._served = {}
-        if version not in self._served:
-            self._served[version] = orjson.dumps(self.in_version(version))
-        return self._served[version]
+        if api_version not in self._served:
+            self._served[api_version] = orjson.dumps(self.in_version(api_version))
+        return self._served[api_version]
 
-    def listed(self, version: str) -> bytes:
+    def listed(self, api_version: str) -> bytes:
         """The same as an item of a list, where built-in kinds leave out kind and apiVersion."""
-        if version == self._kind.storage_version and not self._kind.custom:
-            rest = memoryview(self.value)[len(head_of(self._kind, version)) :]
-            return b'{"metadata":{"resourceVersion":"%d",%b' % (self.revision, rest)
         if self._kind.custom:
-            return self.served(version)
-        obj = self.in_version(version)
+            return self.served(api_version)
+        if api_version == self._kind.storage_api_version:
+            rest = memoryview(self.value)[len(head_of(self._kind.kind, api_version)) :]
+            return b'{"metadata":{"resourceVersion":"%d",%b' % (self.revision, rest)
+        obj = self.in_version(api_version)
         return orjson.dumps({k: v for k, v in obj.items() if k not in ("kind", "apiVersion")})
 
 
@@ -137,14 +138,14 @@ class Event:
         self.item = item
         self.previous = previous
         self.revision = revision
-        self._lines: dict[tuple[str, str], bytes] = {}
+        self._lines: dict[str, bytes] = {}
 
-    def line(self, type: str, version: str) -> bytes:
+    def line(self, api_version: str) -> bytes:
         """The event as one line of a watch in JSON."""
-        found = self._lines.get((type, version))
+        found = self._lines.get(api_version)
         if found is None:
-            found = b'{"type":"%b","object":%b}\n' % (type.encode(), self.item.served(version))
-            self._lines[type, version] = found
+            found = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.item.served(api_version))
+            self._lines[api_version] = found
         return found
 
 
@@ -280,6 +281,9 @@ class Cache:
 
     def of(self, kind: Kind) -> ResourceCache:
         return self._by_prefix[prefix_of(kind)]
+
+    def of_prefix(self, prefix: str) -> ResourceCache:
+        return self._by_prefix[prefix]
 
     def add(self, kind: Kind) -> ResourceCache:
         """Begin to keep a kind (its objects come through `load`)."""

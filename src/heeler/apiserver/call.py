@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Call:
-    """`user` is set when the caller is known already (in-process); `object` when the body needs no decoding."""
+    """`user` is set when the caller is known already (in-process); `object` when the body needs no parsing."""
 
     method: str
     path: str
@@ -31,7 +31,8 @@ class Call:
     oversized: bool = False
     peer: Peer = Peer()
     user: User | None = None
-    object: Object | None = None
+    object: Object | list[Object] | None = None
+    target: str = ""
     #: texts for Warning headers, in order.
     warnings: list[str] = field(default_factory=list)
 
@@ -46,13 +47,20 @@ class Call:
 
 @dataclass(slots=True)
 class One:
-    """One object of a kind, as stored (`item`) in its storage version, or not stored (`object`, e.g. of a dry run)."""
+    """One object of a kind: as stored (`item`), or not stored (`object`, in its storage version: a dry run's)."""
 
     kind: Kind
-    version: str
+    api_version: str
     item: Item | None
     object: Object | None = None
     status: int = 200
+
+    def value(self) -> Object:
+        """The object in the version that was asked for."""
+        if self.item is not None:
+            return self.item.in_version(self.api_version)
+        assert self.object is not None
+        return self.kind.convert(self.object, self.kind.storage_api_version, self.api_version)
 
 
 @dataclass(slots=True)
@@ -60,7 +68,7 @@ class Many:
     """A page of a collection at `revision`."""
 
     kind: Kind
-    version: str
+    api_version: str
     items: list[Item]
     revision: int
     continue_token: str = ""
@@ -69,10 +77,10 @@ class Many:
 
 @dataclass(slots=True)
 class Watching:
-    """A stream of events, until it ends or the client goes."""
+    """A stream of events, until it ends or the client goes. `closing` is called when it isn't even begun."""
 
     kind: Kind
-    version: str
+    api_version: str
     events: AsyncIterator[Event]
 
 
@@ -82,8 +90,6 @@ class Plain:
 
     object: Object
     status: int = 200
-    #: its columns and rows are those of this kind (Scale as table isn't there in upstream either).
-    headers: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

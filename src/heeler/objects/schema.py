@@ -43,13 +43,16 @@ class Field:
     #: strategic merge patch: "", "merge", "retainKeys" or "merge,retainKeys", and the key of a merged list of objects.
     patch_strategy: str = ""
     merge_key: str = ""
+    #: the Go structs that this field is embedded through, as error paths name them ("VolumeSource").
+    embedded: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class Type:
     """The shape of one JSON value.
 
-    `name` is Go's type name without package ("DeploymentSpec"), for messages. `list_type`, `keys` and `atomic` are the
+    `name` is Go's type name without package ("DeploymentSpec") and `package` the package's ("v1"), for messages.
+    `list_type`, `keys` and `atomic` are the
     x-kubernetes-list-type, -list-map-keys and -map-type facts of server-side apply.
     """
 
@@ -64,6 +67,7 @@ class Type:
     atomic: bool = False
     #: keep fields that the struct does not know (x-kubernetes-preserve-unknown-fields).
     preserve: bool = False
+    package: str = ""
 
 
 ANY = Type("any")

@@ -30,6 +30,11 @@ class History:
         self._listeners: list[Listener] = []
         self.revision = start
 
+    @property
+    def oldest(self) -> Revision:
+        """Watches may begin after this revision."""
+        return self._oldest
+
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each batch as it is appended, before whoever wrote it gets the answer."""
         self._listeners.append(listener)

@@ -1,0 +1,357 @@
+"""What is true of one kind: the record that the API server, built-in and custom kinds share.
+
+Facts (names, verbs, types) come from `kinds/schema`; what varies by kind in behaviour is an `Own` record, one a file in
+`kinds/<group>/<kind>.py`, with a harmless default for each part. `Kind` puts both together and adds what is true of
+every kind (object metadata). It does no I/O.
+
+Forms of an object: `type(version)`, `default` and the columns' names speak of the *versioned* form; everything else
+(`prepare_*`, `validate_*`, `row`, `selectable`, `warnings`) takes the *stored* form, which `convert` makes of it.
+Versions are named by their `apiVersion` ("apps/v1", "v1"), since a kind may be served from two groups (events).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from heeler.kinds.types import type_named
+from heeler.objects.faults import Fault
+from heeler.objects.schema import Type
+from heeler.objects.value import Object
+
+Now = float
+Cell = Callable[[Object, Now], Any]
+Rules = Callable[[Object], Iterable[Fault]]
+UpdateRules = Callable[[Object, Object], Iterable[Fault]]
+Prepare = Callable[[Object], None]
+PrepareUpdate = Callable[[Object, Object], None]
+Warnings = Callable[[Object, "Object | None"], Iterable[str]]
+Getter = Callable[[Object], str]
+
+#: How an object's name is checked: "subdomain" and "label" of RFC 1123, "label1035", "path" (rbac: a path segment).
+NameForm = Literal["subdomain", "label", "label1035", "path", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a kind's table.
+
+    `about` is where the description comes from: a field ("core.v1.PodStatus.podIP") or, after a "=", the text itself.
+    """
+
+    name: str
+    cell: Cell
+    type: str = "string"
+    format: str = ""
+    priority: int = 0
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subresource:
+    """A subresource and the kind that is read and written there."""
+
+    name: str
+    group: str
+    version: str
+    kind: str
+    verbs: tuple[str, ...]
+    #: The group and version are those of another API (Scale, Eviction, TokenRequest), as discovery says.
+    foreign: bool = False
+    type_name: str = ""
+
+    @property
+    def type(self) -> Type:
+        """The type of what is written there. Raises KeyError if the API describes none (exec, proxy)."""
+        return type_named(self.type_name)
+
+
+@dataclass(frozen=True, slots=True)
+class SubresourceOwn:
+    """What varies by kind for a subresource that writes the kind's own object."""
+
+    prepare_update: PrepareUpdate | None = None
+    update_rules: UpdateRules | None = None
+    #: Fields that a writer of this subresource may not own (server-side apply).
+    reset_fields: tuple[tuple[str, ...], ...] | None = None
+
+
+def _nothing(*_: Any) -> Iterable[Any]:
+    return ()
+
+
+def _keep(*_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What is written by hand about a kind.
+
+    `status`: it has a status that only the status subresource may write. `generation`: it starts at 1 and grows when
+    a part named in `generation_of` changes.
+    """
+
+    group: str
+    kind: str
+    default: Callable[[Object, str], None] = _keep
+    convert: Callable[[Object, str, str], Object] | None = None
+    status: bool = False
+    generation: bool = False
+    generation_of: tuple[str, ...] = ("spec",)
+    name_form: NameForm = "subdomain"
+    prepare_create: Prepare = _keep
+    prepare_update: PrepareUpdate = _keep
+    rules: Rules = _nothing
+    update_rules: UpdateRules | None = None
+    subresources: Mapping[str, SubresourceOwn] = field(default_factory=dict)
+    warnings: Warnings = _nothing
+    columns: tuple[Column, ...] = ()
+    selectable: Mapping[str, Getter] = field(default_factory=dict)
+    #: The message for a field label that is not supported; `{label}` stands for it.
+    unsupported_label: str = '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+    allow_create_on_update: bool = False
+    allow_unconditional_update: bool = True
+    graceful: Callable[[Object, int | None], int | None] | None = None
+    reset_fields: tuple[tuple[str, ...], ...] | None = None
+    #: The apiVersion that is stored; "" for the kind's preferred one.
+    storage: str = ""
+
+
+def api_version(group: str, version: str) -> str:
+    """`apps/v1`, or `v1` for the core group."""
+    return f"{group}/{version}" if group else version
+
+
+class Kind:
+    """A kind that is served, in one or more versions of its group."""
+
+    def __init__(self, facts: list[Mapping[str, Any]], own: Own | Callable[[], Own]) -> None:
+        """`facts`: the kind's rows of the schema, preferred version first. `own` may be loaded when first needed."""
+        first = facts[0]
+        self._own = own
+        self.group: str = first["group"]
+        self.kind: str = first["kind"]
+        self.list_kind = f"{self.kind}List"
+        self.plural: str = first["plural"]
+        self.singular: str = first["singular"]
+        self.namespaced: bool = first["namespaced"]
+        self.short_names: tuple[str, ...] = tuple(first["shortNames"])
+        self.categories: tuple[str, ...] = tuple(first["categories"])
+        self.versions: tuple[str, ...] = tuple(row["version"] for row in facts)
+        self.verbs: tuple[str, ...] = tuple(first["verbs"])
+        self.storage_version_hash: str = first["hash"]
+        self._type_names: dict[str, str] = {row["version"]: row["type"] for row in facts}
+        self.subresources: dict[str, Subresource] = {
+            name: Subresource(
+                name,
+                entry["group"],
+                entry["version"],
+                entry["kind"],
+                tuple(entry["verbs"]),
+                bool(entry.get("foreign")),
+                entry.get("type", ""),
+            )
+            for name, entry in first["subresources"].items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<Kind {self.kind} of {api_version(self.group, self.versions[0])}>"
+
+    @cached_property
+    def own(self) -> Own:
+        """The part that is written by hand."""
+        return self._own if isinstance(self._own, Own) else self._own()
+
+    @property
+    def storage_api_version(self) -> str:
+        """The apiVersion of the stored form."""
+        return self.own.storage or self.preferred_api_version
+
+    @property
+    def allow_create_on_update(self) -> bool:
+        """A PUT of a name that is not there makes it."""
+        return self.own.allow_create_on_update
+
+    @property
+    def allow_unconditional_update(self) -> bool:
+        """A PUT need not name the resourceVersion that it replaces."""
+        return self.own.allow_unconditional_update
+
+    @property
+    def storage_version(self) -> str:
+        return self.storage_api_version.rpartition("/")[2]
+
+    @property
+    def storage_group(self) -> str:
+        """The group under which objects are stored: the kind's own but for events."""
+        return self.storage_api_version.rpartition("/")[0]
+
+    @property
+    def stored_elsewhere(self) -> bool:
+        """Objects are stored as another group's kind (events.k8s.io's events as the core group's)."""
+        return self.storage_group != self.group
+
+    @property
+    def preferred_api_version(self) -> str:
+        return api_version(self.group, self.versions[0])
+
+    def api_version(self, version: str) -> str:
+        return api_version(self.group, version)
+
+    def type(self, version: str) -> Type:
+        """The shape of the kind in a version ("v1"). Raises KeyError for a version that is not served."""
+        return type_named(self._type_names[version])
+
+    # The versioned form.
+
+    def default(self, obj: Object, version: str) -> None:
+        """Fill in what was left out, in place, as the version `version` ("v1") says."""
+        self.own.default(obj, version)
+
+    def convert(self, obj: Object, source: str, target: str) -> Object:
+        """The object of apiVersion `source` as one of apiVersion `target`; the given one is not changed."""
+        if source == target:
+            return obj
+        if self.own.convert is None:
+            return {**obj, "apiVersion": target}
+        return self.own.convert(obj, source, target)
+
+    # The stored form.
+
+    def prepare_create(self, obj: Object) -> None:
+        """Drop what a writer may not set, in place; the generation starts."""
+        if self.own.status:
+            _reset_status(obj, None)
+        if self.own.generation:
+            obj["metadata"]["generation"] = 1
+        else:
+            obj["metadata"].pop("generation", None)
+        self.own.prepare_create(obj)
+
+    def prepare_update(self, new: Object, old: Object, subresource: str = "") -> None:
+        """Put back, in place in `new`, what this endpoint may not change; the generation grows if it must."""
+        if subresource:
+            self._prepare_subresource(new, old, subresource)
+            return
+        if self.own.status:
+            _reset_status(new, old)
+        _keep_generation(new, old)
+        self.own.prepare_update(new, old)
+        if self.own.generation and any(_part(new, path) != _part(old, path) for path in self.own.generation_of):
+            new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+    def _prepare_subresource(self, new: Object, old: Object, subresource: str) -> None:
+        own = self.own.subresources.get(subresource)
+        _keep_generation(new, old)
+        if own is not None and own.prepare_update is not None:
+            own.prepare_update(new, old)
+        elif subresource == "status":
+            status_only(new, old)
+
+    def validate_create(self, obj: Object) -> list[Fault]:
+        """All that is wrong with a new object, in upstream's order."""
+        from heeler.kinds.meta.objectmeta import create_rules
+
+        faults = list(create_rules(obj["metadata"], self.namespaced, self.own.name_form))
+        faults += self.own.rules(obj)
+        return faults
+
+    def validate_update(self, new: Object, old: Object, subresource: str = "") -> list[Fault]:
+        """All that is wrong with a changed object, in upstream's order."""
+        from heeler.kinds.meta.objectmeta import update_rules
+
+        faults = list(update_rules(new["metadata"], old["metadata"], self.namespaced))
+        if subresource:
+            own = self.own.subresources.get(subresource)
+            if own is not None and own.update_rules is not None:
+                faults += own.update_rules(new, old)
+            return faults
+        if self.own.update_rules is not None:
+            faults += self.own.update_rules(new, old)
+        else:
+            faults += self.own.rules(new)
+        return faults
+
+    def warnings(self, new: Object, old: Object | None) -> list[str]:
+        """What a writer is warned of; `old` is None on create."""
+        from heeler.kinds.meta.objectmeta import warnings
+
+        return [*warnings(new, old), *self.own.warnings(new, old)]
+
+    def columns(self, version: str) -> tuple[Column, ...]:
+        """The columns of the kind's table; what none has gets name and time of creation."""
+        from heeler.kinds.printing import DEFAULT_COLUMNS
+
+        return self.own.columns or DEFAULT_COLUMNS
+
+    def row(self, obj: Object, now: Now) -> list[Any]:
+        """The cells of one object (stored form), one for each column; `now` in seconds since the epoch."""
+        return [column.cell(obj, now) for column in self.columns(self.versions[0])]
+
+    @property
+    def selectable(self) -> Mapping[str, Getter]:
+        """The field labels that a field selector may use, with what reads them from an object (stored form)."""
+        out: dict[str, Getter] = {"metadata.name": _name, **self.own.selectable}
+        if self.namespaced:
+            out["metadata.namespace"] = _namespace
+        return out
+
+    def unsupported_label(self, label: str) -> str:
+        """The message for a field selector that the kind does not support."""
+        return self.own.unsupported_label.format(label=label, kind=self.kind)
+
+    def reset_fields(self, subresource: str = "") -> tuple[tuple[str, ...], ...]:
+        """Paths that a writer of this endpoint does not come to own, since the server resets them."""
+        if subresource:
+            own = self.own.subresources.get(subresource)
+            if own is not None and own.reset_fields is not None:
+                return own.reset_fields
+            return (("spec",), ("metadata", "deletionTimestamp")) if subresource == "status" else ()
+        if self.own.reset_fields is not None:
+            return self.own.reset_fields
+        return (("status",),) if self.own.status else ()
+
+    def graceful(self, obj: Object, grace_seconds: int | None) -> int | None:
+        """The seconds that a deletion waits; None if the kind is deleted at once."""
+        return None if self.own.graceful is None else self.own.graceful(obj, grace_seconds)
+
+
+def _name(obj: Object) -> str:
+    return str(obj["metadata"].get("name", ""))
+
+
+def _namespace(obj: Object) -> str:
+    return str(obj["metadata"].get("namespace", ""))
+
+
+def _part(obj: Object, path: str) -> Any:
+    here: Any = obj
+    for step in path.split("."):
+        here = here.get(step) if isinstance(here, dict) else None
+    return here or None
+
+
+def _keep_generation(new: Object, old: Object) -> None:
+    if "generation" in old["metadata"]:
+        new["metadata"]["generation"] = old["metadata"]["generation"]
+    else:
+        new["metadata"].pop("generation", None)
+
+
+def _reset_status(obj: Object, old: Object | None) -> None:
+    if old is not None and "status" in old:
+        obj["status"] = old["status"]
+    else:
+        obj.pop("status", None)
+
+
+def status_only(new: Object, old: Object) -> None:
+    """A writer of the status changes neither the rest of the object nor its metadata's labels and the like."""
+    for key in [k for k in new if k not in ("apiVersion", "kind", "metadata", "status")]:
+        del new[key]
+    for key, value in old.items():
+        if key not in ("apiVersion", "kind", "metadata", "status"):
+            new[key] = value

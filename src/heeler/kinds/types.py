@@ -1,0 +1,124 @@
+"""Types of the built-in kinds by their OpenAPI names, built on demand from the committed schema.
+
+The schema (`schema/types.json.gz`) is read and parsed once, at the first question; a `Type` is built when it is first
+asked for, together with the types that its fields reach. Types may refer to themselves. See `scripts/import_schema.py`.
+"""
+
+from __future__ import annotations
+
+import gzip
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import orjson
+
+from heeler.kinds.go_names import embedded_in, map_name, text_name
+from heeler.kinds.presence import KEY_DEFAULTS, presence, short_name
+from heeler.objects.schema import Field, Form, Type
+
+_SCALARS: dict[str, Type] = {
+    form: Type(form)
+    for form in (
+        *("string", "int32", "int64", "float", "bool", "bytes", "time", "microtime", "duration"),
+        *("quantity", "intorstring", "any"),
+    )
+}
+
+
+def read_schema(name: str) -> Any:
+    """A committed schema file's content."""
+    return orjson.loads(gzip.decompress(resources.files("heeler.kinds.schema").joinpath(name).read_bytes()))
+
+
+@cache
+def _facts() -> dict[str, dict[str, Any]]:
+    facts: dict[str, dict[str, Any]] = read_schema("types.json.gz")
+    return facts
+
+
+_built: dict[str, Type] = {}
+
+#: Unions of a JSONSchemaProps with something else: kept as they come, but a struct inside is decoded as one.
+_SCHEMA_UNION = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+
+
+def type_names() -> list[str]:
+    """Every name that `type_named` knows."""
+    return list(_facts())
+
+
+def type_named(name: str) -> Type:
+    """The type of an OpenAPI definition, e.g. "io.k8s.api.apps.v1.Deployment". Raises KeyError."""
+    found = _built.get(name)
+    if found is not None:
+        return found
+    facts = _facts()[name]
+    package, _, own = name.rpartition(".")
+    out = Type("struct", own, atomic=bool(facts.get("a")), package=package.rpartition(".")[2])
+    _built[name] = out  # before the fields, as they may come back here
+    owner = short_name(name)
+    is_object = "metadata" in facts["f"]
+    for key, fact in facts["f"].items():
+        always, pointer = presence(owner, key, fact, is_object)
+        out.fields[key] = Field(
+            key,
+            _field_type(owner, key, fact, out.package),
+            always,
+            pointer,
+            fact.get("s", ""),
+            fact.get("m", ""),
+            embedded_in(owner, key),
+        )
+    return out
+
+
+def _field_type(owner: str, key: str, fact: dict[str, Any], package: str) -> Type:
+    """The type of one field; list and map facts and named texts stand on the field's own type."""
+    shape = fact["t"]
+    named = text_name(owner, key)
+    if isinstance(shape, str):
+        if shape == "string" and named:
+            return _named_text(named, package)
+        if shape == "any" and owner.endswith(".JSONSchemaProps") and key in _UNIONS:
+            return Type("any", item=type_named(_SCHEMA_UNION))
+        base = _of(shape)
+        if fact.get("a") and not base.atomic:
+            return Type("struct", base.name, base.fields, atomic=True, package=base.package)
+        return base
+    if isinstance(shape, list):
+        item = _named_text(named, package) if shape[0] == "string" and named else _of(shape[0])
+        return Type(
+            "list",
+            item=item,
+            list_type=fact.get("l", "atomic"),
+            keys=tuple(fact.get("k", ())),
+            key_defaults=KEY_DEFAULTS.get(f"{owner}.{key}", {}),
+        )
+    item = _of(shape["map"])
+    name = map_name(owner, key) if item.form == "quantity" else ""
+    return Type("map", name, item=item, atomic=bool(fact.get("a")), package="v1" if name else "")
+
+
+_UNIONS = ("items", "additionalProperties", "additionalItems", "dependencies")
+
+
+def _named_text(named: str, package: str) -> Type:
+    if "." in named:
+        package, _, named = named.partition(".")
+    return Type("string", named, package=package)
+
+
+def _of(shape: Any) -> Type:
+    if isinstance(shape, list):
+        return Type("list", item=_of(shape[0]))
+    if isinstance(shape, dict):
+        return Type("map", item=_of(shape["map"]))
+    if shape.startswith("#"):
+        return type_named(shape[1:])
+    return _SCALARS[shape]
+
+
+def scalar(form: Form) -> Type:
+    """The shared type of a scalar form."""
+    return _SCALARS[form]
