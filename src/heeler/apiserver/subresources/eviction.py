@@ -79,9 +79,7 @@ async def _ask_budget(context: Context, pod: Object, dry_run: bool) -> None:
     if not budgets:
         return
     if len(budgets) > 1:
-        text = (
-            "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        )
+        text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
         raise StatusError(500, "InternalError", text)
     if _unready_may_go(pod, budgets[0]):
         return
@@ -113,7 +111,8 @@ def _budgets(context: Context, pod: Object) -> list[Object]:
     return [
         b
         for b in found
-        if (b.get("spec") or {}).get("selector") is not None and selectors.of_object(b["spec"]["selector"]).matches(labels)
+        if (b.get("spec") or {}).get("selector") is not None
+        and selectors.of_object(b["spec"]["selector"]).matches(labels)
     ]
 
 
@@ -144,7 +143,9 @@ def _check_budget(budget: Object) -> None:
         text = f"The disruption budget {name} is still being processed by the server."
         raise too_many_requests(message, 10, cause(text) | {"retryAfterSeconds": 10})
     if status.get("disruptionsAllowed", 0) < 0:
-        raise StatusError(403, "Forbidden", f'pods disruption budget "{name}" is forbidden: pdb disruptions allowed is negative')
+        raise StatusError(
+            403, "Forbidden", f'pods disruption budget "{name}" is forbidden: pdb disruptions allowed is negative'
+        )
     if status.get("disruptionsAllowed", 0) == 0:
         text = (
             f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods "

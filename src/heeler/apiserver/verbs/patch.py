@@ -70,8 +70,7 @@ def _media(call: Call, context: Context) -> str:
     allowed = _CUSTOM_TYPES if context.kind.custom else _TYPES
     if media not in allowed:
         raise unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: "
-            + ", ".join(allowed)
+            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(allowed)
         )
     return media
 
@@ -168,7 +167,7 @@ def _check_applied(value: Object, context: Context) -> None:
     if not isinstance(metadata, dict):
         raise bad_request("error decoding YAML: metadata is no object")
     if not given:
-        raise StatusError(400, "BadRequest", 'error decoding YAML: Object \'Kind\' is missing in the configuration')
+        raise StatusError(400, "BadRequest", "error decoding YAML: Object 'Kind' is missing in the configuration")
     metadata.setdefault("name", info.name)
     if kind.namespaced:
         metadata.setdefault("namespace", info.namespace)

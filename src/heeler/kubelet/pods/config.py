@@ -263,7 +263,7 @@ def container(pod: Object, spec: Object, making: Making) -> Object:
         "command": command,
         "args": arguments,
         "working_dir": spec.get("workingDir", ""),
-        "envs": [{"key": key, "value": value} for key, value in making.environment],
+        "envs": [{"key": key, "value": value.encode(errors="surrogateescape")} for key, value in making.environment],
         "mounts": [_mount(mounted) for mounted in making.mounts],
         "labels": {**_labels(pod), CONTAINER_NAME: name, NODE: making.node},
         "annotations": {

@@ -91,6 +91,10 @@ class PodWorker:
                 except (RuntimeFault, StatusError, OSError, ProgramError) as error:
                     log.warning("pod %s/%s: %s", namespace_of(self.pod), name_of(self.pod), error)
                     self.later(RETRY)
+                except Exception:
+                    log.exception("pod %s/%s", namespace_of(self.pod), name_of(self.pod))
+                    await self.context.clock.sleep(10 * RETRY)
+                    self.wake()
                 await self._wakened.wait()
         finally:
             if self._timer is not None:
@@ -168,8 +172,11 @@ class PodWorker:
                 await work
             except (RuntimeFault, StatusError, OSError, ProgramError) as error:
                 log.warning("pod %s/%s: %s: %s", namespace_of(self.pod), name_of(self.pod), key, error)
-                if not key.startswith("start/"):
-                    await self.context.clock.sleep(RETRY)
+                await self.context.clock.sleep(RETRY)
+            except Exception:
+                # A defect of ours must neither stop the pod's worker nor spin.
+                log.exception("pod %s/%s: %s", namespace_of(self.pod), name_of(self.pod), key)
+                await self.context.clock.sleep(10 * RETRY)
             finally:
                 self.memory.busy.pop(key, None)
                 self._tasks.pop(key, None)

@@ -87,14 +87,57 @@ class Service:
 
 
 def build(message: Any, fields: Mapping[str, Any]) -> Any:
-    """A message of plain values; enums by name or number. Raises ParseError for an unknown field."""
-    from google.protobuf import json_format
-
-    direct = {k: v for k, v in fields.items() if isinstance(v, bytes)}
-    made = json_format.ParseDict({k: v for k, v in fields.items() if k not in direct}, message())
-    for name, value in direct.items():
-        setattr(made, name, value)
+    """A message of plain values: nested mappings and lists, enums by name or number, whole numbers also as text, bytes
+    as they are. Raises ValueError for an unknown field or enum value, TypeError for a value of the wrong type."""
+    made = message()
+    _fill(made, fields)
     return made
+
+
+def _fill(made: Any, fields: Mapping[str, Any]) -> None:
+    known = made.DESCRIPTOR.fields_by_name
+    for name, value in fields.items():
+        field = known.get(name)
+        if field is None:
+            raise ValueError(f"{made.DESCRIPTOR.full_name} has no field {name!r}")
+        inner = field.message_type
+        if inner is not None and inner.GetOptions().map_entry:
+            target = getattr(made, name)
+            for key, item in value.items():
+                if inner.fields_by_name["value"].message_type is not None:
+                    _fill(target[key], item)
+                else:
+                    target[key] = item
+        elif _repeated(field):
+            if inner is None:
+                getattr(made, name).extend(_scalar(field, item) for item in value)
+            else:
+                for item in value:
+                    _fill(getattr(made, name).add(), item)
+        elif inner is None:
+            setattr(made, name, _scalar(field, value))
+        elif isinstance(value, Mapping):
+            getattr(made, name).SetInParent()
+            _fill(getattr(made, name), value)
+        else:
+            getattr(made, name).CopyFrom(value)
+
+
+def _repeated(field: Any) -> bool:
+    # The property is new; the label, which it replaces, warns where the property exists.
+    found = getattr(field, "is_repeated", None)
+    return bool(found) if found is not None else field.label == field.LABEL_REPEATED
+
+
+def _scalar(field: Any, value: Any) -> Any:
+    if field.enum_type is not None and isinstance(value, str):
+        found = field.enum_type.values_by_name.get(value)
+        if found is None:
+            raise ValueError(f"{field.enum_type.full_name} has no value {value!r}")
+        return found.number
+    if isinstance(value, str) and field.cpp_type in (1, 2, 3, 4):
+        return int(value)
+    return value
 
 
 def plain(message: Any) -> dict[str, Any]:
