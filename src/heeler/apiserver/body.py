@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 ACCEPTED = f"{JSON}, {YAML}, {PROTOBUF}"
 _SCHEME = '"pkg/runtime/scheme.go:111"'
 _GO_STRUCT = (
-    'struct { APIVersion string \\"json:\\\\\\"apiVersion,omitempty\\\\\\"\\"; '
-    'Kind string \\"json:\\\\\\"kind,omitempty\\\\\\"\\" }'
-).replace('\\"', '"').replace('\\\\', '\\')
+    (
+        'struct { APIVersion string \\"json:\\\\\\"apiVersion,omitempty\\\\\\"\\"; '
+        'Kind string \\"json:\\\\\\"kind,omitempty\\\\\\"\\" }'
+    )
+    .replace('\\"', '"')
+    .replace("\\\\", "\\")
+)
 #: Warnings of one request at most, and their size together (upstream's limits).
 MAX_WARNINGS = 256
 
@@ -109,9 +113,7 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
     return strictly(value, kind, version, call, validation, duplicates)
 
 
-def strictly(
-    value: Any, kind: Kind, version: str, call: Call, validation: str, yaml_duplicates: list[str]
-) -> Object:
+def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, yaml_duplicates: list[str]) -> Object:
     """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored."""
     where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
     strict = validation != "Ignore"
@@ -201,9 +203,7 @@ def check_type_meta(value: Any, kind: str, group: str, version: str, kinds: Kind
 
 def _custom_mismatch(kind: Kind, version: str, api_version: str, given_kind: str) -> StatusError:
     if given_kind != kind.kind:
-        return bad_request(
-            f"the kind in the data ({given_kind}) does not match the expected kind ({kind.kind})"
-        )
+        return bad_request(f"the kind in the data ({given_kind}) does not match the expected kind ({kind.kind})")
     return bad_request(
         f"the API version in the data ({api_version}) does not match the expected API version "
         f"({kind.api_version(version)})"

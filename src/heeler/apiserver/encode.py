@@ -155,9 +155,7 @@ async def _watch_lines(result: Watching, format: Format, server: ApiServer, incl
         await events.aclose()  # type: ignore[attr-defined]
 
 
-def _event_table(
-    kind: Kind, obj: Object, format: Format, server: ApiServer, include: str, first: bool
-) -> Object:
+def _event_table(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str, first: bool) -> Object:
     """One event's table: the columns come with the first only."""
     table = _table(kind, [obj], format, server, include, _meta_of(obj))
     if not first:

@@ -165,9 +165,7 @@ def attributes(info: RequestInfo) -> Attributes:
     """What authorisation is asked."""
     if not info.is_resource:
         return Attributes(info.verb, path=info.path)
-    return Attributes(
-        info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name
-    )
+    return Attributes(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
 
 
 def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:

@@ -20,7 +20,9 @@ EVENTS = "create patch update | core events.k8s.io | events"
 
 CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
     "cluster-admin": ("* | * | *", "* | urls | *"),
-    "system:discovery": ("get | urls | /api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/",),
+    "system:discovery": (
+        "get | urls | /api /api/* /apis /apis/* /healthz /livez /openapi /openapi/* /readyz /version /version/",
+    ),
     "system:service-account-issuer-discovery": (
         "get | urls | /.well-known/openid-configuration /.well-known/openid-configuration/ /openid/v1/jwks /openid/v1/jwks/",
     ),
@@ -298,9 +300,7 @@ def _reference(kind: str, name: str) -> Object:
 def default_objects() -> list[Object]:
     """All default roles and bindings."""
     recorded: Any = orjson.loads(files("heeler.apiserver.bootstrap").joinpath("recorded.json").read_bytes())
-    out = [
-        _object(kind, key, dict(content)) for kind, entries in recorded.items() for key, content in entries.items()
-    ]
+    out = [_object(kind, key, dict(content)) for kind, entries in recorded.items() for key, content in entries.items()]
     for name, lines in CLUSTER_ROLES.items():
         content: Object = {"rules": [rule(line) for line in lines]}
         if name in LABELS:

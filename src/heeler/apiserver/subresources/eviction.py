@@ -79,10 +79,15 @@ async def _ask_budget(context: Context, pod: Object, dry_run: bool) -> None:
     if not budgets:
         return
     if len(budgets) > 1:
+<<<<<<< HEAD
         text = (
             "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
         )
         raise StatusError(500, "", text)
+=======
+        text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+        raise StatusError(500, "InternalError", text)
+>>>>>>> node
     if _unready_may_go(pod, budgets[0]):
         return
     kind = context.server.kind(GROUP, "poddisruptionbudgets")
@@ -113,7 +118,8 @@ def _budgets(context: Context, pod: Object) -> list[Object]:
     return [
         b
         for b in found
-        if (b.get("spec") or {}).get("selector") is not None and selectors.of_object(b["spec"]["selector"]).matches(labels)
+        if (b.get("spec") or {}).get("selector") is not None
+        and selectors.of_object(b["spec"]["selector"]).matches(labels)
     ]
 
 
@@ -144,7 +150,9 @@ def _check_budget(budget: Object) -> None:
         text = f"The disruption budget {name} is still being processed by the server."
         raise too_many_requests(message, 10, cause(text) | {"retryAfterSeconds": 10})
     if status.get("disruptionsAllowed", 0) < 0:
-        raise StatusError(403, "Forbidden", f'pods disruption budget "{name}" is forbidden: pdb disruptions allowed is negative')
+        raise StatusError(
+            403, "Forbidden", f'pods disruption budget "{name}" is forbidden: pdb disruptions allowed is negative'
+        )
     if status.get("disruptionsAllowed", 0) == 0:
         text = (
             f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods "

@@ -86,7 +86,9 @@ def _log_options(call: Call, name: str) -> dict[str, str]:
         try:
             parse_rfc3339(since_time)
         except ValueError:
-            raise bad_request(f'parsing time {faults.quote(since_time)} as "2006-01-02T15:04:05Z07:00": cannot parse') from None
+            raise bad_request(
+                f'parsing time {faults.quote(since_time)} as "2006-01-02T15:04:05Z07:00": cannot parse'
+            ) from None
     for key in ("follow", "previous", "timestamps"):
         if boolean(call, key):
             out[key] = "true"

@@ -110,10 +110,14 @@ async def local_subject_access(call: Call, context: Context) -> Plain:
     namespace = context.info.namespace
     if spec.get("nonResourceAttributes"):
         found.append(
-            faults.invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"], "disallowed on this kind of request")
+            faults.invalid(
+                "spec.nonResourceAttributes", spec["nonResourceAttributes"], "disallowed on this kind of request"
+            )
         )
     if asked != namespace:
-        found.append(faults.invalid("spec.resourceAttributes.namespace", asked, f"must match metadata.namespace: {namespace}"))
+        found.append(
+            faults.invalid("spec.resourceAttributes.namespace", asked, f"must match metadata.namespace: {namespace}")
+        )
     _refuse(context, obj, found)
     metadata = {**_metadata(obj), "namespace": namespace}
     return _answer(context, spec, await _decide(context, _user_of(spec), spec), metadata)
@@ -137,7 +141,9 @@ def _spec_faults(spec: Object, *, with_user: bool) -> list[Fault]:
     if resource is None and other is None:
         out.append(
             faults.invalid(
-                "spec.resourceAttributes", None, "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+                "spec.resourceAttributes",
+                None,
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
             )
         )
     if with_user and not spec.get("user") and not spec.get("groups"):

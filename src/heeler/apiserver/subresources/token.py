@@ -24,7 +24,11 @@ DEFAULT_SECONDS = 3600
 MIN_SECONDS = 600
 MAX_SECONDS = 2**32
 #: Kubelets ask for this; a longer one (a year) is given so that old clients don't fall over.
-BOUND_KINDS = {("v1", "Pod"): ("pod", "pods"), ("v1", "Secret"): ("secret", "secrets"), ("v1", "Node"): ("node", "nodes")}
+BOUND_KINDS = {
+    ("v1", "Pod"): ("pod", "pods"),
+    ("v1", "Secret"): ("secret", "secrets"),
+    ("v1", "Node"): ("node", "nodes"),
+}
 
 
 async def create(call: Call, context: Context) -> Plain:
@@ -80,7 +84,9 @@ def _read(call: Call, context: Context) -> Object:
 def _validate(spec: Object, seconds: Any) -> None:
     path, found = "spec.expirationSeconds", []
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise bad_request("json: cannot unmarshal string into Go struct field TokenRequestSpec.spec.expirationSeconds of type int64")
+        raise bad_request(
+            "json: cannot unmarshal string into Go struct field TokenRequestSpec.spec.expirationSeconds of type int64"
+        )
     if seconds < MIN_SECONDS:
         found.append(faults.invalid(path, seconds, "may not specify a duration less than 10 minutes"))
     if seconds > MAX_SECONDS:
@@ -99,7 +105,9 @@ async def _bound(
     if found is None:
         group, _, version = str(reference.get("apiVersion", "")).rpartition("/")
         shown = f"{group or ''}/{version}, Kind={reference.get('kind', '')}"
-        raise bad_request(f"cannot bind token to object of type {shown.lstrip('/') if group else '/' + version + ', Kind=' + str(reference.get('kind', ''))}")
+        raise bad_request(
+            f"cannot bind token to object of type {shown.lstrip('/') if group else '/' + version + ', Kind=' + str(reference.get('kind', ''))}"
+        )
     claim, plural = found
     name = reference.get("name", "")
     obj = await context.server.lookup_fresh("", plural, "" if plural == "nodes" else namespace, name)
@@ -113,7 +121,9 @@ async def _bound(
     if claim == "pod":
         own = (obj.get("spec") or {}).get("serviceAccountName") or "default"
         if own != account:
-            text = f"cannot bind token for serviceaccount \"{account}\" to pod running with different serviceaccount name."
+            text = (
+                f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
+            )
             raise StatusError(400, "BadRequest", text)
         if obj["spec"].get("nodeName"):
             node = context.server.lookup("", "nodes", "", obj["spec"]["nodeName"])
