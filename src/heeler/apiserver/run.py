@@ -127,9 +127,7 @@ def prepare_files(options: Options, clock: Clock) -> Files:
     return Files(certificate, key, signing)
 
 
-def _add_token_sources(
-    server: ApiServer, options: Options, files: Files, clock: Clock, random: Random
-) -> None:
+def _add_token_sources(server: ApiServer, options: Options, files: Files, clock: Clock, random: Random) -> None:
     if options.token_auth_file:
         server.token_sources.append(TokenFile.load(options.token_auth_file))
     tokens = ServiceAccountTokens(

@@ -12,31 +12,86 @@ import click
 
 from heeler.cli.flags import fail, set_up_logging
 
-EXAMPLE = "Example: heeler apiserver --data-dir ./data --cert-dir ./certs --token-auth-file users.csv --secure-port 6443"
+EXAMPLE = (
+    "Example: heeler apiserver --data-dir ./data --cert-dir ./certs --token-auth-file users.csv --secure-port 6443"
+)
 
 
 @click.command(epilog=EXAMPLE)
 @click.option("--bind-address", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--secure-port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="Port (0: a free one).")
+@click.option(
+    "--secure-port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="Port (0: a free one)."
+)
 @click.option("--advertise-address", default="", help="Address that others reach this server at.")
-@click.option("--cert-dir", type=click.Path(path_type=Path), default=Path("heeler-certs"), show_default=True, help="Where certificates are made that no flag names.")
-@click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Folder of the embedded store. Without it (and without etcd) everything is kept in memory and lost at the end.")
+@click.option(
+    "--cert-dir",
+    type=click.Path(path_type=Path),
+    default=Path("heeler-certs"),
+    show_default=True,
+    help="Where certificates are made that no flag names.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder of the embedded store. Without it (and without etcd) everything is kept in memory and lost at the end.",
+)
 @click.option("--etcd-servers", default="", help="Comma-separated etcd addresses instead of the embedded store.")
 @click.option("--tls-cert-file", type=click.Path(path_type=Path), default=None, help="Serving certificate.")
 @click.option("--tls-private-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
-@click.option("--client-ca-file", type=click.Path(path_type=Path), default=None, help="Authority of client certificates.")
-@click.option("--token-auth-file", type=click.Path(path_type=Path), default=None, help='Static tokens: lines of token,user,uid,"group1,group2".')
-@click.option("--service-account-issuer", default="https://kubernetes.default.svc", show_default=True, help="Issuer of service account tokens.")
-@click.option("--service-account-key-file", "key_files", multiple=True, type=click.Path(path_type=Path), help="Keys to check tokens with (may be given several times).")
-@click.option("--service-account-signing-key-file", type=click.Path(path_type=Path), default=None, help="Key to sign tokens with.")
+@click.option(
+    "--client-ca-file", type=click.Path(path_type=Path), default=None, help="Authority of client certificates."
+)
+@click.option(
+    "--token-auth-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help='Static tokens: lines of token,user,uid,"group1,group2".',
+)
+@click.option(
+    "--service-account-issuer",
+    default="https://kubernetes.default.svc",
+    show_default=True,
+    help="Issuer of service account tokens.",
+)
+@click.option(
+    "--service-account-key-file",
+    "key_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Keys to check tokens with (may be given several times).",
+)
+@click.option(
+    "--service-account-signing-key-file", type=click.Path(path_type=Path), default=None, help="Key to sign tokens with."
+)
 @click.option("--api-audiences", default="", help="Comma-separated audiences of this server; the issuer without it.")
 @click.option("--service-cluster-ip-range", default="10.0.0.0/24", show_default=True, help="Addresses of Services.")
 @click.option("--service-node-port-range", default="30000-32767", show_default=True, help="Node ports of Services.")
-@click.option("--authorization-mode", default="Node,RBAC", show_default=True, help="Comma-separated: Node, RBAC, AlwaysAllow, AlwaysDeny.")
-@click.option("--kubelet-client-certificate", type=click.Path(path_type=Path), default=None, help="Client certificate for nodes' agents.")
+@click.option(
+    "--authorization-mode",
+    default="Node,RBAC",
+    show_default=True,
+    help="Comma-separated: Node, RBAC, AlwaysAllow, AlwaysDeny.",
+)
+@click.option(
+    "--kubelet-client-certificate",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Client certificate for nodes' agents.",
+)
 @click.option("--kubelet-client-key", type=click.Path(path_type=Path), default=None, help="Its key.")
-@click.option("--kubelet-certificate-authority", type=click.Path(path_type=Path), default=None, help="Authority of the agents' certificates.")
-@click.option("--warn-not-enforced/--no-warn-not-enforced", default=False, show_default=True, help="Warn of objects that nothing acts upon in this version.")
+@click.option(
+    "--kubelet-certificate-authority",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority of the agents' certificates.",
+)
+@click.option(
+    "--warn-not-enforced/--no-warn-not-enforced",
+    default=False,
+    show_default=True,
+    help="Warn of objects that nothing acts upon in this version.",
+)
 @click.option("-v", "--verbose", count=True, help="Log more.")
 def apiserver(**flags: Any) -> None:
     """Run an API server in the foreground until it is told to stop (SIGTERM, Ctrl-C)."""

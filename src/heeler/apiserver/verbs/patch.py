@@ -186,7 +186,7 @@ def _check_applied(value: Object, context: Context) -> None:
     if not isinstance(metadata, dict):
         raise bad_request("error decoding YAML: metadata is no object")
     if not given:
-        raise StatusError(400, "BadRequest", 'error decoding YAML: Object \'Kind\' is missing in the configuration')
+        raise StatusError(400, "BadRequest", "error decoding YAML: Object 'Kind' is missing in the configuration")
     metadata.setdefault("name", info.name)
     if kind.namespaced:
         metadata.setdefault("namespace", info.namespace)
