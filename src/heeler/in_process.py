@@ -1,8 +1,8 @@
 """A client in the same process: skips TLS, HTTP and encoding, nothing else (see `heeler.client.client`).
 
 It takes the same way as every request (`request.handle`), with a user, authorisation and admission. Objects that it
-gives may be shared with the server's cache: read them, copy before changing. It stands here and not in `heeler.client`,
-since only what starts an API server may import it.
+gives may be shared with the server's cache: read them, copy before changing. It stands beside `heeler.cluster` and not in
+`heeler.client`, since only what starts an API server may import one.
 """
 
 from __future__ import annotations
