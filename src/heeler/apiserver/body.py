@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (field vali
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import orjson
 from heeler.apiserver.call import Call
 from heeler.apiserver.negotiate import JSON, PROTOBUF, YAML
 from heeler.objects import yaml_text
-from heeler.objects.decode import DecodeError, decode, duplicate_keys
+from heeler.objects.decode import DecodeError, decode, duplicate_keys, may_repeat_keys
 from heeler.objects.go_json import syntax_error
 from heeler.objects.status import StatusError, bad_request, too_large, unsupported_media_type
 from heeler.objects.value import Object
@@ -26,9 +27,13 @@ if TYPE_CHECKING:
 ACCEPTED = f"{JSON}, {YAML}, {PROTOBUF}"
 _SCHEME = '"pkg/runtime/scheme.go:111"'
 _GO_STRUCT = (
-    'struct { APIVersion string \\"json:\\\\\\"apiVersion,omitempty\\\\\\"\\"; '
-    'Kind string \\"json:\\\\\\"kind,omitempty\\\\\\"\\" }'
-).replace('\\"', '"').replace('\\\\', '\\')
+    (
+        'struct { APIVersion string \\"json:\\\\\\"apiVersion,omitempty\\\\\\"\\"; '
+        'Kind string \\"json:\\\\\\"kind,omitempty\\\\\\"\\" }'
+    )
+    .replace('\\"', '"')
+    .replace("\\\\", "\\")
+)
 #: Warnings of one request at most, and their size together (upstream's limits).
 MAX_WARNINGS = 256
 
@@ -59,7 +64,8 @@ def media_type(call: Call) -> str:
 def parse_json(raw: bytes) -> Any:
     """The value. Raises Unparsable with Go's message."""
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
+        return _merged(raw) if may_repeat_keys(raw, value) else value
     except orjson.JSONDecodeError as error:
         text = syntax_error(raw)
         if text:
@@ -68,6 +74,19 @@ def parse_json(raw: bytes) -> Any:
             return orjson.loads(raw.decode("utf-8", "replace"))
         except orjson.JSONDecodeError as again:
             raise Unparsable("exceeded max depth") from again
+
+
+def _merged(raw: bytes) -> Any:
+    """A document with keys that come twice, as Go reads it: objects are merged, of anything else the last one counts."""
+
+    def pairs(items: list[tuple[str, Any]]) -> Object:
+        out: Object = {}
+        for key, value in items:
+            before = out.get(key)
+            out[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+        return out
+
+    return json.loads(raw, object_pairs_hook=pairs)
 
 
 def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: str) -> Object:
@@ -94,9 +113,7 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
     return strictly(value, kind, version, call, validation, duplicates)
 
 
-def strictly(
-    value: Any, kind: Kind, version: str, call: Call, validation: str, yaml_duplicates: list[str]
-) -> Object:
+def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, yaml_duplicates: list[str]) -> Object:
     """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored."""
     where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
     strict = validation != "Ignore"
@@ -108,10 +125,13 @@ def strictly(
     obj["apiVersion"] = kind.api_version(version)
     if strict:
         found: list[str] = []
-        if yaml_duplicates:
+        if yaml_duplicates and validation == "Strict":
             found.append("yaml: unmarshal errors:\n  " + "\n  ".join(yaml_duplicates))
+        elif yaml_duplicates:
+            found += yaml_duplicates
         elif call.body and call.object is None:
-            found += [f'duplicate field "{path}"' for path in duplicate_keys(call.body)]
+            if may_repeat_keys(call.body, value):
+                found += duplicate_keys(call.body)
         found += unknown
         if found and validation == "Strict":
             raise bad_request(f"{where}strict decoding error: {', '.join(found)}")
@@ -144,7 +164,7 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
     if kind.custom:
         raise _custom_mismatch(kind, version, api_version, given_kind)
     where = f'{given_kind} in version "{given_version}" cannot be handled as a {kind.kind}: '
-    if not kinds.knows(group, given_version, given_kind):
+    if not _known(kinds, group, given_version, given_kind):
         shown = f"{group}/{given_version}" if group else given_version
         raise bad_request(f'{where}no kind "{given_kind}" is registered for version "{shown}" in scheme {_SCHEME}')
     if (group, given_kind) == (kind.group, kind.kind):
@@ -158,11 +178,32 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
     )
 
 
+def _known(kinds: Kinds, group: str, version: str, kind: str) -> bool:
+    """Is it a kind, or the list of one?"""
+    return any(kinds.by_kind(group, version, name) is not None for name in (kind, kind.removesuffix("List")))
+
+
+def check_type_meta(value: Any, kind: str, group: str, version: str, kinds: Kinds, raw: bytes) -> None:
+    """The same for a kind that only a subresource takes (Scale, Eviction, TokenRequest). Raises 400."""
+    if not isinstance(value, dict):
+        raise bad_request("couldn't get version/kind; json parse error: the body is no object")
+    expected = f"{group}/{version}" if group else version
+    given_version, given = str(value.get("apiVersion") or expected), str(value.get("kind") or kind)
+    if (given_version, given) == (expected, kind):
+        return
+    if given == kind and given_version in ("policy/v1beta1", "v1"):
+        return
+    own_group, _, short = given_version.rpartition("/")
+    where = f'{given} in version "{short}" cannot be handled as a {kind}: '
+    if kinds.by_kind(own_group, short, given) is None:
+        raise bad_request(f'{where}no kind "{given}" is registered for version "{given_version}" in scheme {_SCHEME}')
+    internal = group.split(".", 1)[0] or "core"
+    raise bad_request(f"{where}converting ({short}.{given}) to ({internal}.{kind}): unknown conversion")
+
+
 def _custom_mismatch(kind: Kind, version: str, api_version: str, given_kind: str) -> StatusError:
     if given_kind != kind.kind:
-        return bad_request(
-            f"the kind in the data ({given_kind}) does not match the expected kind ({kind.kind})"
-        )
+        return bad_request(f"the kind in the data ({given_kind}) does not match the expected kind ({kind.kind})")
     return bad_request(
         f"the API version in the data ({api_version}) does not match the expected API version "
         f"({kind.api_version(version)})"

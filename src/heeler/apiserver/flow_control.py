@@ -28,7 +28,9 @@ class Seats:
     @contextmanager
     def taken(self, verb: str, user: User) -> Iterator[None]:
         """Hold a seat. Raises 429."""
-        if MASTERS in user.groups or user.name.startswith(("system:kube-", "system:node:", "system:serviceaccount:kube-system:")):
+        if MASTERS in user.groups or user.name.startswith(
+            ("system:kube-", "system:node:", "system:serviceaccount:kube-system:")
+        ):
             yield
             return
         which = "reading" if verb in _READING else "writing"

@@ -111,7 +111,7 @@ def parse_revision(text: str) -> int:
 
 
 def revision_fault(text: str, error: ValueError) -> str:
-    return f'resourceVersion: Invalid value: {faults.quote(text)}: {error}'
+    return f"resourceVersion: Invalid value: {faults.quote(text)}: {error}"
 
 
 @dataclass(frozen=True, slots=True)

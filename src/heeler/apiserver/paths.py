@@ -51,7 +51,9 @@ async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -
     if first in ("api", "apis"):
         return _discovery(call, parts, server)
     if first == "version" and len(parts) == 1:
-        return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(VERSION, option=orjson.OPT_INDENT_2)))
+        return Raw(
+            Response(200, [("Content-Type", "application/json")], orjson.dumps(VERSION, option=orjson.OPT_INDENT_2))
+        )
     if first == "metrics" and len(parts) == 1:
         return Raw(Response(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], metrics.text(server)))
     if first == "openapi":
@@ -103,7 +105,10 @@ async def _health(call: Call, parts: list[str], server: ApiServer) -> Raw:
     verbose = "verbose" in call.query
     if not failed and not verbose:
         return Raw(Response(200, headers, b"ok"))
-    lines = [f"[{'-' if name in failed else '+'}]{name} {'failed: reason withheld' if name in failed else 'ok'}" for name in names]
+    lines = [
+        f"[{'-' if name in failed else '+'}]{name} {'failed: reason withheld' if name in failed else 'ok'}"
+        for name in names
+    ]
     end = f"{parts[0]} check {'failed' if failed else 'passed'}"
     return Raw(Response(500 if failed else 200, headers, ("\n".join([*lines, end]) + "\n").encode()))
 
@@ -170,7 +175,9 @@ def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:
     if parts == ["v2"]:
         accept = call.headers.get("accept", "")
         if "protobuf" in accept and "json" not in accept and "*/*" not in accept:
-            raise StatusError(406, "NotAcceptable", "OpenAPI v2 is served as application/json by this version of Heeler", {})
+            raise StatusError(
+                406, "NotAcceptable", "OpenAPI v2 is served as application/json by this version of Heeler", {}
+            )
         return Raw(compress(call, Response(200, [("Content-Type", "application/json")], openapi.v2(server))))
     if parts == ["v3"]:
         return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(openapi.v3_index(server))))

@@ -20,7 +20,7 @@ from heeler.apiserver.call import Call, Raw, Result
 from heeler.apiserver.encode import encode, encode_error
 from heeler.apiserver.negotiate import JSON, Format, error_media, negotiate
 from heeler.apiserver.request_info import RequestInfo, request_info
-from heeler.apiserver.subresources.table import SUBRESOURCES
+from heeler.apiserver.subresources.table import SUBRESOURCES, VIRTUAL
 from heeler.apiserver.user import User
 from heeler.apiserver.verbs.create import create
 from heeler.apiserver.verbs.delete import delete, delete_collection
@@ -31,7 +31,7 @@ from heeler.objects.status import (
     StatusError,
     internal_error,
     method_not_allowed,
-    too_many_requests,
+    not_acceptable,
     unavailable,
     unknown_path,
 )
@@ -110,6 +110,8 @@ async def handle(call: Call, server: ApiServer) -> Result:
 
 
 async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:
+    if info.broken:
+        return paths.no_request_info(call.path), Format()
     user = user_of(call, server)
     user = await impersonate(user, call, server)
     with server.seats.taken(info.verb, user):
@@ -145,6 +147,11 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         raise method_not_allowed()
     if (info.verb == "create" and info.name) or (info.verb in ("update", "patch") and not info.name):
         raise method_not_allowed()
+    virtual = VIRTUAL.get((kind.group, kind.plural))
+    if virtual is not None:
+        return await virtual[info.verb](call, context), negotiate(accept)
+    if info.verb == "watch" and error_media(accept) != JSON:
+        raise not_acceptable("")
     collection = info.verb in ("list", "watch") or (info.verb == "get" and "list" not in kind.verbs)
     format = negotiate(accept, collection=collection or info.verb in ("create", "deletecollection"))
     return await VERBS[info.verb](call, context), format
@@ -158,9 +165,7 @@ def attributes(info: RequestInfo) -> Attributes:
     """What authorisation is asked."""
     if not info.is_resource:
         return Attributes(info.verb, path=info.path)
-    return Attributes(
-        info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name
-    )
+    return Attributes(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
 
 
 def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
@@ -169,8 +174,6 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
     if kind is None:
         if info.group and info.group not in server.groups() and info.prefix == "apis":
             return paths.not_found()
-        if info.watch_path is False and info.resource in ("proxy", "watch"):
-            return paths.no_request_info(info.path)
         raise unknown_path()
     namespaced = bool(info.namespace) and info.resource != "namespaces"
     if kind.namespaced and not namespaced and (info.name and not info.by_field):
@@ -184,7 +187,3 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
     if info.resource == "namespaces":
         info.namespace = ""
     return Context(server, user, info, kind, kind.api_version(info.version), info.subresource)
-
-
-def overloaded() -> StatusError:
-    return too_many_requests("too many requests, please try again later.", 1)

@@ -185,6 +185,8 @@ def _quoted(char: int) -> str:
     if char in named:
         return f"'{named[char]}'"
     # a lone byte is read as the rune of that number
-    return f"'\\u{char:04x}'" if 0x80 <= char < 0xA1 or char == 0xAD else (
-        f"'\\x{char:02x}'" if char < 0x80 else f"'{chr(char)}'"
+    return (
+        f"'\\u{char:04x}'"
+        if 0x80 <= char < 0xA1 or char == 0xAD
+        else (f"'\\x{char:02x}'" if char < 0x80 else f"'{chr(char)}'")
     )

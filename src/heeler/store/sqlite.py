@@ -283,9 +283,7 @@ class SqliteStore:
         self._compacted = Revision(found[0] if found else 0)
         top = self._connection.execute("SELECT MAX(revision) FROM log").fetchone()[0] or 0
         self._assigned = Revision(max(top, self._compacted))
-        rows = self._connection.execute(
-            "SELECT key, value, MAX(revision) FROM log GROUP BY key ORDER BY key"
-        )
+        rows = self._connection.execute("SELECT key, value, MAX(revision) FROM log GROUP BY key ORDER BY key")
         for key, value, revision in rows:
             if value is not None:
                 self._newest[key] = Entry(key, value, Revision(revision))

@@ -41,8 +41,15 @@ def _check_pod(write: Write, node: str, name: str) -> None:
     if write.operation == "CREATE" and not write.subresource:
         annotations = pod["metadata"].get("annotations") or {}
         if "kubernetes.io/config.mirror" not in annotations:
-            raise forbidden("pods", "", name, f'pod does not have "kubernetes.io/config.mirror" annotation, node "{node}" can only create mirror pods')
+            raise forbidden(
+                "pods",
+                "",
+                name,
+                f'pod does not have "kubernetes.io/config.mirror" annotation, node "{node}" can only create mirror pods',
+            )
     if write.operation == "UPDATE" and write.subresource not in ("status", "resize"):
         raise forbidden("pods", "", name, f'node "{node}" can only update pod status')
     if bound != node:
-        raise forbidden("pods", "", name, f'node "{node}" can only {write.operation.lower()} pods with spec.nodeName set to itself')
+        raise forbidden(
+            "pods", "", name, f'node "{node}" can only {write.operation.lower()} pods with spec.nodeName set to itself'
+        )

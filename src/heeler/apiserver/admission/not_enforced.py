@@ -20,11 +20,26 @@ NOT_ENFORCED = {
     ("", "resourcequotas"): "ResourceQuota is not enforced by this version of Heeler",
     ("", "limitranges"): "LimitRange is not enforced by this version of Heeler",
     ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"): "admission webhooks are not called by this version of Heeler",
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"): "admission webhooks are not called by this version of Heeler",
-    ("admissionregistration.k8s.io", "validatingadmissionpolicies"): "ValidatingAdmissionPolicy is not enforced by this version of Heeler",
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
-    ("apiextensions.k8s.io", "customresourcedefinitions"): "CustomResourceDefinition is stored, but its resources are not served by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+    ): "admission webhooks are not called by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+    ): "admission webhooks are not called by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicies",
+    ): "ValidatingAdmissionPolicy is not enforced by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "mutatingadmissionpolicies",
+    ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
+    (
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+    ): "CustomResourceDefinition is stored, but its resources are not served by this version of Heeler",
     ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",
 }
 

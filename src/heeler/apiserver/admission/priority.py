@@ -62,9 +62,7 @@ async def check(write: Write) -> None:
         name = write.new["metadata"]["name"]
         other = _default(write.context.server)
         if other is not None and other["metadata"]["name"] != name:
-            why = (
-                f"PriorityClass {other['metadata']['name']} is already marked as default. Only one default can exist"
-            )
+            why = f"PriorityClass {other['metadata']['name']} is already marked as default. Only one default can exist"
             raise forbidden("priorityclasses", GROUP, name, why)
 
 

@@ -122,9 +122,7 @@ class ServiceAccountTokens:
         found = self._lookup("", "serviceaccounts", namespace, account.get("name", ""))
         if not found or found["metadata"]["uid"] != account.get("uid"):
             return None
-        extra: dict[str, tuple[str, ...]] = {
-            "authentication.kubernetes.io/credential-id": (f"JTI={claims['jti']}",)
-        }
+        extra: dict[str, tuple[str, ...]] = {"authentication.kubernetes.io/credential-id": (f"JTI={claims['jti']}",)}
         for claim, (group, plural) in BOUND.items():
             reference = private.get(claim)
             if not reference:

@@ -101,8 +101,7 @@ def refusal(user: User, asked: Attributes) -> StatusError:
         return StatusError(403, "Forbidden", text, {})
     where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
     why = (
-        f'User "{user.name}" cannot {asked.verb} resource "{asked.full_resource}" '
-        f'in API group "{asked.group}" {where}'
+        f'User "{user.name}" cannot {asked.verb} resource "{asked.full_resource}" in API group "{asked.group}" {where}'
     )
     return forbidden(asked.resource, asked.group, asked.name, why)
 

@@ -52,7 +52,11 @@ class NodeAuthorizer:
         if (group, resource) == ("certificates.k8s.io", "certificatesigningrequests"):
             return verb in ("create", "get", "list", "watch")
         if group in ("authentication.k8s.io", "authorization.k8s.io"):
-            return verb == "create" and resource in ("tokenreviews", "subjectaccessreviews", "localsubjectaccessreviews")
+            return verb == "create" and resource in (
+                "tokenreviews",
+                "subjectaccessreviews",
+                "localsubjectaccessreviews",
+            )
         if (group, resource) == ("storage.k8s.io", "csinodes"):
             return asked.name in ("", node)
         return self._by_reference(node, asked)
@@ -63,8 +67,7 @@ class NodeAuthorizer:
             return False
         if asked.resource in ("secrets", "configmaps") and asked.verb in _READ:
             return any(
-                asked.namespace == p["metadata"]["namespace"]
-                and asked.name in _references(p["spec"], asked.resource)
+                asked.namespace == p["metadata"]["namespace"] and asked.name in _references(p["spec"], asked.resource)
                 for p in self._source.pods_on(node)
             )
         if asked.resource == "serviceaccounts":

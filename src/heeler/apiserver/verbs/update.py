@@ -97,9 +97,7 @@ async def change_object(
     raise modified(kind.plural, kind.group, info.name)
 
 
-async def _step(
-    call: Call, context: Context, options: WriteOptions, change: Change, live: Item
-) -> Object | None:
+async def _step(call: Call, context: Context, options: WriteOptions, change: Change, live: Item) -> Object | None:
     """The new stored object, or None when nothing would change."""
     server, kind = context.server, context.kind
     before = live.in_version(context.api_version)
