@@ -58,7 +58,10 @@ def shape(node: dict[str, Any]) -> Any:
 
 
 def field(node: dict[str, Any], needed: bool) -> dict[str, Any]:
-    """One field: `t` its shape; of r(equired), l(ist type), k(eys), a(tomic), s(trategy), m(erge key) what it has."""
+    """One field: `t` its shape; r(equired), l(ist type), k(eys), a(tomic), s(trategy), m(erge key) if it has it.
+
+    `b`: where its description breaks lines (its length, then offsets), as other carriers of the text lose the breaks.
+    """
     out: dict[str, Any] = {"t": shape(node)}
     if needed:
         out["r"] = 1
@@ -72,6 +75,10 @@ def field(node: dict[str, Any], needed: bool) -> dict[str, Any]:
             out[key] = node[fact]
     if node.get("x-kubernetes-map-type") == "atomic":
         out["a"] = 1
+    text = node.get("description", "").strip()
+    breaks = [at for at, char in enumerate(text) if char == "\n"]
+    if breaks:
+        out["b"] = [len(text), *breaks]
     return out
 
 

@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (field vali
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import orjson
 from heeler.apiserver.call import Call
 from heeler.apiserver.negotiate import JSON, PROTOBUF, YAML
 from heeler.objects import yaml_text
-from heeler.objects.decode import DecodeError, decode, duplicate_keys
+from heeler.objects.decode import DecodeError, decode, duplicate_keys, may_repeat_keys
 from heeler.objects.go_json import syntax_error
 from heeler.objects.status import StatusError, bad_request, too_large, unsupported_media_type
 from heeler.objects.value import Object
@@ -63,7 +64,8 @@ def media_type(call: Call) -> str:
 def parse_json(raw: bytes) -> Any:
     """The value. Raises Unparsable with Go's message."""
     try:
-        return orjson.loads(raw)
+        value = orjson.loads(raw)
+        return _merged(raw) if may_repeat_keys(raw, value) else value
     except orjson.JSONDecodeError as error:
         text = syntax_error(raw)
         if text:
@@ -72,6 +74,19 @@ def parse_json(raw: bytes) -> Any:
             return orjson.loads(raw.decode("utf-8", "replace"))
         except orjson.JSONDecodeError as again:
             raise Unparsable("exceeded max depth") from again
+
+
+def _merged(raw: bytes) -> Any:
+    """A document with keys that come twice, as Go reads it: objects are merged, of anything else the last one counts."""
+
+    def pairs(items: list[tuple[str, Any]]) -> Object:
+        out: Object = {}
+        for key, value in items:
+            before = out.get(key)
+            out[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+        return out
+
+    return json.loads(raw, object_pairs_hook=pairs)
 
 
 def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: str) -> Object:
@@ -110,10 +125,13 @@ def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, 
     obj["apiVersion"] = kind.api_version(version)
     if strict:
         found: list[str] = []
-        if yaml_duplicates:
+        if yaml_duplicates and validation == "Strict":
             found.append("yaml: unmarshal errors:\n  " + "\n  ".join(yaml_duplicates))
+        elif yaml_duplicates:
+            found += yaml_duplicates
         elif call.body and call.object is None:
-            found += [f'duplicate field "{path}"' for path in duplicate_keys(call.body)]
+            if may_repeat_keys(call.body, value):
+                found += duplicate_keys(call.body)
         found += unknown
         if found and validation == "Strict":
             raise bad_request(f"{where}strict decoding error: {', '.join(found)}")

@@ -34,7 +34,7 @@ def encode(result: Result, call: Call, format: Format, server: ApiServer) -> Res
             result.response.headers += warning_headers(call)
         return result.response
     if isinstance(result, Watching):
-        headers = [("Content-Type", _stream_type(format)), *warning_headers(call)]
+        headers = [("Content-Type", JSON), *warning_headers(call)]
         return Response(200, headers, _watch_lines(result, format, server, call.param("includeObject")))
     status, body = _body(result, call, format, server)
     return _answer(call, format, status, body)
@@ -161,10 +161,6 @@ def _event_table(kind: Kind, obj: Object, format: Format, server: ApiServer, inc
     if not first:
         table["columnDefinitions"] = None
     return table
-
-
-def _stream_type(format: Format) -> str:
-    return f"{JSON};stream=watch" if format.stream else JSON
 
 
 def _answer(call: Call, format: Format, status: int, body: bytes | Object) -> Response:

@@ -31,6 +31,7 @@ from heeler.objects.status import (
     StatusError,
     internal_error,
     method_not_allowed,
+    not_acceptable,
     unavailable,
     unknown_path,
 )
@@ -109,6 +110,8 @@ async def handle(call: Call, server: ApiServer) -> Result:
 
 
 async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:
+    if info.broken:
+        return paths.no_request_info(call.path), Format()
     user = user_of(call, server)
     user = await impersonate(user, call, server)
     with server.seats.taken(info.verb, user):
@@ -147,6 +150,8 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
     virtual = VIRTUAL.get((kind.group, kind.plural))
     if virtual is not None:
         return await virtual[info.verb](call, context), negotiate(accept)
+    if info.verb == "watch" and error_media(accept) != JSON:
+        raise not_acceptable("")
     collection = info.verb in ("list", "watch") or (info.verb == "get" and "list" not in kind.verbs)
     format = negotiate(accept, collection=collection or info.verb in ("create", "deletecollection"))
     return await VERBS[info.verb](call, context), format
@@ -169,8 +174,6 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
     if kind is None:
         if info.group and info.group not in server.groups() and info.prefix == "apis":
             return paths.not_found()
-        if info.watch_path is False and info.resource in ("proxy", "watch"):
-            return paths.no_request_info(info.path)
         raise unknown_path()
     namespaced = bool(info.namespace) and info.resource != "namespaces"
     if kind.namespaced and not namespaced and (info.name and not info.by_field):

@@ -33,6 +33,8 @@ class RequestInfo:
     rest: tuple[str, ...] = ()
     #: an old path with /watch/ in it.
     watch_path: bool = False
+    #: upstream can't tell what the path is about.
+    broken: bool = False
     #: the name comes from a field selector of a list or watch.
     by_field: bool = False
 
@@ -52,7 +54,8 @@ def request_info(method: str, path: str, query: dict[str, list[str]]) -> Request
     info = RequestInfo(True, path, _VERBS.get(method, ""), parts[0], group, version)
     if rest[0] in ("watch", "proxy"):
         if len(rest) < 2:
-            return plain if rest[0] == "watch" else info
+            info.broken = True
+            return info
         info.watch_path = rest[0] == "watch"
         info.verb = rest[0] if rest[0] == "watch" else info.verb
         rest = rest[1:]

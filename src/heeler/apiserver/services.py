@@ -107,6 +107,8 @@ class ServiceHooks:
     async def _cluster_address(self, obj: Object, taken: Taken, dry_run: bool, before: list[str]) -> None:
         spec = obj["spec"]
         given = spec.get("clusterIP") or (spec.get("clusterIPs") or [""])[0]
+        if given and before and given not in before:
+            return  # an address may not be changed: the rules of the kind refuse it
         if given and given not in before:
             await self._take_given(obj, given, taken, dry_run)
         elif not given:

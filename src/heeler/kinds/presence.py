@@ -33,6 +33,7 @@ EMBEDDED = _words(
 #: Other fields written even if empty: zero, "", null for lists, maps and times.
 WRITTEN = _words(
     """
+    core.v1.TypedLocalObjectReference.apiGroup core.v1.TypedObjectReference.apiGroup
     apps.v1.ControllerRevision.revision apps.v1.StatefulSetSpec.serviceName
     apps.v1.StatefulSetStatus.availableReplicas apps.v1.DaemonSetCondition.type apps.v1.DaemonSetCondition.status
     apps.v1.DeploymentCondition.type apps.v1.DeploymentCondition.status apps.v1.ReplicaSetCondition.type
@@ -156,7 +157,7 @@ def presence(owner: str, name: str, fact: dict[str, Any], is_object: bool) -> tu
         embedded = bool(fact.get("r")) or path in EMBEDDED or (is_object and name in ("metadata", "spec", "status"))
         return embedded or path in WRITTEN, not embedded
     if fact.get("r") or path in WRITTEN:
-        return True, False
+        return True, shape == "string" and path in POINTER_TEXTS
     if shape in ("int32", "int64", "bool", "float"):
         plain = (path in PLAIN_NUMBERS or f"*.{name}" in PLAIN_NUMBERS) and path not in POINTER_NUMBERS
         return False, not plain

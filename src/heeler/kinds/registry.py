@@ -107,8 +107,8 @@ def own(group: str, kind: str) -> Own:
     if isinstance(found, Own):
         return found
     if isinstance(found, str):
-        module = import_module(f"heeler.kinds.{found}")
-        record = module.OWN
+        module, _, name = found.partition(":")
+        record = getattr(import_module(f"heeler.kinds.{module}"), name or "OWN")
         assert isinstance(record, Own)
         return record
     return Own(group, kind)

@@ -48,6 +48,12 @@ def type_names() -> list[str]:
     return list(_facts())
 
 
+def field_breaks(short: str) -> dict[str, list[int]]:
+    """Where the descriptions of a type's fields break lines; `short` is its short name."""
+    facts = _facts().get(f"io.k8s.api.{short}") or _facts().get(f"io.k8s.{short}") or {"f": {}}
+    return {name: fact["b"] for name, fact in facts["f"].items() if "b" in fact}
+
+
 def type_named(name: str) -> Type:
     """The type of an OpenAPI definition, e.g. "io.k8s.api.apps.v1.Deployment". Raises KeyError."""
     found = _built.get(name)

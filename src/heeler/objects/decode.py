@@ -80,7 +80,7 @@ def zero(type: Type) -> Value:
     """What Go writes for a value of this type that was never set."""
     form = type.form
     if form == "struct":
-        return {f.name: zero(f.type) for f in type.fields.values() if f.always}
+        return {f.name: None if f.pointer else zero(f.type) for f in type.fields.values() if f.always}
     if form in ("string", "duration"):
         return ""
     if form in ("int32", "int64", "float", "intorstring"):
@@ -110,7 +110,7 @@ def _struct(type: Type) -> _Decoder:
     for f in type.fields.values():
         keep = f.always or f.pointer or f.type.form in ("time", "microtime")
         fields[f.name] = (compiled(f.type), keep)
-    always = [(f.name, f.type) for f in type.fields.values() if f.always]
+    always = [(f.name, None if f.pointer else f.type) for f in type.fields.values() if f.always]
     find = fields.get
     preserve = type.preserve
 
@@ -133,7 +133,7 @@ def _struct(type: Type) -> _Decoder:
                 out[key] = made
         for name, kind in always:
             if name not in out:
-                out[name] = zero(kind)
+                out[name] = None if kind is None else zero(kind)
         return out
 
     return struct

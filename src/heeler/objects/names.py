@@ -54,8 +54,8 @@ _CONFIG_KEY_WORDS = (
 _WILDCARD = r"\*\." + _SUBDOMAIN
 _WILDCARD_WORDS = (
     "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist "
-    "of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex "
-    f"used for validation is '{_WILDCARD}')"
+    "of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', "
+    f"regex used for validation is '{_WILDCARD}')"
 )
 
 PORT = "must be between 1 and 65535, inclusive"

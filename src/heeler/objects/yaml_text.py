@@ -43,8 +43,41 @@ def dump(value: Any) -> str:
     """Sorted keys, block style, as kubectl and kube-apiserver print it."""
     import yaml
 
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(value, Dumper=dumper, default_flow_style=False, sort_keys=True, allow_unicode=True, width=1e9))
+    options: Any = {"default_flow_style": False, "sort_keys": True, "allow_unicode": True, "width": 1 << 30}
+    return str(yaml.dump(value, Dumper=_dumper(), **options))
+
+
+@lru_cache(maxsize=1)
+def _dumper() -> Any:
+    import yaml
+
+    base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    loader = _loader()
+
+    class Dumper(base):  # type: ignore[misc]
+        """SafeDumper that quotes as Go's does: double quotes for text that would read as something else."""
+
+    def text(dumper: Any, value: str) -> Any:
+        tag = "tag:yaml.org,2002:str"
+        if "\n" in value:
+            return dumper.represent_scalar(tag, value, style="|")
+        if value and _reads_as_other(loader, value):
+            return dumper.represent_scalar(tag, value, style='"')
+        return dumper.represent_scalar(tag, value, style='"' if not value else None)
+
+    Dumper.add_representer(str, text)
+    return Dumper
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?$")
+
+
+def _reads_as_other(loader: Any, text: str) -> bool:
+    """Would plain text be read as a number, a boolean, null or a time?"""
+    for tag, pattern in loader.yaml_implicit_resolvers.get(text[0], ()):
+        if tag != "tag:yaml.org,2002:merge" and pattern.match(text):
+            return True
+    return bool(_MOMENT.match(text))
 
 
 @lru_cache(maxsize=1)

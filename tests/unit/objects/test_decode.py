@@ -58,7 +58,8 @@ def test_quantities_and_times_come_out_in_canonical_form() -> None:
         (
             {"spec": {"replicas": 1099511627776}},
             DEPLOYMENT,
-            "json: cannot unmarshal number 1099511627776 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            "json: cannot unmarshal number 1099511627776 into Go struct field DeploymentSpec.spec.replicas "
+            "of type int32",
         ),
         ({"spec": []}, POD, "json: cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec"),
         (

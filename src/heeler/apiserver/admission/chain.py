@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from heeler.apiserver.admission import (
+    certificate_requests,
     default_toleration_seconds,
     namespace_lifecycle,
     node_restriction,
@@ -57,6 +58,7 @@ MUTATING: tuple[Plugin, ...] = (
     service_account.admit,
     priority.admit,
     default_toleration_seconds.admit,
+    certificate_requests.admit,
 )
 VALIDATING: tuple[Plugin, ...] = (
     namespace_lifecycle.check,
@@ -64,6 +66,7 @@ VALIDATING: tuple[Plugin, ...] = (
     service_account.check,
     priority.check,
     rbac_escalation.check,
+    certificate_requests.check,
     not_enforced.check,
 )
 

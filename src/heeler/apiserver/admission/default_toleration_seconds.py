@@ -14,7 +14,7 @@ KEYS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 async def admit(write: Write) -> None:
-    if write.operation != "CREATE" or not write.of("", "pods") or write.new is None:
+    if write.operation == "DELETE" or not write.of("", "pods") or write.new is None:
         return
     spec = write.new.get("spec") or {}
     given: list[Object] = spec.get("tolerations") or []

@@ -99,8 +99,6 @@ def _scheduled(pod: Object, context: Context) -> Object:
     if old is not None and old.get("status") == "True":
         moment = old.get("lastTransitionTime", moment)
     condition: Object = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": moment}
-    if pod["metadata"].get("generation"):
-        condition["observedGeneration"] = pod["metadata"]["generation"]
     others = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"]
     status["conditions"] = [*others, condition]
     return status

@@ -80,7 +80,7 @@ async def _ask_budget(context: Context, pod: Object, dry_run: bool) -> None:
         return
     if len(budgets) > 1:
         text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
-        raise StatusError(500, "InternalError", text)
+        raise StatusError(500, "", text)
     if _unready_may_go(pod, budgets[0]):
         return
     kind = context.server.kind(GROUP, "poddisruptionbudgets")

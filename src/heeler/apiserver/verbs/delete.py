@@ -221,7 +221,11 @@ async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> 
     if options.dry_run:
         return new, gone
     if gone:
-        await server.store.delete(live.key, live.revision)
+        revision = live.revision
+        if new is not old:  # a graceful deletion without grace is seen as such before the object goes
+            revision = await server.store.update(live.key, encode(new), revision)
+            new["metadata"]["resourceVersion"] = str(revision)
+        await server.store.delete(live.key, revision)
         hooks = server.hooks.get((kind.group, kind.plural))
         if hooks is not None:
             await hooks.after_delete(server, old)
@@ -260,7 +264,10 @@ def plan(kind: Kind, old: Object, options: DeleteOptions, now: float) -> tuple[O
     else:
         _mark(metadata, grace or 0, now)
     _set(metadata, "finalizers", finalizers)
+    if not waits and grace is None and not under_way:
+        return old, True  # nothing of a deletion is ever seen
     if is_namespace:
+        metadata.pop("deletionGracePeriodSeconds", None)
         new["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
     return new, not waits
 

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heeler.apiserver.body import strictly
+import orjson
+
+from heeler.apiserver.body import check_kind, strictly
 from heeler.apiserver.call import Call, One
 from heeler.apiserver.options import WriteOptions, write_options
 from heeler.apiserver.verbs.create import create_object
 from heeler.apiserver.verbs.fields import ignored_fields
 from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
-from heeler.objects import apply, json_patch, merge_patch, strategic, yaml_text
+from heeler.objects import apply, faults, json_patch, merge_patch, strategic, yaml_text
 from heeler.objects.status import (
     StatusError,
     bad_request,
-    conflict,
+    invalid,
     modified,
     not_found,
     too_large,
-    unsupported_media_type,
 )
 from heeler.objects.value import Object
 from heeler.wire.http.server import MAX_BODY_BYTES
@@ -52,11 +53,31 @@ async def patch(call: Call, context: Context) -> One:
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
-        new = strictly(draft, kind, context.version, _reader(call), options.validation, [])
+        new = _typed(draft, call, context, options)
         _check_identity(new, live, context)
-        return new, None
+        reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
+        return new, [] if reset else None
 
     return await change_object(call, context, options, change, retry=True)
+
+
+def _typed(draft: Any, call: Call, context: Context, options: WriteOptions) -> Object:
+    """The patched document as an object of the kind. Raises 422 with the document in it."""
+    kind = context.kind
+    try:
+        if draft.get("kind") != kind.kind or draft.get("apiVersion") != context.api_version:
+            check_kind(draft, kind, context.version, context.server.kinds, b"")
+        return strictly(draft, kind, context.version, _reader(call), options.validation, [])
+    except StatusError as error:
+        where = f'{kind.kind} in version "{context.version}" cannot be handled as a {kind.kind}: '
+        shown = orjson.dumps(_ordered(draft)).decode()
+        fault = faults.invalid("patch", shown, error.message.removeprefix(where))
+        raise invalid("", "", "", [fault]) from None
+
+
+def _ordered(draft: Object) -> Object:
+    """A patched document as it is shown: the keys of its top level are sorted."""
+    return {key: draft[key] for key in sorted(draft)}
 
 
 def _reader(call: Call) -> Call:
@@ -69,9 +90,7 @@ def _media(call: Call, context: Context) -> str:
     media = header.split(";", 1)[0].strip().lower()
     allowed = _CUSTOM_TYPES if context.kind.custom else _TYPES
     if media not in allowed:
-        raise unsupported_media_type(
-            "the body of the request was in an unknown format - accepted media types include: " + ", ".join(allowed)
-        )
+        raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     return media
 
 
@@ -98,11 +117,11 @@ def _check_identity(new: Object, live: Object, context: Context) -> None:
     revision = metadata.get("resourceVersion")
     if revision and revision != before["resourceVersion"]:
         raise modified(kind.plural, kind.group, info.name)
-    uid = metadata.get("uid")
-    if uid and uid != before["uid"]:
-        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {before['uid']}"
-        raise conflict(kind.plural, kind.group, info.name, why)
     name = metadata.get("name")
+    if not name:
+        raise bad_request(
+            f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided"
+        )
     if name != info.name:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
     namespace = metadata.get("namespace")

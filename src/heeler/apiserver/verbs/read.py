@@ -71,7 +71,7 @@ async def list_(call: Call, context: Context) -> Many:
         wanted = parse_revision(options.revision) if options.revision else 0
     except ValueError as error:
         raise bad_request(f"invalid resource version: {revision_fault(options.revision, error)}") from None
-    if wanted and options.match == "Exact":
+    if wanted and (options.match == "Exact" or (options.limit > 0 and not options.match)):
         return await _page_of_the_past(context, prefix, Revision(wanted), "", matches, options.limit)
     if wanted:
         await _wait_for(context, wanted)
@@ -386,7 +386,7 @@ def _as(type: str, event: Event) -> Event:
 def bookmark(cache: ResourceCache, revision: int, *, initial_end: bool = False) -> Event:
     """An event that only says how far the watch has come."""
     kind = cache.kind
-    metadata: Object = {"creationTimestamp": None}
+    metadata: Object = {}
     if initial_end:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
     value = orjson.dumps({"kind": kind.kind, "apiVersion": kind.storage_api_version, "metadata": metadata})

@@ -1,0 +1,30 @@
+"""PodTemplate. https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-template-v1/"""
+
+from __future__ import annotations
+
+from heeler.kinds.core.podspec import default_template
+from heeler.kinds.kind import Column, Own
+from heeler.kinds.printing import NAME, cell, container_columns, label_text
+from heeler.objects.value import Object
+
+
+def _default(holder: Object, version: str) -> None:
+    default_template(holder["template"])
+
+
+OWN = Own(
+    "",
+    "PodTemplate",
+    default=_default,
+    generation=True,
+    generation_of=("template",),
+    columns=(
+        NAME,
+        *container_columns("template.spec", 0),
+        Column(
+            "Pod Labels",
+            cell(lambda obj: label_text(obj["template"]["metadata"].get("labels"))),
+            about="=The labels for the pod template.",
+        ),
+    ),
+)

@@ -1,0 +1,96 @@
+"""DeviceClass, DeviceTaintRule, ResourceClaim, ResourceClaimTemplate, ResourceSlice: dynamic resource allocation.
+
+https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/
+"""
+
+from __future__ import annotations
+
+from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.printing import AGE, NAME, cell, text_at
+from heeler.objects.value import Object
+
+GROUP = "resource.k8s.io"
+
+
+def default_claim_spec(spec: Object) -> None:
+    """Fill in a claim's spec: how many devices a request is for, how taints are compared."""
+    for request in (spec.get("devices") or {}).get("requests") or ():
+        for row in (
+            *((request["exactly"],) if request.get("exactly") is not None else ()),
+            *request.get("firstAvailable", ()),
+        ):
+            if not row.get("allocationMode"):
+                row["allocationMode"] = "ExactCount"
+            if row["allocationMode"] == "ExactCount" and not row.get("count"):
+                row["count"] = 1
+            for toleration in row.get("tolerations", ()):
+                if not toleration.get("operator"):
+                    toleration["operator"] = "Equal"
+
+
+def _default_claim(claim: Object, version: str) -> None:
+    default_claim_spec(claim["spec"])
+
+
+def _default_template(template: Object, version: str) -> None:
+    default_claim_spec(template["spec"]["spec"])
+
+
+def _empty_status(obj: Object) -> None:
+    obj["status"] = {}
+
+
+def _state(claim: Object) -> str:
+    status = claim.get("status") or {}
+    states = []
+    if claim["metadata"].get("deletionTimestamp"):
+        states.append("deleted")
+    if status.get("allocation") is None:
+        if not claim["metadata"].get("deletionTimestamp"):
+            states.append("pending")
+    else:
+        states.append("allocated")
+        states.append("reserved") if status.get("reservedFor") else None
+    return ",".join(states)
+
+
+DEVICE_CLASS = Own(GROUP, "DeviceClass", generation=True, columns=(NAME, AGE))
+DEVICE_TAINT_RULE = Own(
+    GROUP,
+    "DeviceTaintRule",
+    status=True,
+    generation=True,
+    prepare_create=_empty_status,
+    subresources={"status": SubresourceOwn(status_only)},
+)
+RESOURCE_CLAIM = Own(
+    GROUP,
+    "ResourceClaim",
+    default=_default_claim,
+    status=True,
+    prepare_create=_empty_status,
+    columns=(
+        NAME,
+        Column("State", cell(_state), about="=A summary of the current state (allocated, pending, reserved, etc.)."),
+        AGE,
+    ),
+    subresources={"status": SubresourceOwn(status_only)},
+)
+RESOURCE_CLAIM_TEMPLATE = Own(GROUP, "ResourceClaimTemplate", default=_default_template, columns=(NAME, AGE))
+RESOURCE_SLICE = Own(
+    GROUP,
+    "ResourceSlice",
+    generation=True,
+    columns=(
+        NAME,
+        Column("Node", text_at("spec.nodeName", "<unset>"), about="resource.v1.ResourceSliceSpec.nodeName"),
+        Column("Driver", text_at("spec.driver"), about="resource.v1.ResourceSliceSpec.driver"),
+        Column("Pool", text_at("spec.pool.name"), about="resource.v1.ResourcePool.name"),
+        AGE,
+    ),
+    selectable={
+        "spec.nodeName": lambda obj: str((obj.get("spec") or {}).get("nodeName") or ""),
+        "spec.driver": lambda obj: str((obj.get("spec") or {}).get("driver") or ""),
+    },
+    unsupported_label="field label not supported for resource.k8s.io/v1, Kind=ResourceSlice: {label}",
+)

@@ -1,0 +1,82 @@
+"""CSIDriver, CSINode, CSIStorageCapacity.
+
+https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/csi-driver-v1/ and its neighbours.
+"""
+
+from __future__ import annotations
+
+from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.printing import AGE, NAME, NONE, UNSET, at, cell, count_at
+from heeler.objects.value import Object
+
+_SPEC = "storage.v1.CSIDriverSpec"
+
+
+def _default_driver(driver: Object, version: str) -> None:
+    spec = driver["spec"]
+    spec.setdefault("attachRequired", True)
+    for key in (
+        *("podInfoOnMount", "storageCapacity", "requiresRepublish", "seLinuxMount", "preventPodSchedulingIfMissing"),
+    ):
+        spec.setdefault(key, False)
+    spec.setdefault("fsGroupPolicy", "ReadWriteOnceWithFSType")
+    if not spec.get("volumeLifecycleModes"):
+        spec["volumeLifecycleModes"] = ["Persistent"]
+
+
+def _tokens(driver: Object) -> str:
+    rows = driver["spec"].get("tokenRequests")
+    if rows is None:
+        return UNSET
+    return ",".join(r.get("audience", "") for r in rows)
+
+
+def _modes(driver: Object) -> str:
+    return ",".join(driver["spec"].get("volumeLifecycleModes") or ()) or NONE
+
+
+CSI_DRIVER = Own(
+    "storage.k8s.io",
+    "CSIDriver",
+    default=_default_driver,
+    allow_unconditional_update=False,
+    columns=(
+        NAME,
+        Column("AttachRequired", at("spec.attachRequired", True), "boolean", about=f"{_SPEC}.attachRequired"),
+        Column("PodInfoOnMount", at("spec.podInfoOnMount", False), "boolean", about=f"{_SPEC}.podInfoOnMount"),
+        Column("StorageCapacity", at("spec.storageCapacity", False), "boolean", about=f"{_SPEC}.storageCapacity"),
+        Column("TokenRequests", cell(_tokens), about=f"{_SPEC}.tokenRequests"),
+        Column("RequiresRepublish", at("spec.requiresRepublish", False), "boolean", about=f"{_SPEC}.requiresRepublish"),
+        Column("Modes", cell(_modes), about=f"{_SPEC}.volumeLifecycleModes"),
+        AGE,
+    ),
+)
+
+CSI_NODE = Own(
+    "storage.k8s.io",
+    "CSINode",
+    status=True,
+    columns=(
+        NAME,
+        Column(
+            "Drivers",
+            count_at("spec.drivers"),
+            "integer",
+            about="=Drivers indicates the number of CSI drivers registered on the node",
+        ),
+        AGE,
+    ),
+    allow_unconditional_update=False,
+    subresources={"status": SubresourceOwn(status_only)},
+)
+
+CSI_STORAGE_CAPACITY = Own(
+    "storage.k8s.io",
+    "CSIStorageCapacity",
+    columns=(
+        NAME,
+        Column("StorageClassName", at("storageClassName"), about="storage.v1.CSIStorageCapacity.storageClassName"),
+        Column("Capacity", at("capacity", UNSET), about="storage.v1.CSIStorageCapacity.capacity"),
+        AGE,
+    ),
+)
