@@ -29,7 +29,6 @@ from heeler.local.layout import Layout, Owner, Spec
 from heeler.store.open import open_store
 
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
-SCHEDULER = authenticated("system:kube-scheduler")
 
 
 @dataclass(slots=True)
@@ -48,34 +47,45 @@ class Context:
 
 
 async def _controllers(context: Context) -> None:
-    from heeler.controllers.list import start
+    from heeler.controllers.list import run
     from heeler.controllers.loop import Settings
 
     root = (context.layout.pki / "ca.crt").read_text()
 
     def client(name: str) -> Client:
-        return context.client(service_account("kube-system", name), f"kube-controller-manager/{name}")
+        return context.client(user_named(name), "kube-controller-manager")
 
-    await start(client, context.tasks, clock=context.clock, random=context.random, settings=Settings(root_ca=root))
+    work = run(client, clock=context.clock, random=context.random, settings=Settings(root_ca=root))
+    context.tasks.spawn(work, "controller-manager")
 
 
 async def _scheduler(context: Context) -> None:
-    from heeler.scheduler.scheduler import start
+    from heeler.scheduler.scheduler import run
 
-    await start(context.client(SCHEDULER, "kube-scheduler"), context.tasks, clock=context.clock, random=context.random)
+    client = context.client(user_named("system:kube-scheduler"), "kube-scheduler")
+    context.tasks.spawn(run(client, clock=context.clock, random=context.random), "scheduler")
 
 
 async def _simulated_nodes(context: Context) -> None:
     if not context.spec.simulated_nodes:
         return
-    from heeler.kubelet.simulated import start
+    from heeler.kubelet.simulated import run
 
-    def client(node: str) -> Client:
-        user = authenticated(f"system:node:{node}", "", ("system:nodes",))
-        return context.client(user, "kubelet")
+    def client(name: str) -> Client:
+        return context.client(user_named(name), "kubelet")
 
-    names = simulated_names(context.spec)
-    await start(names, client, context.tasks, clock=context.clock, random=context.random)
+    work = run(client, simulated_names(context.spec), clock=context.clock, random=context.random)
+    context.tasks.spawn(work, "simulated-nodes")
+
+
+def user_named(name: str) -> User:
+    """The user that one of the cluster's own parts acts as."""
+    if name.startswith("system:serviceaccount:"):
+        _, _, namespace, account = name.split(":")
+        return service_account(namespace, account)
+    if name.startswith("system:node:"):
+        return authenticated(name, "", ("system:nodes",))
+    return authenticated(name)
 
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.

@@ -43,7 +43,14 @@ class Spec:
     pod_cidr: str = "10.244.0.0/16"
     uplink: bool = True
     kubeconfig: str = ""
+    #: tells clusters of the same name in different folders apart; "" in the usual folder.
+    suffix: str = ""
     layout: int = LAYOUT
+
+    @property
+    def machine_name(self) -> str:
+        """What the cluster's namespaces, cgroups and links on this machine are named after."""
+        return f"{self.name}-{self.suffix}" if self.suffix else self.name
 
     @property
     def context(self) -> str:
