@@ -60,10 +60,10 @@ async def _controllers(context: Context) -> None:
 
 
 async def _scheduler(context: Context) -> None:
-    from heeler.scheduler.scheduler import run
+    from heeler.scheduler.scheduler import Scheduler
 
     client = context.client(user_named("system:kube-scheduler"), "kube-scheduler")
-    context.tasks.spawn(run(client, clock=context.clock, random=context.random), "scheduler")
+    context.tasks.spawn(Scheduler(client, clock=context.clock, random=context.random).run(), "scheduler")
 
 
 async def _simulated_nodes(context: Context) -> None:

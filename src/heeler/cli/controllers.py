@@ -48,8 +48,15 @@ def controller_manager(
         fail(str(error), code=2)
 
     async def work(client: HttpsClient) -> None:
+        made: dict[str, Client] = {}
+
         def make(name: str) -> Client:
-            return client.acting_as(name) if use_service_account_credentials else client
+            parts = name.split(":")
+            if not use_service_account_credentials or len(parts) != 4:
+                return client
+            if name not in made:
+                made[name] = client.as_service_account(parts[2], parts[3])
+            return made[name]
 
         await run(make, clock=SystemClock(), random=SystemRandom(), settings=Settings(root_ca=root), controllers=entries)
 
@@ -108,9 +115,9 @@ async def _elected(client: Any, name: str, work: Callable[[Any], Awaitable[None]
 
     from heeler.base.clock import SystemClock
     from heeler.base.random import SystemRandom
-    from heeler.client.leases import LeaderElection
+    from heeler.client.leases import Election
 
     clock, random = SystemClock(), SystemRandom()
     identity = f"{platform.node()}_{random.uuid()}"
-    election = LeaderElection(client, "kube-system", name, identity, clock=clock, random=random)
+    election = Election(client, name, identity, clock=clock, random=random)
     await election.run(lambda: work(client))
