@@ -15,8 +15,6 @@ from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
 
-#: The agent's port when the node doesn't say (kubelet's).
-DEFAULT_PORT = 10250
 #: Headers that concern one connection only, or the server's own affairs.
 _HOP = ("host", "content-length", "transfer-encoding", "authorization", "accept-encoding", "cookie")
 
@@ -84,4 +82,9 @@ def _address(node: Object) -> str:
 
 def _port(node: Object) -> int:
     endpoints = (node.get("status") or {}).get("daemonEndpoints") or {}
-    return int((endpoints.get("kubeletEndpoint") or {}).get("Port") or DEFAULT_PORT)
+    port = int((endpoints.get("kubeletEndpoint") or {}).get("Port") or 0)
+    if not port:
+        raise ConnectionError(
+            f"node {node['metadata']['name']} has no agent to ask (a simulated node runs no containers)"
+        )
+    return port
