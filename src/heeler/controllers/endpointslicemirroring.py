@@ -67,7 +67,7 @@ class EndpointSliceMirroringController:
                 "annotations": annotations,
                 "ownerReferences": [owners.reference(source, "v1", "Endpoints")],
             }
-            obj = {
+            obj: Object = {
                 "apiVersion": "discovery.k8s.io/v1",
                 "kind": "EndpointSlice",
                 "metadata": metadata,
