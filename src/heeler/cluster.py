@@ -75,7 +75,8 @@ async def _simulated_nodes(context: Context) -> None:
         return context.client(user, "kubelet")
 
     names = simulated_names(context.spec)
-    await start(names, client, context.tasks, clock=context.clock, random=context.random)
+    reader = context.client(SCHEDULER, "kubelet")  # one watch of all pods for all nodes
+    await start(names, client, context.tasks, reader=reader, clock=context.clock, random=context.random)
 
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.
