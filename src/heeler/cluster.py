@@ -29,6 +29,7 @@ from heeler.local.layout import Layout, Owner, Spec
 from heeler.store.open import open_store
 
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
+SCHEDULER = authenticated("system:kube-scheduler")
 
 
 @dataclass(slots=True)
@@ -47,48 +48,43 @@ class Context:
 
 
 async def _controllers(context: Context) -> None:
-    from heeler.controllers.list import run
+    from heeler.controllers.list import start
     from heeler.controllers.loop import Settings
 
-    root = (context.layout.pki / "ca.crt").read_text()
+    settings = Settings(root_ca=(context.layout.pki / "ca.crt").read_text())
 
-    def client(name: str) -> Client:
-        return context.client(user_named(name), "kube-controller-manager")
+    def client(account: str) -> Client:
+        return context.client(service_account("kube-system", account), "kube-controller-manager")
 
-    work = run(client, clock=context.clock, random=context.random, settings=Settings(root_ca=root))
-    context.tasks.spawn(work, "controller-manager")
+    await start(client, context.tasks, clock=context.clock, random=context.random, settings=settings)
 
 
 async def _scheduler(context: Context) -> None:
-    from heeler.scheduler.scheduler import Scheduler
+    from heeler.scheduler.scheduler import start
 
-    client = context.client(user_named("system:kube-scheduler"), "kube-scheduler")
-    context.tasks.spawn(Scheduler(client, clock=context.clock, random=context.random).run(), "scheduler")
+    client = context.client(SCHEDULER, "kube-scheduler")
+    await start(client, context.tasks, clock=context.clock, random=context.random)
 
 
 async def _simulated_nodes(context: Context) -> None:
     if not context.spec.simulated_nodes:
         return
-    from heeler.controllers.list import MANAGER
-    from heeler.kubelet.simulated import Shape, SimulatedNodes
+    from heeler.kubelet.simulated import Shape, start
 
-    def client(name: str) -> Client:
-        return context.client(user_named(name), "kubelet")
+    def client(node: str) -> Client:
+        return context.client(authenticated(f"system:node:{node}", "", ("system:nodes",)), "kubelet")
 
     # beside real nodes the upper half of the pods' range is theirs
-    shape = Shape(pod_network="10.244.128.0/17") if context.spec.nodes else Shape(pod_network="10.0.0.0/9")
-    nodes = SimulatedNodes(simulated_names(context.spec), client, client(MANAGER), clock=context.clock, shape=shape)
-    context.tasks.spawn(nodes.run(), "simulated-nodes")
-
-
-def user_named(name: str) -> User:
-    """The user that one of the cluster's own parts acts as."""
-    if name.startswith("system:serviceaccount:"):
-        _, _, namespace, account = name.split(":")
-        return service_account(namespace, account)
-    if name.startswith("system:node:"):
-        return authenticated(name, "", ("system:nodes",))
-    return authenticated(name)
+    shape = Shape(pod_network="10.244.128.0/17" if context.spec.nodes else "10.0.0.0/9")
+    await start(
+        simulated_names(context.spec),
+        client,
+        context.tasks,
+        reader=context.client(SCHEDULER, "kubelet"),  # one watch of all pods for all nodes
+        clock=context.clock,
+        random=context.random,
+        shape=shape,
+    )
 
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.

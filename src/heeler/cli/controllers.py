@@ -67,11 +67,10 @@ def controller_manager(
         made: dict[str, Client] = {}
 
         def make(name: str) -> Client:
-            parts = name.split(":")
-            if not use_service_account_credentials or len(parts) != 4:
+            if not use_service_account_credentials:
                 return client
             if name not in made:
-                made[name] = client.as_service_account(parts[2], parts[3])
+                made[name] = client.as_service_account("kube-system", name)
             return made[name]
 
         await run(
