@@ -51,6 +51,14 @@ WRITTEN = _words(
     """
 )
 
+#: Required structs that are pointers nevertheless: written as null when absent.
+NULLABLE = _words(
+    """
+    apps.v1.DeploymentSpec.selector apps.v1.ReplicaSetSpec.selector apps.v1.DaemonSetSpec.selector
+    apps.v1.StatefulSetSpec.selector
+    """
+)
+
 #: Optional numbers and booleans that are no pointers: a given zero is dropped again.
 PLAIN_NUMBERS = _words(
     """
@@ -154,6 +162,8 @@ def presence(owner: str, name: str, fact: dict[str, Any], is_object: bool) -> tu
     """
     path, shape = f"{owner}.{name}", fact["t"]
     if isinstance(shape, str) and shape.startswith("#"):
+        if path in NULLABLE:
+            return True, True
         embedded = bool(fact.get("r")) or path in EMBEDDED or (is_object and name in ("metadata", "spec", "status"))
         return embedded or path in WRITTEN, not embedded
     if fact.get("r") or path in WRITTEN:

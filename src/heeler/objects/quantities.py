@@ -110,6 +110,15 @@ def canonical(text: str) -> str:
     return str(parse(text))
 
 
+@lru_cache(maxsize=4096)
+def canonical_milli(text: str) -> str:
+    """As `canonical`, with what is finer than a thousandth rounded up: amounts of resources. Raises QuantityError."""
+    quantity = parse(text)
+    if (quantity.value * 1000).denominator == 1:
+        return str(quantity)
+    return str(Quantity(Fraction(quantity.milli, 1000)))
+
+
 def _canonical(value: Fraction, family: Family) -> str:
     if value == 0:
         return "0"

@@ -33,7 +33,7 @@ def _default(scaler: Object, version: str) -> None:
     if not spec.get("metrics"):
         spec["metrics"] = [_cpu(DEFAULT_CPU_PERCENT)]
     behavior = spec.get("behavior")
-    if behavior:
+    if behavior is not None:
         _default_rules(behavior, "scaleUp", _UP)
         _default_rules(behavior, "scaleDown", _DOWN)
 

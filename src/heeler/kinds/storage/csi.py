@@ -52,10 +52,16 @@ CSI_DRIVER = Own(
     ),
 )
 
+
+def _empty_status(obj: Object) -> None:
+    obj["status"] = {}
+
+
 CSI_NODE = Own(
     "storage.k8s.io",
     "CSINode",
     status=True,
+    prepare_create=_empty_status,
     columns=(
         NAME,
         Column(
