@@ -69,13 +69,16 @@ async def _scheduler(context: Context) -> None:
 async def _simulated_nodes(context: Context) -> None:
     if not context.spec.simulated_nodes:
         return
-    from heeler.kubelet.simulated import run
+    from heeler.controllers.list import MANAGER
+    from heeler.kubelet.simulated import Shape, SimulatedNodes
 
     def client(name: str) -> Client:
         return context.client(user_named(name), "kubelet")
 
-    work = run(client, simulated_names(context.spec), clock=context.clock, random=context.random)
-    context.tasks.spawn(work, "simulated-nodes")
+    # beside real nodes the upper half of the pods' range is theirs
+    shape = Shape(pod_network="10.244.128.0/17") if context.spec.nodes else Shape(pod_network="10.0.0.0/9")
+    nodes = SimulatedNodes(simulated_names(context.spec), client, client(MANAGER), clock=context.clock, shape=shape)
+    context.tasks.spawn(nodes.run(), "simulated-nodes")
 
 
 def user_named(name: str) -> User:
@@ -183,7 +186,12 @@ def _me() -> Owner:
 
 @contextlib.asynccontextmanager
 async def control_plane(
-    layout: Layout, spec: Spec, *, durable: bool, clock: Clock, random: Random,
+    layout: Layout,
+    spec: Spec,
+    *,
+    durable: bool,
+    clock: Clock,
+    random: Random,
     started: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Context]:
     """Run the API server and all parts. `started` is told each part that has begun."""

@@ -13,16 +13,32 @@ import click
 
 from heeler.cli.flags import fail, set_up_logging
 
-kubeconfig_option = click.option("--kubeconfig", type=click.Path(path_type=Path), required=True, help="Access to the API server.")
-elect_option = click.option("--leader-elect/--no-leader-elect", default=True, show_default=True, help="Work only while holding the lease, so that several may stand by.")
+kubeconfig_option = click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), required=True, help="Access to the API server."
+)
+elect_option = click.option(
+    "--leader-elect/--no-leader-elect",
+    default=True,
+    show_default=True,
+    help="Work only while holding the lease, so that several may stand by.",
+)
 
 
 @click.command(epilog="Example: heeler controller-manager --kubeconfig controller-manager.kubeconfig")
 @kubeconfig_option
 @elect_option
-@click.option("--controllers", default="*", show_default=True, help="Comma-separated: * all, NAME that one, -NAME not that one.")
-@click.option("--root-ca-file", type=click.Path(path_type=Path), default=None, help="Authority that is published to pods (kube-root-ca.crt).")
-@click.option("--use-service-account-credentials", is_flag=True, help="Act as a service account of its own in each controller.")
+@click.option(
+    "--controllers", default="*", show_default=True, help="Comma-separated: * all, NAME that one, -NAME not that one."
+)
+@click.option(
+    "--root-ca-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority that is published to pods (kube-root-ca.crt).",
+)
+@click.option(
+    "--use-service-account-credentials", is_flag=True, help="Act as a service account of its own in each controller."
+)
 @click.option("-v", "--verbose", count=True, help="Log more.")
 def controller_manager(
     kubeconfig: Path,
@@ -58,7 +74,9 @@ def controller_manager(
                 made[name] = client.as_service_account(parts[2], parts[3])
             return made[name]
 
-        await run(make, clock=SystemClock(), random=SystemRandom(), settings=Settings(root_ca=root), controllers=entries)
+        await run(
+            make, clock=SystemClock(), random=SystemRandom(), settings=Settings(root_ca=root), controllers=entries
+        )
 
     _run(kubeconfig, "kube-controller-manager", leader_elect, work)
 

@@ -76,7 +76,12 @@ async def _load(layout: Layout, spec: Spec, archive: Path) -> list[str]:
 @image.command(epilog="Example: heeler image build examples/guestbook/image --load")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--load", "load_it", is_flag=True, help="Load it into the cluster's nodes as well.")
-@click.option("--cache", type=click.Path(path_type=Path), default=None, help="Where packages and archives are kept [~/.cache/heeler/images].")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where packages and archives are kept [~/.cache/heeler/images].",
+)
 @name_option
 @data_option
 def build(folder: Path, load_it: bool, cache: Path | None, name: str, data_dir: Path | None) -> None:

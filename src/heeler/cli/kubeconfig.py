@@ -17,7 +17,9 @@ from heeler.objects import yaml_text
 @click.command(epilog="Example: heeler kubeconfig --name dev > dev.kubeconfig")
 @click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Its folder.")
-@click.option("--merge", "target", type=click.Path(path_type=Path), default=None, help="Merge into this file instead of printing.")
+@click.option(
+    "--merge", "target", type=click.Path(path_type=Path), default=None, help="Merge into this file instead of printing."
+)
 def kubeconfig(name: str, data_dir: Path | None, target: Path | None) -> None:
     """Print the administrator's kubeconfig of a cluster (it holds a private key), or merge it into a file."""
     try:

@@ -15,17 +15,34 @@ from heeler.local.layout import Layout, LocalError
 
 
 @click.command(epilog="Example: sudo heeler node --kubeconfig node.kubeconfig --hostname-override worker-1")
-@click.option("--kubeconfig", type=click.Path(path_type=Path), default=None, help="Access of this node (user system:node:NAME).")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), default=None, help="Access of this node (user system:node:NAME)."
+)
 @click.option("--hostname-override", "--name", "name", default="", help="The node's name [this machine's].")
-@click.option("--cluster-name", default="heeler", show_default=True, help="Names this machine's namespaces and cgroups.")
-@click.option("--root-dir", type=click.Path(path_type=Path), default=Path("/var/lib/heeler-node"), show_default=True, help="Images, volumes and logs.")
+@click.option(
+    "--cluster-name", default="heeler", show_default=True, help="Names this machine's namespaces and cgroups."
+)
+@click.option(
+    "--root-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/var/lib/heeler-node"),
+    show_default=True,
+    help="Images, volumes and logs.",
+)
 @click.option("--pod-cidr", default="", help="Addresses of this node's pods [a part of --cluster-cidr].")
 @click.option("--cluster-cidr", default="10.244.0.0/16", show_default=True, help="Addresses of all pods.")
 @click.option("--service-cluster-ip-range", default="10.96.0.0/16", show_default=True, help="Addresses of Services.")
 @click.option("--uplink/--no-uplink", default=True, show_default=True, help="Whether pods may reach the world outside.")
-@click.option("--tls-cert-file", type=click.Path(path_type=Path), default=None, help="Serving certificate of the kubelet API.")
+@click.option(
+    "--tls-cert-file", type=click.Path(path_type=Path), default=None, help="Serving certificate of the kubelet API."
+)
 @click.option("--tls-private-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
-@click.option("--client-ca-file", type=click.Path(path_type=Path), default=None, help="Authority of the API server's client certificate.")
+@click.option(
+    "--client-ca-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority of the API server's client certificate.",
+)
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the kubelet API [a free one].")
 @click.option("--node-labels", default="", help="Comma-separated key=value labels.")
 @click.option("--max-pods", default=110, show_default=True, type=click.IntRange(1, 1000))

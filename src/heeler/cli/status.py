@@ -17,7 +17,9 @@ from heeler.local import processes
 from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, known_clusters, layout_of, owner
 from heeler.objects.value import Object
 
-output_option = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+output_option = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print."
+)
 
 
 @click.command(epilog="Example: heeler status -o json")

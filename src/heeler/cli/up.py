@@ -22,7 +22,10 @@ from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, changed,
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), default=None, help="The cluster's folder [~/.local/share/heeler/clusters/NAME]."
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The cluster's folder [~/.local/share/heeler/clusters/NAME].",
 )
 CONFIG_KEYS = ("name", "nodes", "simulatedNodes", "dataDir", "kubeconfig", "port", "serviceCidr", "podCidr", "uplink")
 
@@ -38,11 +41,30 @@ def report(name: str, seconds: float, remark: str) -> None:
 )
 @name_option
 @click.option("--nodes", type=click.IntRange(0, 20), default=None, help="Real nodes (containerd; need root). [1]")
-@click.option("--simulated-nodes", type=click.IntRange(0, 5000), default=None, help="Nodes that only pretend to run pods. With it --nodes is 0 unless given.")
+@click.option(
+    "--simulated-nodes",
+    type=click.IntRange(0, 5000),
+    default=None,
+    help="Nodes that only pretend to run pods. With it --nodes is 0 unless given.",
+)
 @data_option
-@click.option("--kubeconfig", "kubeconfig_file", type=click.Path(path_type=Path), default=None, help="File to merge the access into [$KUBECONFIG or ~/.kube/config].")
-@click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port of the API server [the first free one from 6443].")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), default=None, help="Read these settings from a YAML file.")
+@click.option(
+    "--kubeconfig",
+    "kubeconfig_file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="File to merge the access into [$KUBECONFIG or ~/.kube/config].",
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help="Port of the API server [the first free one from 6443]."
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Read these settings from a YAML file.",
+)
 @click.option("--uplink/--no-uplink", default=None, help="Whether pods may reach the world outside [yes].")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the nodes are ready.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop the cluster at Ctrl-C.")
@@ -72,11 +94,26 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
     unknown = sorted(set(value) - set(CONFIG_KEYS))
     if unknown:
         raise LocalError(f"{path}: unknown setting {unknown[0]}: there are {', '.join(CONFIG_KEYS)}")
-    checks = {"name": str, "nodes": int, "simulatedNodes": int, "dataDir": str, "kubeconfig": str, "port": int, "uplink": bool}
+    checks = {
+        "name": str,
+        "nodes": int,
+        "simulatedNodes": int,
+        "dataDir": str,
+        "kubeconfig": str,
+        "port": int,
+        "uplink": bool,
+    }
     for key, wanted in checks.items():
         if key in value and (not isinstance(value[key], wanted) or (wanted is int and isinstance(value[key], bool))):
-            raise LocalError(f"{path}: {key} must be {'text' if wanted is str else 'a number' if wanted is int else 'true or false'}")
-    for flag, key in (("nodes", "nodes"), ("simulated_nodes", "simulatedNodes"), ("port", "port"), ("uplink", "uplink")):
+            raise LocalError(
+                f"{path}: {key} must be {'text' if wanted is str else 'a number' if wanted is int else 'true or false'}"
+            )
+    for flag, key in (
+        ("nodes", "nodes"),
+        ("simulated_nodes", "simulatedNodes"),
+        ("port", "port"),
+        ("uplink", "uplink"),
+    ):
         if flags[flag] is None:
             flags[flag] = value.get(key)
     if flags["name"] == DEFAULT_NAME:
@@ -98,8 +135,15 @@ def _up(flags: dict[str, Any]) -> None:
     nodes, simulated = flags["nodes"], flags["simulated_nodes"]
     if nodes is None and simulated is not None and old is None:
         nodes = 0
-    if old is not None and flags["port"] and flags["port"] != old.port and processes.running_pid(layout, "control-plane"):
-        raise LocalError(f"the cluster runs on port {old.port}: `heeler down --name {spec.name}` first, then choose another")
+    if (
+        old is not None
+        and flags["port"]
+        and flags["port"] != old.port
+        and processes.running_pid(layout, "control-plane")
+    ):
+        raise LocalError(
+            f"the cluster runs on port {old.port}: `heeler down --name {spec.name}` first, then choose another"
+        )
     path = flags["kubeconfig_file"] or (Path(spec.kubeconfig) if spec.kubeconfig else _kubeconfig_path(who.home))
     restart = old is not None and simulated is not None and simulated != old.simulated_nodes
     spec = changed(
@@ -172,7 +216,10 @@ def _sudo_for(layout: Layout, spec: Spec) -> tuple[str, ...]:
     nodes = layout.root / "nodes"
     if not spec.nodes and not nodes.exists():
         return ()
-    can = shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    can = (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    )
     if can:
         return ("sudo", "-n")
     raise LocalError(f"the cluster has real nodes, which belong to root: call `sudo heeler {' '.join(sys.argv[1:])}`")

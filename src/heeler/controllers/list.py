@@ -1,7 +1,7 @@
 """All controllers, in the order in which they start, and how a process runs them.
 
 Each acts under its own name, `system:serviceaccount:kube-system:<account>`, with the rights of the role
-`system:controller:<account>`. They share informers, which read as `system:kube-controller-manager`.
+`system:controller:<account>`. They share informers.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from heeler.controllers.rootca import RootCaController
 from heeler.controllers.serviceaccount import ServiceAccountController
 from heeler.controllers.taint_eviction import TaintEvictionController
 
-#: Who reads for all of them.
-MANAGER = "system:kube-controller-manager"
+#: The account that reads for all of them: the one that may read everything.
+READER = "generic-garbage-collector"
 
-#: Gives a client that acts as a user.
+#: Gives a client that acts as a service account of kube-system.
 MakeClient = Callable[[str], Client]
 
 
@@ -78,6 +78,19 @@ def chosen(names: Sequence[str]) -> list[Entry]:
     return [entry for entry in CONTROLLERS if f"-{entry.name}" not in names and ("*" in names or entry.name in names)]
 
 
+async def start(
+    make_client: MakeClient,
+    tasks: Tasks,
+    *,
+    clock: Clock,
+    random: Random,
+    settings: Settings | None = None,
+    controllers: Sequence[Entry] = CONTROLLERS,
+) -> None:
+    """Start controllers as tasks; returns at once. They begin to work when their informers have what is there."""
+    tasks.spawn(run(make_client, clock=clock, random=random, settings=settings, controllers=controllers), "controllers")
+
+
 async def run(
     make_client: MakeClient,
     *,
@@ -89,11 +102,11 @@ async def run(
 ) -> None:
     """Run controllers until cancelled. `ready` is called once their informers have what is there."""
     settings = settings or Settings()
-    informers = Informers(make_client(MANAGER), clock)
+    informers = Informers(make_client(READER), clock)
     async with Tasks() as tasks:
         running = []
         for entry in controllers:
-            client = make_client(f"system:serviceaccount:kube-system:{entry.account}")
+            client = make_client(entry.account)
 
             def recorder(component: str, client: Client = client) -> Recorder:
                 found = Recorder(client, component, clock=clock)

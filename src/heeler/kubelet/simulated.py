@@ -6,11 +6,13 @@ a moment. Many nodes share one watch of pods. Probes, exec and logs have nothing
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from heeler.base.clock import Clock, rfc3339, rfc3339_micro
+from heeler.base.random import Random
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.informer import Informer, key_of
@@ -74,8 +76,26 @@ class _Node:
             self.taken.pop(found, None)
 
 
+async def start(
+    names: Sequence[str],
+    make_client: Callable[[str], Client],
+    tasks: Tasks,
+    *,
+    reader: Client,
+    clock: Clock,
+    random: Random,
+    shape: Shape | None = None,
+) -> None:
+    """Start simulated nodes as a task; returns once they are registered."""
+    registered = asyncio.Event()
+    nodes = SimulatedNodes(names, make_client, reader, clock=clock, shape=shape)
+    del random  # nothing is drawn so far
+    tasks.spawn(nodes.run(registered.set), "simulated nodes")
+    await registered.wait()
+
+
 class SimulatedNodes:
-    """`reader` watches all pods; `make_client` gives the client of a node, which acts as `system:node:NAME`."""
+    """`reader` watches all pods; `make_client` gives the client of a node by its name (it acts as its node)."""
 
     def __init__(
         self,
@@ -90,7 +110,7 @@ class SimulatedNodes:
         hosts = ipaddress.IPv4Network(self._shape.node_network).hosts()
         ranges = ipaddress.IPv4Network(self._shape.pod_network).subnets(new_prefix=24)
         self._nodes = {
-            name: _Node(name, make_client(f"system:node:{name}"), str(host), pod_range)
+            name: _Node(name, make_client(name), str(host), pod_range)
             for name, host, pod_range in zip(names, hosts, ranges)
         }
         if len(self._nodes) < len(names):

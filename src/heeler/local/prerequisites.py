@@ -49,14 +49,19 @@ def check_node_possible() -> tuple[str, ...]:
     if platform.system() != "Linux":
         raise LocalError(f"real nodes need Linux, and this is {platform.system()}: {HINT.removeprefix('or ')}")
     if platform.machine() not in ("x86_64", "aarch64"):
-        raise LocalError(f"real nodes need amd64 or arm64, and this is {platform.machine()}: {HINT.removeprefix('or ')}")
+        raise LocalError(
+            f"real nodes need amd64 or arm64, and this is {platform.machine()}: {HINT.removeprefix('or ')}"
+        )
     found = missing()
     if found.programs:
         install = f"sudo apt-get install --no-remove {' '.join(found.packages)}"
         raise LocalError(f"a real node needs {', '.join(found.programs)}, which is not here:\n  {install}\n{HINT}")
     if os.geteuid() == 0:
         return ()
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    ):
         return ("sudo", "-n")
     raise LocalError(f"a real node's agent must run as root: call `sudo {' '.join(_self())}`,\n{HINT}")
 

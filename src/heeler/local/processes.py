@@ -54,7 +54,13 @@ def _alive(pid: int) -> bool:
 
 
 def spawn(
-    layout: Layout, component: str, arguments: list[str], who: Owner, *, as_root: bool = False, prefix: tuple[str, ...] = ()
+    layout: Layout,
+    component: str,
+    arguments: list[str],
+    who: Owner,
+    *,
+    as_root: bool = False,
+    prefix: tuple[str, ...] = (),
 ) -> str:
     """Start a daemon and wait until it is ready: what it said. Raises LocalError with the end of its log."""
     log = layout.log(component)

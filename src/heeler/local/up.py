@@ -93,9 +93,7 @@ class Up:
         began = self.clock.monotonic()
         arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
         await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
-        self.report(
-            "control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}"
-        )
+        self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
 
     async def _answers(self) -> bool:
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))

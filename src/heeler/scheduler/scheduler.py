@@ -31,6 +31,11 @@ NAME = "default-scheduler"
 MAX_BINDING = 64
 
 
+async def start(client: Client, tasks: Tasks, *, clock: Clock, random: Random) -> None:
+    """Start a scheduler as a task; returns at once."""
+    tasks.spawn(Scheduler(client, clock=clock, random=random).run(), "scheduler")
+
+
 class Scheduler:
     def __init__(
         self, client: Client, *, clock: Clock, random: Random, name: str = NAME, informers: Informers | None = None
