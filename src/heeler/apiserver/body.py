@@ -118,7 +118,7 @@ def _merged(raw: bytes) -> Any:
 def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: str) -> Object:
     """The object in a create's or update's body, decoded into its type; what is unknown becomes warnings or a 400."""
     if call.object is not None:
-        obj, _ = decode(call.object, kind.type(version), strict=False)
+        obj: Object = decode(call.object, kind.type(version), strict=False)[0]
         obj.setdefault("kind", kind.kind)
         obj.setdefault("apiVersion", kind.api_version(version))
         return obj
@@ -134,6 +134,7 @@ def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, 
     """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored."""
     where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
     strict = validation != "Ignore"
+    obj: Object
     try:
         obj, unknown = decode(value, kind.type(version), strict=strict)
     except DecodeError as error:
@@ -242,7 +243,7 @@ def _excerpt(raw: bytes) -> str:
 
 def read_options(call: Call, known: frozenset[str]) -> Object:
     """The DeleteOptions in the body of a delete, merged with the query's. Raises 400."""
-    if call.object is not None:
+    if isinstance(call.object, dict):
         return call.object
     if not call.body:
         return {}

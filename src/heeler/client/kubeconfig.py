@@ -114,7 +114,8 @@ def _data(source: Object, key: str, folder: Path) -> bytes | None:
             raise KubeconfigError(f"{key}-data is not base64") from error
     if source.get(key):
         try:
-            return (folder / source[key]).read_bytes()
+            found: bytes = (folder / source[key]).read_bytes()
+            return found
         except OSError as error:
             raise KubeconfigError(f"cannot read {key} {folder / source[key]}: {error.strerror}") from error
     return None
