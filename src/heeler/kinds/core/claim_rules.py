@@ -65,5 +65,5 @@ def _sources(spec: Object, path: str) -> Iterator[Fault]:
         return
     for key in ("apiGroup", "kind", "name"):
         if (source.get(key) or None) != (reference.get(key) or None):
-            yield invalid(path, path.rpartition(".")[2], "must match dataSourceRef")
+            yield invalid(path, {}, "must match dataSourceRef")
             return
