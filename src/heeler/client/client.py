@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -19,6 +19,9 @@ PatchType = Literal[
     "application/strategic-merge-patch+json",
     "application/apply-patch+yaml",
 ]
+
+#: What a patch request carries: an object, or the operations of a JSON patch.
+Patch: TypeAlias = Object | list[Object]
 
 
 class WatchEvent(NamedTuple):
@@ -90,7 +93,7 @@ class Client(Protocol):
         self,
         resource: GroupVersionResource,
         name: str,
-        patch: Object | list[Object],
+        patch: Patch,
         namespace: str | None = None,
         *,
         type: PatchType = "application/merge-patch+json",

@@ -132,6 +132,9 @@ def api_version(group: str, version: str) -> str:
 class Kind:
     """A kind that is served, in one or more versions of its group."""
 
+    #: made by a CustomResourceDefinition
+    custom: bool = False
+
     def __init__(self, facts: list[Mapping[str, Any]], own: Own | Callable[[], Own]) -> None:
         """`facts`: the kind's rows of the schema, preferred version first. `own` may be loaded when first needed."""
         first = facts[0]

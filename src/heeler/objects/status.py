@@ -29,10 +29,12 @@ class StatusError(Exception):
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, details
         self.headers = headers
+        #: of the Status object: a list that expired says how to go on.
+        self.metadata: Object = {}
 
     def status(self) -> Object:
         """The `v1.Status` object."""
-        out: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        out: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata, "status": "Failure"}
         if self.message:
             out["message"] = self.message
         if self.reason:

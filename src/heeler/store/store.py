@@ -92,9 +92,7 @@ class Store(Protocol):
 
     async def get(self, key: str) -> Entry | None: ...
 
-    async def list(
-        self, prefix: str, *, revision: Revision | None = None, after: str = "", limit: int = 0
-    ) -> Page:
+    async def list(self, prefix: str, *, revision: Revision | None = None, after: str = "", limit: int = 0) -> Page:
         """Keys that start with `prefix` and come after `after`. Raises Compacted, FutureRevision."""
         ...
 

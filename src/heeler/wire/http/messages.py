@@ -34,7 +34,7 @@ class Peer:
 class Request:
     """`path` is percent-decoded, `target` is as sent. Header names are in lower case, repeated ones joined by ", ".
 
-    The body is read whole, up to the server's limit (beyond it the server answers 413 itself).
+    The body is read whole, up to the server's limit; of a longer one nothing is kept and `oversized` is set.
     """
 
     method: str
@@ -43,6 +43,7 @@ class Request:
     query: dict[str, list[str]] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    oversized: bool = False
     peer: Peer = Peer()
 
     def param(self, name: str, default: str = "") -> str:

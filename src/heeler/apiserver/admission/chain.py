@@ -1,0 +1,84 @@
+"""Admission: what may change a draft on its way (`admit`, before it is prepared) and what may refuse it (`check`).
+
+Each plugin is a function in a file of its own under upstream's name; the order is the tuple here. Webhooks and policies
+will join both lists. Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from heeler.apiserver.admission import (
+    certificate_requests,
+    default_toleration_seconds,
+    namespace_lifecycle,
+    node_restriction,
+    not_enforced,
+    priority,
+    rbac_escalation,
+    service_account,
+    taint_nodes,
+)
+from heeler.apiserver.call import Call
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+    from heeler.kinds.kind import Kind
+
+
+@dataclass(slots=True)
+class Write:
+    """One write on its way. Objects are in the stored form; `new` is None for a delete, `old` for a create."""
+
+    operation: Literal["CREATE", "UPDATE", "DELETE"]
+    kind: Kind
+    context: Context
+    new: Object | None
+    old: Object | None
+    dry_run: bool
+    call: Call
+
+    @property
+    def subresource(self) -> str:
+        return self.context.subresource
+
+    def of(self, group: str, plural: str) -> bool:
+        """Is it a write of such an object itself (not of a subresource)?"""
+        return (self.kind.group, self.kind.plural) == (group, plural) and not self.subresource
+
+
+Plugin = Callable[[Write], Awaitable[None]]
+
+MUTATING: tuple[Plugin, ...] = (
+    namespace_lifecycle.admit,
+    taint_nodes.admit,
+    service_account.admit,
+    priority.admit,
+    default_toleration_seconds.admit,
+    certificate_requests.admit,
+)
+VALIDATING: tuple[Plugin, ...] = (
+    namespace_lifecycle.check,
+    node_restriction.check,
+    service_account.check,
+    priority.check,
+    rbac_escalation.check,
+    certificate_requests.check,
+    not_enforced.check,
+)
+
+
+async def admit(write: Write) -> Object:
+    """Run the plugins that may change the draft, in order; the draft afterwards."""
+    for plugin in MUTATING:
+        await plugin(write)
+    return write.new if write.new is not None else {}
+
+
+async def check(write: Write) -> None:
+    """Run the plugins that may refuse it, in order. Raises StatusError."""
+    for plugin in VALIDATING:
+        await plugin(write)

@@ -1,0 +1,52 @@
+"""What this version of Heeler stores but does not act upon yet: whoever creates it is told so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heeler.apiserver.admission.chain import Write
+
+#: (group, plural) -> what is missing. An entry goes when the capability comes.
+NOT_ENFORCED = {
+    ("networking.k8s.io", "networkpolicies"): "NetworkPolicy is not enforced by this version of Heeler",
+    ("networking.k8s.io", "ingresses"): "Ingress is stored, but no ingress controller runs in this version of Heeler",
+    ("autoscaling", "horizontalpodautoscalers"): "HorizontalPodAutoscaler is not acted upon by this version of Heeler",
+    ("apps", "statefulsets"): "StatefulSet is not acted upon by this version of Heeler",
+    ("apps", "daemonsets"): "DaemonSet is not acted upon by this version of Heeler",
+    ("batch", "jobs"): "Job is not acted upon by this version of Heeler",
+    ("batch", "cronjobs"): "CronJob is not acted upon by this version of Heeler",
+    ("", "replicationcontrollers"): "ReplicationController is not acted upon by this version of Heeler",
+    ("", "resourcequotas"): "ResourceQuota is not enforced by this version of Heeler",
+    ("", "limitranges"): "LimitRange is not enforced by this version of Heeler",
+    ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+    ): "admission webhooks are not called by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+    ): "admission webhooks are not called by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicies",
+    ): "ValidatingAdmissionPolicy is not enforced by this version of Heeler",
+    (
+        "admissionregistration.k8s.io",
+        "mutatingadmissionpolicies",
+    ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
+    (
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+    ): "CustomResourceDefinition is stored, but its resources are not served by this version of Heeler",
+    ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",
+}
+
+
+async def check(write: Write) -> None:
+    if write.operation != "CREATE" or write.subresource or not write.context.server.settings.warn_not_enforced:
+        return
+    text = NOT_ENFORCED.get((write.kind.group, write.kind.plural))
+    if text:
+        write.call.warn(text)

@@ -1,0 +1,260 @@
+"""The body of a request as an object of the kind that the path names: media types, strictness, upstream's words.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (field validation) and recorded answers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from heeler.apiserver.call import Call
+from heeler.apiserver.negotiate import JSON, PROTOBUF, YAML
+from heeler.objects import yaml_text
+from heeler.objects.decode import DecodeError, decode, duplicate_keys, may_repeat_keys
+from heeler.objects.go_json import syntax_error
+from heeler.objects.status import StatusError, bad_request, too_large, unsupported_media_type
+from heeler.objects.value import Object
+from heeler.wire.http.server import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from heeler.kinds.kind import Kind
+    from heeler.kinds.registry import Kinds
+
+ACCEPTED = f"{JSON}, {YAML}, {PROTOBUF}"
+_SCHEME = '"pkg/runtime/scheme.go:111"'
+_GO_STRUCT = (
+    (
+        'struct { APIVersion string \\"json:\\\\\\"apiVersion,omitempty\\\\\\"\\"; '
+        'Kind string \\"json:\\\\\\"kind,omitempty\\\\\\"\\" }'
+    )
+    .replace('\\"', '"')
+    .replace("\\\\", "\\")
+)
+#: Warnings of one request at most, and their size together (upstream's limits).
+MAX_WARNINGS = 256
+
+
+class Unparsable(Exception):
+    """The bytes aren't what their media type says; the message is the parser's."""
+
+
+def media_type(call: Call) -> str:
+    """JSON, YAML or protobuf. Raises 413, 415."""
+    if call.oversized:
+        raise too_large(f"Request entity too large: limit is {MAX_BODY_BYTES}")
+    header = call.headers.get("content-type", "")
+    media = header.split(";", 1)[0].strip().lower()
+    if not media or media == JSON:
+        return JSON
+    if media in (YAML, "text/yaml", "application/x-yaml") and media == YAML:
+        return YAML
+    if media == PROTOBUF:
+        return PROTOBUF
+    raise unsupported_media_type(
+        f"the body of the request was in an unknown format - accepted media types include: {ACCEPTED}"
+    )
+
+
+def parse_json(raw: bytes) -> Any:
+    """The value. Raises Unparsable with Go's message."""
+    try:
+        value = orjson.loads(raw)
+        return _merged(raw) if may_repeat_keys(raw, value) else value
+    except orjson.JSONDecodeError as error:
+        text = syntax_error(raw)
+        if text:
+            raise Unparsable(text) from error
+        try:  # what Go takes and orjson doesn't: text that isn't UTF-8
+            return orjson.loads(raw.decode("utf-8", "replace"))
+        except orjson.JSONDecodeError as again:
+            raise Unparsable("exceeded max depth") from again
+
+
+def parse(call: Call) -> tuple[Any, list[str]]:
+    """The body's value in JSON's terms, and the keys that a YAML document repeats. Raises Unparsable, 413, 415."""
+    media = media_type(call)
+    if media == PROTOBUF:
+        return _parse_protobuf(call.body), []
+    if media == YAML:
+        try:
+            return yaml_text.load(call.body)
+        except yaml_text.YamlError as error:
+            raise Unparsable(f"error converting YAML to JSON: {error}") from error
+    try:
+        return parse_json(call.body), []
+    except Unparsable as error:
+        raise Unparsable(f"couldn't get version/kind; json parse error: {error}") from error
+
+
+def _parse_protobuf(raw: bytes) -> Any:
+    from heeler.kinds import protobuf
+
+    try:
+        api_version, kind, content = protobuf.envelope(raw)
+        group, _, version = api_version.rpartition("/")
+        found = protobuf.read(group, version, kind, content)
+    except protobuf.ProtobufError as error:
+        raise Unparsable(str(error)) from error
+    return {**(found or {}), "apiVersion": api_version, "kind": kind}
+
+
+def _merged(raw: bytes) -> Any:
+    """A document with keys that come twice, as Go reads it: objects are merged, of anything else the last one counts."""
+
+    def pairs(items: list[tuple[str, Any]]) -> Object:
+        out: Object = {}
+        for key, value in items:
+            before = out.get(key)
+            out[key] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+        return out
+
+    return json.loads(raw, object_pairs_hook=pairs)
+
+
+def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: str) -> Object:
+    """The object in a create's or update's body, decoded into its type; what is unknown becomes warnings or a 400."""
+    if call.object is not None:
+        obj: Object = decode(call.object, kind.type(version), strict=False)[0]
+        obj.setdefault("kind", kind.kind)
+        obj.setdefault("apiVersion", kind.api_version(version))
+        return obj
+    try:
+        value, duplicates = parse(call)
+    except Unparsable as error:
+        raise _unrecognized(call.body, kind, str(error)) from None
+    check_kind(value, kind, version, kinds, call.body)
+    return strictly(value, kind, version, call, validation, duplicates)
+
+
+def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, yaml_duplicates: list[str]) -> Object:
+    """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored."""
+    where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
+    strict = validation != "Ignore"
+    obj: Object
+    try:
+        obj, unknown = decode(value, kind.type(version), strict=strict)
+    except DecodeError as error:
+        raise bad_request(f"{where}{error}") from None
+    obj["kind"] = kind.kind
+    obj["apiVersion"] = kind.api_version(version)
+    if strict:
+        found: list[str] = []
+        if yaml_duplicates and validation == "Strict":
+            found.append("yaml: unmarshal errors:\n  " + "\n  ".join(yaml_duplicates))
+        elif yaml_duplicates:
+            found += yaml_duplicates
+        elif call.body and call.object is None and not call.body.startswith(b"k8s\0"):
+            if may_repeat_keys(call.body, value):
+                found += duplicate_keys(call.body)
+        found += unknown
+        if found and validation == "Strict":
+            raise bad_request(f"{where}strict decoding error: {', '.join(found)}")
+        for text in found[:MAX_WARNINGS]:
+            call.warn(text)
+    return obj
+
+
+def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -> None:
+    """Does the object say that it is of this kind (or say nothing)? Raises 400."""
+    if not isinstance(value, dict):
+        go = {list: "array", str: "string", bool: "bool"}.get(type(value), "number")
+        if value is None:
+            return
+        text = f"couldn't get version/kind; json parse error: json: cannot unmarshal {go} into Go value of type "
+        raise _unrecognized(raw, kind, text + _GO_STRUCT)
+    for name, shown in (("apiVersion", ".apiVersion"), ("kind", ".kind")):
+        field = value.get(name)
+        if field is not None and not isinstance(field, str):
+            go = {list: "array", dict: "object", bool: "bool"}.get(type(field), "number")
+            text = f"couldn't get version/kind; json parse error: json: cannot unmarshal {go} "
+            raise _unrecognized(raw, kind, text + f"into Go struct field {shown} of type string")
+    api_version = value.get("apiVersion") or kind.api_version(version)
+    given_kind = value.get("kind") or kind.kind
+    if api_version.count("/") > 1:
+        raise _unrecognized(raw, kind, f"unexpected GroupVersion string: {api_version}")
+    group, _, given_version = api_version.rpartition("/")
+    if (group, given_version, given_kind) == (kind.group, version, kind.kind):
+        return
+    if kind.custom:
+        raise _custom_mismatch(kind, version, api_version, given_kind)
+    where = f'{given_kind} in version "{given_version}" cannot be handled as a {kind.kind}: '
+    if not _known(kinds, group, given_version, given_kind):
+        shown = f"{group}/{given_version}" if group else given_version
+        raise bad_request(f'{where}no kind "{given_kind}" is registered for version "{shown}" in scheme {_SCHEME}')
+    if (group, given_kind) == (kind.group, kind.kind):
+        raise bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version "
+            f"({kind.api_version(version)})"
+        )
+    internal = kind.group.split(".", 1)[0] or "core"
+    raise bad_request(
+        f"{where}converting ({given_version}.{given_kind}) to ({internal}.{kind.kind}): unknown conversion"
+    )
+
+
+def _known(kinds: Kinds, group: str, version: str, kind: str) -> bool:
+    """Is it a kind, or the list of one?"""
+    return any(kinds.by_kind(group, version, name) is not None for name in (kind, kind.removesuffix("List")))
+
+
+def check_type_meta(value: Any, kind: str, group: str, version: str, kinds: Kinds, raw: bytes) -> None:
+    """The same for a kind that only a subresource takes (Scale, Eviction, TokenRequest). Raises 400."""
+    if not isinstance(value, dict):
+        raise bad_request("couldn't get version/kind; json parse error: the body is no object")
+    expected = f"{group}/{version}" if group else version
+    given_version, given = str(value.get("apiVersion") or expected), str(value.get("kind") or kind)
+    if (given_version, given) == (expected, kind):
+        return
+    if given == kind and given_version in ("policy/v1beta1", "v1"):
+        return
+    own_group, _, short = given_version.rpartition("/")
+    where = f'{given} in version "{short}" cannot be handled as a {kind}: '
+    if kinds.by_kind(own_group, short, given) is None:
+        raise bad_request(f'{where}no kind "{given}" is registered for version "{given_version}" in scheme {_SCHEME}')
+    internal = group.split(".", 1)[0] or "core"
+    raise bad_request(f"{where}converting ({short}.{given}) to ({internal}.{kind}): unknown conversion")
+
+
+def _custom_mismatch(kind: Kind, version: str, api_version: str, given_kind: str) -> StatusError:
+    if given_kind != kind.kind:
+        return bad_request(f"the kind in the data ({given_kind}) does not match the expected kind ({kind.kind})")
+    return bad_request(
+        f"the API version in the data ({api_version}) does not match the expected API version "
+        f"({kind.api_version(version)})"
+    )
+
+
+def _unrecognized(raw: bytes, kind: Kind, why: str) -> StatusError:
+    return bad_request(f"the object provided is unrecognized (must be of type {kind.kind}): {why} ({_excerpt(raw)})")
+
+
+def _excerpt(raw: bytes) -> str:
+    """The first bytes of a body as upstream shows them: JSON as text, anything else in hexadecimal."""
+    if not raw:
+        return "<empty>"
+    if re.match(rb"\s*\{", raw):
+        return raw[:30].decode("utf-8", "replace") + (" ..." if len(raw) > 30 else "")
+    return raw[:30].hex() + (" ..." if len(raw) > 30 else "")
+
+
+def read_options(call: Call, known: frozenset[str]) -> Object:
+    """The DeleteOptions in the body of a delete, merged with the query's. Raises 400."""
+    if isinstance(call.object, dict):
+        return call.object
+    if not call.body:
+        return {}
+    try:
+        value, _ = parse(call)
+    except Unparsable as error:
+        raise bad_request(str(error)) from None
+    if not isinstance(value, dict):
+        raise bad_request("couldn't get version/kind; json parse error: the body is no object")
+    kind = value.get("kind")
+    if kind not in (None, "", "DeleteOptions"):
+        version = str(value.get("apiVersion") or "v1")
+        raise bad_request(f'no kind "{kind}" is registered for version "{version}" in scheme {_SCHEME}')
+    return {k: v for k, v in value.items() if k in known}

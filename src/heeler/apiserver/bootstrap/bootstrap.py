@@ -1,0 +1,193 @@
+"""What every cluster has from its first moment: namespaces, roles, priority classes, the API server's own Service.
+
+Runs at every start and puts back what is missing; default roles get rules that were added since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.bootstrap.roles import default_objects
+from heeler.apiserver.cache import Item, encode, key_of
+from heeler.apiserver.services import NETWORKING, ServiceHooks
+from heeler.base.clock import rfc3339
+from heeler.objects import apply
+from heeler.objects.decode import decode
+from heeler.objects.value import Object
+from heeler.store.store import KeyExists, KeyNotFound, RevisionMismatch
+
+if TYPE_CHECKING:
+    from heeler.apiserver.server import ApiServer
+
+MANAGER = "kube-apiserver"
+NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+PRIORITIES = (
+    (
+        "system-cluster-critical",
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+)
+
+
+async def bootstrap(server: ApiServer) -> None:
+    """Create what is missing."""
+    objects = [{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": n}} for n in NAMESPACES]
+    await asyncio.gather(*(ensure(server, obj) for obj in objects))
+    await asyncio.gather(*(ensure(server, obj) for obj in [*default_objects(), *_priorities(), *_network(server)]))
+    await _kubernetes_service(server)
+    hooks = server.hooks.get(("", "services"))
+    if isinstance(hooks, ServiceHooks):
+        await hooks.repair()
+    await server.freshen()
+
+
+def _priorities() -> list[Object]:
+    return [
+        {
+            "kind": "PriorityClass",
+            "apiVersion": "scheduling.k8s.io/v1",
+            "metadata": {"name": name},
+            "value": value,
+            "description": description,
+        }
+        for name, value, description in PRIORITIES
+    ]
+
+
+def _network(server: ApiServer) -> list[Object]:
+    return [
+        {
+            "kind": "ServiceCIDR",
+            "apiVersion": f"{NETWORKING}/v1",
+            "metadata": {"name": "kubernetes"},
+            "spec": {"cidrs": [server.settings.service_cluster_ip_range]},
+            "status": {
+                "conditions": [
+                    {
+                        "type": "Ready",
+                        "status": "True",
+                        "reason": "",
+                        "message": "Kubernetes default Service CIDR is ready",
+                        "lastTransitionTime": rfc3339(server.clock.time()),
+                    }
+                ]
+            },
+        }
+    ]
+
+
+async def _kubernetes_service(server: ApiServer) -> None:
+    """The Service `kubernetes`: the first address of the range, and this server behind it."""
+    network = ipaddress.ip_network(server.settings.service_cluster_ip_range)
+    address = str(network[1])
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": server.settings.advertise_port}
+    service: Object = {
+        "kind": "Service",
+        "apiVersion": "v1",
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address,
+            "clusterIPs": [address],
+            "ipFamilies": [f"IPv{network.version}"],
+            "ipFamilyPolicy": "SingleStack",
+            "ports": [port],
+            "sessionAffinity": "None",
+        },
+    }
+    hooks = server.hooks.get(("", "services"))
+    if isinstance(hooks, ServiceHooks):
+        await hooks._create_address(service, address)
+    await ensure(server, service)
+    own = server.settings.advertise_address
+    number = server.settings.advertise_port
+    ports = [{"name": "https", "port": number, "protocol": "TCP"}]
+    await ensure(
+        server,
+        {
+            "kind": "EndpointSlice",
+            "apiVersion": "discovery.k8s.io/v1",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": {"kubernetes.io/service-name": "kubernetes"},
+            },
+            "addressType": f"IPv{ipaddress.ip_address(own).version}",
+            "endpoints": [{"addresses": [own], "conditions": {"ready": True}}],
+            "ports": ports,
+        },
+        replace=("endpoints", "ports"),
+    )
+    await ensure(
+        server,
+        {
+            "kind": "Endpoints",
+            "apiVersion": "v1",
+            "metadata": {
+                "name": "kubernetes",
+                "namespace": "default",
+                "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+            },
+            "subsets": [{"addresses": [{"ip": own}], "ports": ports}],
+        },
+        replace=("subsets",),
+    )
+
+
+async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = ()) -> None:
+    """Create an object unless it is there; parts named in `replace` are kept as given, roles get missing rules."""
+    group, _, version = obj["apiVersion"].rpartition("/")
+    kind = server.kinds.by_kind(group, version, obj["kind"])
+    assert kind is not None, obj["kind"]
+    metadata = obj["metadata"]
+    key = key_of(kind, metadata.get("namespace", ""), metadata["name"])
+    found = server.cache.of(kind).items.get(key)
+    if found is not None:
+        await _refresh(server, found, obj, replace)
+        return
+    draft, _ = decode(obj, kind.type(version))
+    draft |= {"kind": obj["kind"], "apiVersion": obj["apiVersion"]}
+    now = rfc3339(server.clock.time())
+    draft["metadata"] |= {"uid": server.random.uuid(), "creationTimestamp": now}
+    kind.default(draft, version)
+    managed = apply.track_update(
+        None, draft, kind.type(version), manager=MANAGER, api_version=obj["apiVersion"], now=now
+    )
+    status = draft.get("status")
+    kind.prepare_create(draft)
+    if obj.get("status"):
+        draft["status"] = status
+    if managed:
+        draft["metadata"]["managedFields"] = managed
+    try:
+        await server.store.create(key, encode(draft))
+    except KeyExists:  # another server was faster
+        return
+
+
+async def _refresh(server: ApiServer, found: Item, wanted: Object, replace: tuple[str, ...]) -> None:
+    obj = found.fresh()
+    changed = False
+    for part in replace:
+        if obj.get(part) != wanted.get(part):
+            obj[part], changed = wanted.get(part), True
+    annotations = obj["metadata"].get("annotations") or {}
+    if annotations.get("rbac.authorization.kubernetes.io/autoupdate") == "true":
+        for part in ("rules", "subjects"):
+            missing = [r for r in wanted.get(part) or () if r not in (obj.get(part) or ())]
+            if missing:
+                obj[part], changed = [*(obj.get(part) or ()), *missing], True
+    if changed:
+        try:
+            await server.store.update(found.key, encode(obj), found.revision)
+        except (RevisionMismatch, KeyNotFound):
+            pass  # somebody else is at it; the next start looks again

@@ -1,0 +1,341 @@
+"""What the API server knows of its store: every object as bytes, in order, with the events of the recent past.
+
+The cache may lag behind the store (several servers may share one); only the store decides. Bytes are stored with `kind`,
+`apiVersion` and `metadata` first, so that a served object is the stored bytes with the revision spliced in at a known
+offset. Objects are parsed when somebody needs them, and the parsed form is kept only as long as a watcher's event lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import orjson
+
+from heeler.objects.value import Object, Revision
+from heeler.store.store import Change, Compacted, Entry
+
+if TYPE_CHECKING:
+    from heeler.kinds.kind import Kind
+
+#: Events kept for each resource, for watches that begin in the past.
+KEPT_EVENTS = 4_096
+#: Events that may wait for one watcher; beyond that its watch ends (it lists again).
+MAX_WAITING = 16_384
+
+ROOT = "/registry/"
+
+
+def prefix_of(kind: Kind) -> str:
+    """Where a kind's objects are stored (events of both groups in the same place)."""
+    return f"{ROOT}{kind.storage_group or 'core'}/{kind.plural}/"
+
+
+def key_of(kind: Kind, namespace: str, name: str) -> str:
+    return f"{prefix_of(kind)}{namespace}/{name}" if kind.namespaced else f"{prefix_of(kind)}{name}"
+
+
+@lru_cache(maxsize=4096)
+def head_of(kind: str, api_version: str) -> bytes:
+    """The first bytes of a stored and of a served object."""
+    return b'{"kind":"%b","apiVersion":"%b","metadata":{' % (kind.encode(), api_version.encode())
+
+
+def encode(obj: Object) -> bytes:
+    """The bytes to store: kind, apiVersion and metadata come first, the revision stays out."""
+    metadata = {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}
+    ordered = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": metadata}
+    for name, value in obj.items():
+        if name not in ordered:
+            ordered[name] = value
+    return orjson.dumps(ordered)
+
+
+class Item:
+    """One stored version of one object."""
+
+    __slots__ = ("_kind", "_object", "_served", "key", "revision", "value")
+
+    def __init__(self, kind: Kind, key: str, value: bytes, revision: Revision, obj: Object | None = None) -> None:
+        self._kind = kind
+        self.key = key
+        self.value = value
+        self.revision = revision
+        self._object = obj
+        self._served: dict[str, bytes] | None = None
+
+    @property
+    def namespace(self) -> str:
+        return self.key.rsplit("/", 2)[1] if self._kind.namespaced else ""
+
+    @property
+    def name(self) -> str:
+        return self.key.rsplit("/", 1)[1]
+
+    def object(self) -> Object:
+        """The parsed object in its storage version with its resourceVersion. Shared: never change it."""
+        if self._object is None:
+            obj: Object = orjson.loads(self.value)
+            obj["metadata"]["resourceVersion"] = str(self.revision)
+            self._object = obj
+        return self._object
+
+    def forget(self) -> None:
+        """Let go of the parsed form."""
+        self._object = None
+
+    def fresh(self) -> Object:
+        """A parsed copy that is the caller's own."""
+        obj: Object = orjson.loads(self.value)
+        obj["metadata"]["resourceVersion"] = str(self.revision)
+        return obj
+
+    def in_version(self, api_version: str) -> Object:
+        """The parsed object as one of a served apiVersion. Shared: never change it."""
+        if api_version == self._kind.storage_api_version:
+            return self.object()
+        return self._kind.convert(self.fresh(), self._kind.storage_api_version, api_version)
+
+    def served(self, api_version: str) -> bytes:
+        """The object's JSON in a served apiVersion."""
+        if api_version == self._kind.storage_api_version:
+            head = head_of(self._kind.kind, api_version)
+            return b'%b"resourceVersion":"%d",%b' % (head, self.revision, self.value[len(head) :])
+        if self._served is None:
+            self._served = {}
+        if api_version not in self._served:
+            self._served[api_version] = orjson.dumps(self.in_version(api_version))
+        return self._served[api_version]
+
+    def listed(self, api_version: str) -> bytes:
+        """The same as an item of a list, where built-in kinds leave out kind and apiVersion."""
+        if self._kind.custom:
+            return self.served(api_version)
+        if api_version == self._kind.storage_api_version:
+            rest = self.value[len(head_of(self._kind.kind, api_version)) :]
+            return b'{"metadata":{"resourceVersion":"%d",%b' % (self.revision, rest)
+        obj = self.in_version(api_version)
+        return orjson.dumps({k: v for k, v in obj.items() if k not in ("kind", "apiVersion")})
+
+
+class Event:
+    """One change of one object; what is made of it for watchers is made once and shared."""
+
+    __slots__ = ("_lines", "item", "previous", "revision", "type")
+
+    def __init__(
+        self,
+        type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"],
+        item: Item,
+        previous: Item | None,
+        revision: Revision,
+    ) -> None:
+        self.type = type
+        self.item = item
+        self.previous = previous
+        self.revision = revision
+        self._lines: dict[str, bytes] = {}
+
+    def line(self, api_version: str) -> bytes:
+        """The event as one line of a watch in JSON."""
+        found = self._lines.get(api_version)
+        if found is None:
+            found = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.item.served(api_version))
+            self._lines[api_version] = found
+        return found
+
+
+class Watcher:
+    """One watch's queue."""
+
+    def __init__(self, accept: Callable[[str], bool] | None) -> None:
+        self.accept = accept
+        self.queue: deque[Event] = deque()
+        self.overflown = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, event: Event) -> None:
+        if len(self.queue) >= MAX_WAITING:
+            self.overflown = True
+        else:
+            self.queue.append(event)
+        self.wake()
+
+    def wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
+
+    async def wait(self) -> None:
+        """Until an event is there (or somebody wakes us)."""
+        if not self.queue and not self.overflown:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+
+class ResourceCache:
+    """The objects of one kind."""
+
+    def __init__(self, kind: Kind, revision: Revision) -> None:
+        self.kind = kind
+        self.prefix = prefix_of(kind)
+        self.items: dict[str, Item] = {}
+        self.keys: list[str] = []
+        self.events: deque[Event] = deque()
+        #: watches may begin at this revision or later.
+        self.oldest = revision
+        #: of the last change of this kind.
+        self.changed = Revision(0)
+        self.watchers: dict[Watcher, None] = {}
+        self._spent: list[Item] = []
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """The state to begin with, in the order of the keys."""
+        self.items = {e.key: Item(self.kind, e.key, e.value, e.revision) for e in entries}
+        self.keys = list(self.items)
+
+    def apply(self, change: Change) -> None:
+        """Take in one committed change and tell the watchers."""
+        before = self.items.get(change.key)
+        if before is None and change.previous is not None:  # the past, played again at start
+            before = Item(self.kind, change.key, change.previous, change.revision)
+        item = Item(self.kind, change.key, change.value, change.revision)
+        if change.type == "delete":
+            if self.items.pop(change.key, None) is not None:
+                self.keys.pop(bisect_left(self.keys, change.key))
+            event = Event("DELETED", item, before, change.revision)
+        else:
+            if change.key not in self.items:
+                insort(self.keys, change.key)
+            self.items[change.key] = item
+            event = Event("ADDED" if change.type == "create" else "MODIFIED", item, before, change.revision)
+        self.changed = change.revision
+        self._keep(event)
+        for watcher in self.watchers:
+            if watcher.accept is None or watcher.accept(change.key):
+                watcher.put(event)
+
+    def replay(self, change: Change) -> None:
+        """Remember an event of the past that the loaded state holds already."""
+        item = Item(self.kind, change.key, change.value, change.revision)
+        before = None
+        if change.previous is not None:
+            before = Item(self.kind, change.key, change.previous, change.revision)
+        types: dict[str, Literal["ADDED", "MODIFIED", "DELETED"]]
+        types = {"create": "ADDED", "update": "MODIFIED", "delete": "DELETED"}
+        self.changed = change.revision
+        self._keep(Event(types[change.type], item, before, change.revision))
+
+    def _keep(self, event: Event) -> None:
+        self.events.append(event)
+        if len(self.events) > KEPT_EVENTS:
+            self.oldest = self.events.popleft().revision
+        # parsed forms live until the next change but a few: watchers of one event share one parse
+        self._spent.append(event.item)
+        if len(self._spent) > 64:
+            for item in self._spent[:32]:
+                item.forget()
+            del self._spent[:32]
+
+    def forget(self, revision: Revision) -> None:
+        """The store was compacted up to `revision`."""
+        while self.events and self.events[0].revision <= revision:
+            self.events.popleft()
+        self.oldest = max(self.oldest, revision)
+
+    def since(self, revision: Revision) -> list[Event]:
+        """Events after a revision. Raises Compacted."""
+        if revision < self.oldest:
+            raise Compacted(self.oldest)
+        if revision >= self.changed:
+            return []
+        return [e for e in self.events if e.revision > revision]
+
+    def range(self, prefix: str, after: str = "") -> Iterator[Item]:
+        """Items whose key starts with `prefix` and comes after `after`, in order."""
+        start = bisect_left(self.keys, prefix)
+        if after:
+            start = max(start, bisect_right(self.keys, after))
+        if prefix == self.prefix and start == 0:
+            for key in self.keys:
+                yield self.items[key]
+            return
+        for index in range(start, len(self.keys)):
+            key = self.keys[index]
+            if not key.startswith(prefix):
+                return
+            yield self.items[key]
+
+
+class Cache:
+    """All kinds' caches, fed by the store's commits in their order."""
+
+    def __init__(self) -> None:
+        self._by_prefix: dict[str, ResourceCache] = {}
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self.revision = Revision(0)
+
+    def of(self, kind: Kind) -> ResourceCache:
+        return self._by_prefix[prefix_of(kind)]
+
+    def of_prefix(self, prefix: str) -> ResourceCache:
+        return self._by_prefix[prefix]
+
+    def add(self, kind: Kind) -> ResourceCache:
+        """Begin to keep a kind (its objects come through `load`)."""
+        cache = ResourceCache(kind, self.revision)
+        self._by_prefix[cache.prefix] = cache
+        return cache
+
+    def remove(self, kind: Kind) -> None:
+        cache = self._by_prefix.pop(prefix_of(kind), None)
+        for watcher in cache.watchers if cache else ():
+            watcher.overflown = True
+            watcher.wake()
+
+    def __contains__(self, kind: Kind) -> bool:
+        return prefix_of(kind) in self._by_prefix
+
+    def __iter__(self) -> Iterator[ResourceCache]:
+        return iter(list(self._by_prefix.values()))
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Take in a committed batch."""
+        for change in changes:
+            cache = self._cache_of(change.key)
+            if cache is not None:
+                cache.apply(change)
+        self.revision = changes[-1].revision
+        if self._waiting:
+            self._wake()
+
+    def advance(self, revision: Revision) -> None:
+        """Everything up to `revision` has been taken in, though nothing of it was ours."""
+        if revision > self.revision:
+            self.revision = revision
+            self._wake()
+
+    def _wake(self) -> None:
+        ready = [f for r, f in self._waiting if r <= self.revision]
+        self._waiting = [(r, f) for r, f in self._waiting if r > self.revision]
+        for future in ready:
+            if not future.done():
+                future.set_result(None)
+
+    def _cache_of(self, key: str) -> ResourceCache | None:
+        if not key.startswith(ROOT):
+            return None
+        end = key.find("/", key.find("/", len(ROOT)) + 1)
+        return self._by_prefix.get(key[: end + 1])
+
+    async def wait(self, revision: int) -> None:
+        """Until the cache is at `revision` or later."""
+        if self.revision >= revision:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((revision, future))
+        await future

@@ -1,0 +1,208 @@
+"""A result as bytes: JSON or YAML, whole objects, tables or metadata only; lists join cached bytes.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (tables, metadata-only).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from heeler.apiserver.call import Call, Many, One, Plain, Raw, Result, Watching
+from heeler.apiserver.negotiate import JSON, YAML, Format
+from heeler.objects import yaml_text
+from heeler.objects.status import StatusError
+from heeler.objects.value import Object
+from heeler.wire.http.messages import Response, Upgrade
+
+if TYPE_CHECKING:
+    from heeler.apiserver.server import ApiServer
+    from heeler.kinds.kind import Kind
+
+#: Bodies from this size on are compressed for clients that take gzip (upstream's threshold).
+GZIP_FROM = 128 * 1024
+META = "meta.k8s.io"
+
+
+def encode(result: Result, call: Call, format: Format, server: ApiServer) -> Response | Upgrade:
+    """The HTTP answer."""
+    if isinstance(result, Raw):
+        if isinstance(result.response, Response):
+            result.response.headers += warning_headers(call)
+        return result.response
+    if isinstance(result, Watching):
+        headers = [("Content-Type", JSON), *warning_headers(call)]
+        return Response(200, headers, _watch_lines(result, format, server, call.param("includeObject")))
+    status, body = _body(result, call, format, server)
+    return _answer(call, format, status, body)
+
+
+def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiServer) -> tuple[int, bytes | Object]:
+    """The status, and the body as JSON bytes or as an object to encode."""
+    if isinstance(result, Plain):
+        return result.status, result.object
+    if isinstance(result, One):
+        if format.shape == "Table":
+            objects = [result.value()]
+            include = call.param("includeObject")
+            return result.status, _table(result.kind, objects, format, server, include, _meta_of(objects[0]))
+        if format.shape:
+            return result.status, _partial(result.value(), format)
+        if result.item is not None:
+            return result.status, result.item.served(result.api_version)
+        return result.status, result.value()
+    if format.shape == "Table":
+        objects = [i.in_version(result.api_version) for i in result.items]
+        return 200, _table(result.kind, objects, format, server, call.param("includeObject"), _list_meta(result))
+    if format.shape:
+        items = [_partial(i.in_version(result.api_version), format) for i in result.items]
+        out = {"kind": "PartialObjectMetadataList", "apiVersion": f"{META}/{format.version}"}
+        return 200, {**out, "metadata": _list_meta(result), "items": items}
+    return 200, _list_bytes(result)
+
+
+def _list_meta(page: Many) -> Object:
+    out: Object = {"resourceVersion": str(page.revision)}
+    if page.continue_token:
+        out["continue"] = page.continue_token
+        if page.remaining is not None:
+            out["remainingItemCount"] = page.remaining
+    return out
+
+
+def _list_bytes(page: Many) -> bytes:
+    head = orjson.dumps({"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": _list_meta(page)})
+    version = page.api_version
+    return b'%b,"items":[%b]}' % (head[:-1], b",".join([item.listed(version) for item in page.items]))
+
+
+def _meta_of(obj: Object) -> Object:
+    revision = obj["metadata"].get("resourceVersion")
+    return {"resourceVersion": revision} if revision else {}
+
+
+def _partial(obj: Object, format: Format) -> Object:
+    return {
+        "kind": "PartialObjectMetadata",
+        "apiVersion": f"{META}/{format.version}",
+        "metadata": obj["metadata"],
+    }
+
+
+def columns_of(kind: Kind, api_version: str) -> list[Object]:
+    """A table's column definitions."""
+    from heeler.kinds.descriptions import describe
+
+    return [
+        {
+            "name": c.name,
+            "type": c.type,
+            "format": c.format,
+            "description": describe(c.about),
+            "priority": c.priority,
+        }
+        for c in kind.columns(api_version)
+    ]
+
+
+def _table(
+    kind: Kind, objects: list[Object], format: Format, server: ApiServer, include: str, metadata: Object
+) -> Object:
+    """Rows of `objects` (in the version that was asked for)."""
+    return {
+        "kind": "Table",
+        "apiVersion": f"{META}/{format.version}",
+        "metadata": metadata,
+        "columnDefinitions": columns_of(kind, ""),
+        "rows": [_row(kind, obj, format, server, include) for obj in objects],
+    }
+
+
+def _row(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str) -> Object:
+    stored = kind.convert(obj, obj["apiVersion"], kind.storage_api_version)
+    row: Object = {"cells": kind.row(stored, server.clock.time())}
+    if include == "None":
+        row["object"] = None
+    elif include == "Object":
+        row["object"] = obj
+    else:
+        row["object"] = _partial(obj, format)
+    return row
+
+
+async def _watch_lines(result: Watching, format: Format, server: ApiServer, include: str) -> AsyncIterator[bytes]:
+    """The events as lines; a refusal in the middle is an ERROR event."""
+    first = True
+    events = result.events
+    try:
+        async for event in events:
+            if not format.shape:
+                yield event.line(result.api_version)
+                continue
+            obj = event.item.in_version(result.api_version)
+            if format.shape == "Table":
+                shown = _event_table(result.kind, obj, format, server, include, first)
+                first = False
+            else:
+                shown = _partial(obj, format)
+            yield orjson.dumps({"type": event.type, "object": shown}) + b"\n"
+    except StatusError as error:
+        yield orjson.dumps({"type": "ERROR", "object": error.status()}) + b"\n"
+    finally:
+        await events.aclose()  # type: ignore[attr-defined]
+
+
+def _event_table(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str, first: bool) -> Object:
+    """One event's table: the columns come with the first only."""
+    table = _table(kind, [obj], format, server, include, _meta_of(obj))
+    if not first:
+        table["columnDefinitions"] = None
+    return table
+
+
+def _answer(call: Call, format: Format, status: int, body: bytes | Object) -> Response:
+    if format.media == YAML:
+        value: Any = orjson.loads(body) if isinstance(body, bytes) else body
+        data = yaml_text.dump(value).encode()
+    elif isinstance(body, bytes):
+        data = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) if _pretty(call, format) else body
+    else:
+        data = orjson.dumps(body, option=orjson.OPT_INDENT_2 if _pretty(call, format) else 0)
+    headers = [("Content-Type", format.media), *warning_headers(call)]
+    return compress(call, Response(status, headers, data))
+
+
+def compress(call: Call, answer: Response) -> Response:
+    """Gzip a large body for whoever takes it."""
+    data = answer.body
+    if isinstance(data, bytes) and len(data) >= GZIP_FROM and "gzip" in call.headers.get("accept-encoding", ""):
+        packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+        answer.body = packer.compress(data) + packer.flush()
+        answer.headers.append(("Content-Encoding", "gzip"))
+    return answer
+
+
+def _pretty(call: Call, format: Format) -> bool:
+    text = call.param("pretty", "")
+    return format.pretty or text.lower() in ("1", "t", "true")
+
+
+def warning_headers(call: Call) -> list[tuple[str, str]]:
+    """Warning headers (RFC 7234, code 299, no agent)."""
+    out = []
+    for text in call.warnings:
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+        clean = "".join(c if c.isprintable() else " " for c in quoted)
+        out.append(("Warning", f'299 - "{clean}"'))
+    return out
+
+
+def encode_error(error: StatusError, call: Call, media: str) -> Response:
+    """A refusal as an HTTP answer."""
+    headers = [("Content-Type", media), *error.headers, *warning_headers(call)]
+    if media == YAML:
+        return Response(error.code, headers, yaml_text.dump(error.status()).encode())
+    return Response(error.code, headers, orjson.dumps(error.status()))

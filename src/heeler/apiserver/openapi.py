@@ -1,0 +1,213 @@
+"""OpenAPI documents made from the same facts that decode objects: types, list types, merge keys; no prose.
+
+Descriptions are upstream's text and not ours to carry (see `heeler.kinds.descriptions`). Documents are made at the first
+request and kept compressed as bytes. Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.server import ApiServer
+    from heeler.kinds.kind import Kind
+    from heeler.objects.schema import Type
+
+_SCALARS: dict[str, Object] = {
+    "string": {"type": "string"},
+    "int32": {"type": "integer", "format": "int32"},
+    "int64": {"type": "integer", "format": "int64"},
+    "float": {"type": "number", "format": "double"},
+    "bool": {"type": "boolean"},
+    "bytes": {"type": "string", "format": "byte"},
+    "time": {"type": "string", "format": "date-time"},
+    "microtime": {"type": "string", "format": "date-time"},
+    "duration": {"type": "string"},
+    "quantity": {"type": "string"},
+    "any": {"type": "object"},
+}
+
+
+class _Schemas:
+    """Collects a schema for each struct that is reachable from the kinds of a document."""
+
+    def __init__(self, prefix: str, three: bool) -> None:
+        self._prefix = prefix
+        self._three = three
+        self._names: dict[int, str] = {}
+        self.found: dict[str, Object] = {}
+
+    def of(self, type: Type, name: str = "") -> Object:
+        """A schema, or a reference to one."""
+        if type.form == "struct":
+            return {"$ref": self._prefix + self._struct(type, name)}
+        if type.form == "list":
+            assert type.item is not None
+            out: Object = {"type": "array", "items": self.of(type.item)}
+            if type.list_type != "atomic":
+                out["x-kubernetes-list-type"] = type.list_type
+            if type.keys:
+                out["x-kubernetes-list-map-keys"] = list(type.keys)
+            return out
+        if type.form == "map":
+            assert type.item is not None
+            return {"type": "object", "additionalProperties": self.of(type.item)}
+        if type.form == "intorstring":
+            if self._three:
+                return {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
+            return {"type": "string", "format": "int-or-string"}
+        return dict(_SCALARS[type.form])
+
+    def _struct(self, type: Type, name: str) -> str:
+        if id(type) in self._names:
+            return self._names[id(type)]
+        base = name or type.name or "Object"
+        unique, number = base, 2
+        while unique in self.found:
+            unique, number = f"{base}{number}", number + 1
+        self._names[id(type)] = unique
+        schema: Object = {"type": "object"}
+        self.found[unique] = schema
+        properties: Object = {}
+        for field in type.fields.values():
+            entry = self.of(field.type)
+            extra: Object = {}
+            if field.patch_strategy:
+                extra["x-kubernetes-patch-strategy"] = field.patch_strategy
+            if field.merge_key:
+                extra["x-kubernetes-patch-merge-key"] = field.merge_key
+            if extra and "$ref" in entry and self._three:
+                entry = {"allOf": [entry], **extra}
+            else:
+                entry = {**entry, **extra}
+            properties[field.name] = entry
+        if properties:
+            schema["properties"] = properties
+        if type.atomic:
+            schema["x-kubernetes-map-type"] = "atomic"
+        return unique
+
+
+def _mark(schema: Object, kind: Kind, version: str) -> None:
+    schema["x-kubernetes-group-version-kind"] = [{"group": kind.group, "kind": kind.kind, "version": version}]
+
+
+def _name(kind: Kind, version: str) -> str:
+    group = ".".join(reversed(kind.group.split("."))) if "." in kind.group else (kind.group or "core")
+    return f"io.k8s.api.{group}.{version}.{kind.kind}"
+
+
+def v2(server: ApiServer) -> bytes:
+    """/openapi/v2: every kind's definition and the paths that read and write it."""
+    found = _documents(server).get("v2")
+    if found is None:
+        schemas = _Schemas("#/definitions/", three=False)
+        paths: Object = {}
+        for kind in server.kinds:
+            for version in kind.versions:
+                reference = schemas.of(kind.type(version), _name(kind, version))
+                _mark(schemas.found[reference["$ref"].rpartition("/")[2]], kind, version)
+                paths |= _paths(kind, version, reference, three=False)
+        document = {
+            "swagger": "2.0",
+            "info": {"title": "Kubernetes", "version": "v1.37.2"},
+            "paths": paths,
+            "definitions": schemas.found,
+        }
+        found = _documents(server)["v2"] = orjson.dumps(document)
+    return found
+
+
+def v3_index(server: ApiServer) -> Object:
+    """/openapi/v3: where each group version's document is."""
+    out: Object = {}
+    for name, versions in server.kinds.groups():
+        for version in versions:
+            key = f"apis/{name}/{version}" if name else f"api/{version}"
+            body = v3(server, key) or b""
+            out[key] = {"serverRelativeURL": f"/openapi/v3/{key}?hash={hashlib.sha256(body).hexdigest()[:32].upper()}"}
+    return {"paths": out}
+
+
+def v3(server: ApiServer, key: str) -> bytes | None:
+    """/openapi/v3/apis/GROUP/VERSION, or None where nothing is served."""
+    documents = _documents(server)
+    if key in documents:
+        return documents[key]
+    parts = key.split("/")
+    if parts[0] == "api" and len(parts) == 2:
+        group, version = "", parts[1]
+    elif parts[0] == "apis" and len(parts) == 3:
+        group, version = parts[1], parts[2]
+    else:
+        return None
+    kinds = [k for k in server.kinds if k.group == group and version in k.versions]
+    if not kinds:
+        return None
+    schemas = _Schemas("#/components/schemas/", three=True)
+    paths: Object = {}
+    for kind in kinds:
+        reference = schemas.of(kind.type(version), _name(kind, version))
+        _mark(schemas.found[reference["$ref"].rpartition("/")[2]], kind, version)
+        paths |= _paths(kind, version, reference, three=True)
+    document = {
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.37.2"},
+        "paths": paths,
+        "components": {"schemas": schemas.found},
+    }
+    documents[key] = orjson.dumps(document)
+    return documents[key]
+
+
+_METHODS = {"create": "post", "get": "get", "list": "get", "update": "put", "patch": "patch", "delete": "delete"}
+_ACTIONS = {"create": "post", "update": "put", "list": "list", "get": "get", "patch": "patch", "delete": "delete"}
+
+
+def _paths(kind: Kind, version: str, reference: Object, *, three: bool) -> Object:
+    """The collection's and the object's operations."""
+    root = f"/apis/{kind.group}/{version}" if kind.group else f"/api/{version}"
+    collection = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
+    out: Object = {}
+    for path, verbs in (
+        (collection, ("list", "create")),
+        (collection + "/{name}", ("get", "update", "patch", "delete")),
+    ):
+        operations: Object = {}
+        for verb in verbs:
+            if verb in kind.verbs:
+                operations[_METHODS[verb]] = _operation(kind, version, verb, reference, three=three)
+        if operations:
+            out[path] = operations
+    return out
+
+
+def _operation(kind: Kind, version: str, verb: str, reference: Object, *, three: bool) -> Object:
+    body: Any = {"content": {"application/json": {"schema": reference}}} if three else {"schema": reference}
+    out: Object = {
+        "responses": {"200": {"description": "OK", **body}},
+        "x-kubernetes-action": _ACTIONS[verb],
+        "x-kubernetes-group-version-kind": {"group": kind.group, "kind": kind.kind, "version": version},
+    }
+    if verb in ("create", "update") and three:
+        out["requestBody"] = body
+    if verb in ("create", "update", "patch"):
+        parameters = [_query("dryRun", three), _query("fieldManager", three), _query("fieldValidation", three)]
+        if verb == "patch":
+            parameters.append(_query("force", three, "boolean"))
+        out["parameters"] = parameters
+    return out
+
+
+def _query(name: str, three: bool, type: str = "string") -> Object:
+    schema: Object = {"schema": {"type": type, "uniqueItems": True}} if three else {"type": type, "uniqueItems": True}
+    return {"name": name, "in": "query", **schema}
+
+
+def _documents(server: ApiServer) -> dict[str, bytes]:
+    return server.openapi_documents

@@ -1,0 +1,202 @@
+"""Everything that isn't a resource: discovery, health, version, metrics, OpenAPI, the token issuer's documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from heeler.apiserver import discovery, metrics, openapi
+from heeler.apiserver.call import Call, Plain, Raw
+from heeler.apiserver.encode import compress, encode
+from heeler.apiserver.negotiate import negotiate
+from heeler.apiserver.request_info import RequestInfo
+from heeler.apiserver.user import User
+from heeler.objects.status import StatusError, method_not_allowed, unknown_path
+from heeler.objects.value import Object
+from heeler.wire.http.messages import Response
+
+if TYPE_CHECKING:
+    from heeler.apiserver.server import ApiServer
+
+TEXT = "text/plain; charset=utf-8"
+HEALTH = ("healthz", "livez", "readyz")
+#: The checks that the health paths name.
+CHECKS = ("ping", "store", "cache")
+VERSION: Object = {
+    "major": "1",
+    "minor": "37",
+    "emulationMajor": "1",
+    "emulationMinor": "37",
+    "minCompatibilityMajor": "1",
+    "minCompatibilityMinor": "36",
+    "gitVersion": "v1.37.2+heeler",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "CPython",
+    "platform": "linux/amd64",
+}
+
+
+async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -> Raw:
+    """The answer to a path that names no resource."""
+    parts = [p for p in call.path.split("/") if p]
+    if not parts:
+        return _object(call, {"paths": _paths(server)}, server)
+    first = parts[0]
+    if first in HEALTH:
+        return await _health(call, parts, server)
+    if first in ("api", "apis"):
+        return _discovery(call, parts, server)
+    if first == "version" and len(parts) == 1:
+        return Raw(
+            Response(200, [("Content-Type", "application/json")], orjson.dumps(VERSION, option=orjson.OPT_INDENT_2))
+        )
+    if first == "metrics" and len(parts) == 1:
+        return Raw(Response(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], metrics.text(server)))
+    if first == "openapi":
+        return _openapi(call, parts[1:], server)
+    if call.path in ("/.well-known/openid-configuration", "/openid/v1/jwks"):
+        return _issuer(call, server)
+    return not_found()
+
+
+def not_found() -> Raw:
+    """404 as plain text: no API is known by that path."""
+    return Raw(Response(404, [("Content-Type", TEXT), ("X-Content-Type-Options", "nosniff")], b"404 page not found\n"))
+
+
+def no_request_info(path: str) -> Raw:
+    """An old proxy path that says neither kind nor namespace."""
+    text = (
+        f'Internal Server Error: "{path}": failed to create RequestInfo: '
+        f"unable to determine kind and namespace from url, {path}\n"
+    )
+    return Raw(Response(500, [("Content-Type", TEXT)], text.encode()))
+
+
+def _object(call: Call, obj: Object, server: ApiServer) -> Raw:
+    format = negotiate(call.headers.get("accept", ""), transform=False)
+    found = encode(Plain(obj), call, format, server)
+    assert isinstance(found, Response)
+    call.warnings.clear()
+    return Raw(found)
+
+
+def _paths(server: ApiServer) -> list[str]:
+    out = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
+    for name, versions in server.kinds.groups():
+        if name:
+            out += [f"/apis/{name}", *(f"/apis/{name}/{v}" for v in versions)]
+    for name in HEALTH:
+        out += [f"/{name}", *(f"/{name}/{check}" for check in CHECKS)]
+    out += ["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"]
+    return sorted(out)
+
+
+async def _health(call: Call, parts: list[str], server: ApiServer) -> Raw:
+    if len(parts) > 2 or (len(parts) == 2 and parts[1] not in CHECKS):
+        return not_found()
+    names = [parts[1]] if len(parts) == 2 else [c for c in CHECKS if c not in (call.query.get("exclude") or ())]
+    failed = [name for name in names if not _check(name, parts[0], server)]
+    headers = [("Content-Type", TEXT), ("X-Content-Type-Options", "nosniff")]
+    verbose = "verbose" in call.query
+    if not failed and not verbose:
+        return Raw(Response(200, headers, b"ok"))
+    lines = [
+        f"[{'-' if name in failed else '+'}]{name} {'failed: reason withheld' if name in failed else 'ok'}"
+        for name in names
+    ]
+    end = f"{parts[0]} check {'failed' if failed else 'passed'}"
+    return Raw(Response(500 if failed else 200, headers, ("\n".join([*lines, end]) + "\n").encode()))
+
+
+def _check(name: str, path: str, server: ApiServer) -> bool:
+    if name == "cache" and path != "livez":
+        return server.ready
+    return True
+
+
+def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
+    document: Object | None
+    if len(parts) == 1:
+        if call.method not in ("GET", "HEAD", "POST"):
+            raise method_not_allowed()
+        format = _aggregated(call)
+        if format:
+            document = discovery.aggregated(server, core=parts[0] == "api")
+            return _tagged(call, document)
+        document = discovery.api_versions(server) if parts[0] == "api" else discovery.group_list(server)
+        return _object(call, document, server)
+    if call.method not in ("GET", "HEAD"):
+        raise method_not_allowed()
+    if parts[0] == "api":
+        document = discovery.resource_list(server, "", parts[1])
+    elif len(parts) == 2:
+        document = discovery.group(server, parts[1])
+    else:
+        document = discovery.resource_list(server, parts[1], parts[2])
+    if document is None:
+        if parts[0] == "apis" and discovery.group(server, parts[1]) is None:
+            return not_found()
+        raise unknown_path()
+    return _object(call, document, server)
+
+
+def _aggregated(call: Call) -> bool:
+    """Is the aggregated form asked for, in a version that we have, before any plain one?"""
+    for text in call.headers.get("accept", "").split(","):
+        media, *rest = (part.strip() for part in text.split(";"))
+        if media != "application/json" and media != "*/*":
+            continue
+        parameters = dict(p.partition("=")[::2] for p in rest)
+        if not parameters.get("as"):
+            return False
+        if (parameters["as"], parameters.get("g"), parameters.get("v")) == (
+            "APIGroupDiscoveryList",
+            "apidiscovery.k8s.io",
+            "v2",
+        ):
+            return True
+    return False
+
+
+def _tagged(call: Call, document: Object) -> Raw:
+    tag = discovery.etag(document)
+    headers = [("Content-Type", discovery.AGGREGATED), ("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
+    if call.headers.get("if-none-match") == tag:
+        return Raw(Response(304, headers[1:]))
+    return Raw(compress(call, Response(200, headers, orjson.dumps(document))))
+
+
+def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:
+    if parts == ["v2"]:
+        accept = call.headers.get("accept", "")
+        if "protobuf" in accept and "json" not in accept and "*/*" not in accept:
+            raise StatusError(
+                406, "NotAcceptable", "OpenAPI v2 is served as application/json by this version of Heeler", {}
+            )
+        return Raw(compress(call, Response(200, [("Content-Type", "application/json")], openapi.v2(server))))
+    if parts == ["v3"]:
+        return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(openapi.v3_index(server))))
+    if parts[:1] == ["v3"]:
+        found = openapi.v3(server, "/".join(parts[1:]))
+        if found is None:
+            return Raw(Response(404, []))
+        return Raw(compress(call, Response(200, [("Content-Type", "application/json")], found)))
+    return not_found()
+
+
+def _issuer(call: Call, server: ApiServer) -> Raw:
+    from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
+
+    tokens = server.service_accounts
+    if not isinstance(tokens, ServiceAccountTokens):
+        return not_found()
+    uri = server.settings.service_account_jwks_uri or f"{tokens.issuer}/openid/v1/jwks"
+    configuration, keys = tokens.documents(uri)
+    if call.path == "/openid/v1/jwks":
+        return Raw(Response(200, [("Content-Type", "application/jwk-set+json")], orjson.dumps(keys)))
+    return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(configuration)))

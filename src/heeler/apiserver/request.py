@@ -1,0 +1,190 @@
+"""The way of a request, top to bottom: who may ask, then what is done. No middleware: read it as it runs.
+
+    request info → authenticate → impersonate → flow control → authorize → negotiate → the verb → encode
+
+`serve` answers HTTP, `handle` gives the result itself to a client in the same process. A refusal is raised as StatusError
+anywhere on the way and answered once, here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heeler.apiserver import paths
+from heeler.apiserver.authenticate.user import impersonate, refusal, user_of
+from heeler.apiserver.authorize.rbac import Attributes
+from heeler.apiserver.call import Call, Raw, Result
+from heeler.apiserver.encode import encode, encode_error
+from heeler.apiserver.negotiate import JSON, Format, error_media, negotiate
+from heeler.apiserver.request_info import RequestInfo, request_info
+from heeler.apiserver.subresources.table import SUBRESOURCES, VIRTUAL
+from heeler.apiserver.user import User
+from heeler.apiserver.verbs.create import create
+from heeler.apiserver.verbs.delete import delete, delete_collection
+from heeler.apiserver.verbs.patch import patch
+from heeler.apiserver.verbs.read import get, list_, watch
+from heeler.apiserver.verbs.update import update
+from heeler.objects.status import (
+    StatusError,
+    internal_error,
+    method_not_allowed,
+    not_acceptable,
+    unavailable,
+    unknown_path,
+)
+from heeler.store.store import StoreUnavailable
+from heeler.wire.http.messages import Request, Response, Upgrade
+
+if TYPE_CHECKING:
+    from heeler.apiserver.server import ApiServer
+    from heeler.kinds.kind import Kind
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Context:
+    """What the way has found out so far; every verb gets it."""
+
+    server: ApiServer
+    user: User
+    info: RequestInfo
+    kind: Kind
+    api_version: str
+    subresource: str
+
+    @property
+    def version(self) -> str:
+        return self.info.version
+
+
+VERBS: dict[str, Callable[[Call, Context], Awaitable[Result]]] = {
+    "get": get,
+    "list": list_,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}
+
+
+async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
+    """Answer one HTTP request."""
+    call = Call(
+        request.method,
+        request.path,
+        request.query,
+        request.headers,
+        request.body,
+        request.oversized,
+        request.peer,
+        target=request.target,
+    )
+    accept = call.headers.get("accept", "")
+    info = request_info(call.method, call.path, call.query)
+    try:
+        result, format = await _decide(call, info, accept, server)
+        return encode(result, call, format, server)
+    except StatusError as error:
+        return encode_error(error, call, error_media(accept))
+    except StoreUnavailable as error:
+        return encode_error(unavailable(str(error)), call, error_media(accept))
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception:
+        log.exception("%s %s failed", call.method, call.path)
+        return encode_error(internal_error("the server has an error in itself; see its log"), call, JSON)
+
+
+async def handle(call: Call, server: ApiServer) -> Result:
+    """The result of a call from the same process, unencoded. Raises StatusError."""
+    try:
+        return (await _decide(call, request_info(call.method, call.path, call.query), "", server))[0]
+    except StoreUnavailable as error:
+        raise unavailable(str(error)) from error
+
+
+async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:
+    if info.broken:
+        return paths.no_request_info(call.path), Format()
+    user = user_of(call, server)
+    user = await impersonate(user, call, server)
+    with server.seats.taken(info.verb, user):
+        if await server.authorizer.allows(user, attributes(info)) is None:
+            raise refusal(user, attributes(info))
+        if not info.is_resource:
+            return await paths.answer(call, info, user, server), Format()
+        context = find(info, user, server)
+        if isinstance(context, Raw):
+            return context, Format()
+        return await _perform(call, context, accept)
+
+
+async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, Format]:
+    """Find what answers this verb on this resource, agree on a format, do it."""
+    info, kind = context.info, context.kind
+    if context.subresource:
+        found = SUBRESOURCES.get((kind.group, kind.plural, context.subresource)) or SUBRESOURCES.get(
+            ("*", "*", context.subresource)
+        )
+        verbs = kind.subresources[context.subresource].verbs
+        if found is None:
+            if info.verb not in verbs:
+                raise method_not_allowed()
+            format = negotiate(accept)
+            return await VERBS[info.verb](call, context), format
+        action = found.get(call.method)
+        if action is None or (call.method == "HEAD"):
+            raise method_not_allowed()
+        format = Format() if context.subresource in _OWN_FORMAT else negotiate(accept)
+        return await action(call, context), format
+    if call.method == "HEAD" or info.verb not in VERBS or info.verb not in kind.verbs:
+        raise method_not_allowed()
+    if (info.verb == "create" and info.name) or (info.verb in ("update", "patch") and not info.name):
+        raise method_not_allowed()
+    virtual = VIRTUAL.get((kind.group, kind.plural))
+    if virtual is not None:
+        return await virtual[info.verb](call, context), negotiate(accept)
+    if info.verb == "watch" and error_media(accept) != JSON:
+        raise not_acceptable("")
+    collection = info.verb in ("list", "watch") or (info.verb == "get" and "list" not in kind.verbs)
+    format = negotiate(accept, collection=collection or info.verb in ("create", "deletecollection"))
+    return await VERBS[info.verb](call, context), format
+
+
+#: Subresources whose answers aren't objects.
+_OWN_FORMAT = ("log", "exec", "attach", "portforward", "proxy")
+
+
+def attributes(info: RequestInfo) -> Attributes:
+    """What authorisation is asked."""
+    if not info.is_resource:
+        return Attributes(info.verb, path=info.path)
+    return Attributes(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
+
+
+def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
+    """The kind that a path names. Raises 404 and 405."""
+    kind = server.kinds.by_path(info.group, info.version, info.resource)
+    if kind is None:
+        if info.group and info.group not in server.groups() and info.prefix == "apis":
+            return paths.not_found()
+        raise unknown_path()
+    namespaced = bool(info.namespace) and info.resource != "namespaces"
+    if kind.namespaced and not namespaced and (info.name and not info.by_field):
+        raise unknown_path()
+    if kind.namespaced and not namespaced and info.verb == "create":
+        raise method_not_allowed()
+    if not kind.namespaced and namespaced:
+        raise unknown_path()
+    if info.subresource and info.subresource not in kind.subresources:
+        raise unknown_path()
+    if info.resource == "namespaces":
+        info.namespace = ""
+    return Context(server, user, info, kind, kind.api_version(info.version), info.subresource)

@@ -1,0 +1,98 @@
+"""What a request is about, read off its method, path and query.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (resource URIs, verbs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+#: Paths below these name resources.
+_PREFIXES = ("api", "apis")
+#: Sub-resources of a namespace; anything else below one is a resource in it.
+_OF_NAMESPACE = ("status", "finalize")
+_VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+@dataclass(slots=True)
+class RequestInfo:
+    """`verb` is what authorisation asks about: get, list, watch, create, …; for other paths the method in lower case."""
+
+    is_resource: bool
+    path: str
+    verb: str
+    prefix: str = ""
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    resource: str = ""
+    subresource: str = ""
+    name: str = ""
+    #: what follows the subresource (pods/x/proxy/a/b).
+    rest: tuple[str, ...] = ()
+    #: an old path with /watch/ in it.
+    watch_path: bool = False
+    #: upstream can't tell what the path is about.
+    broken: bool = False
+    #: the name comes from a field selector of a list or watch.
+    by_field: bool = False
+
+
+def request_info(method: str, path: str, query: dict[str, list[str]]) -> RequestInfo:
+    """Never fails: what doesn't name a resource is a plain path."""
+    parts = [p for p in path.strip("/").split("/")] if path.strip("/") else []
+    plain = RequestInfo(False, path, method.lower())
+    if len(parts) < 3 or parts[0] not in _PREFIXES:
+        return plain
+    if parts[0] == "apis":
+        if len(parts) < 4:
+            return plain
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        group, version, rest = "", parts[1], parts[2:]
+    info = RequestInfo(True, path, _VERBS.get(method, ""), parts[0], group, version)
+    if rest[0] in ("watch", "proxy"):
+        if len(rest) < 2:
+            info.broken = True
+            return info
+        info.watch_path = rest[0] == "watch"
+        info.verb = rest[0] if rest[0] == "watch" else info.verb
+        rest = rest[1:]
+    if rest[0] == "namespaces" and len(rest) > 1:
+        info.namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in _OF_NAMESPACE:
+            rest = rest[2:]
+    info.resource = rest[0]
+    if len(rest) > 1:
+        info.name = unquote(rest[1])
+    if len(rest) > 2:
+        info.subresource = rest[2]
+        info.rest = tuple(rest[3:])
+    if not info.name and info.verb in ("get", "delete"):
+        info.verb = _collection_verb(info.verb, query)
+        if info.verb != "deletecollection":
+            info.name = _selected_name(query)
+            info.by_field = bool(info.name)
+    return info
+
+
+def _collection_verb(verb: str, query: dict[str, list[str]]) -> str:
+    if verb == "delete":
+        return "deletecollection"
+    return "watch" if _true(query.get("watch")) else "list"
+
+
+def _selected_name(query: dict[str, list[str]]) -> str:
+    """The one name that a field selector asks for; authorisation may be for that name alone."""
+    for requirement in (query.get("fieldSelector") or [""])[0].split(","):
+        for operator in ("metadata.name==", "metadata.name="):
+            if requirement.startswith(operator):
+                name = requirement[len(operator) :]
+                return name if name not in ("", ".", "..") and "/" not in name and "%" not in name else ""
+    return ""
+
+
+def _true(values: list[str] | None) -> bool:
+    """A boolean parameter: present and not false (Go's ParseBool, where anything else but an empty value is true)."""
+    return bool(values) and values[0].lower() not in ("", "0", "f", "false")  # type: ignore[index]

@@ -1,0 +1,104 @@
+"""pods/binding: bind a pod to a node, once. Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/binding-v1/"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.body import Unparsable, check_kind, parse
+from heeler.apiserver.call import Call, Plain
+from heeler.apiserver.options import WriteOptions, write_options
+from heeler.apiserver.verbs.update import change_object
+from heeler.base.clock import rfc3339
+from heeler.objects import faults
+from heeler.objects.status import bad_request, conflict, invalid
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+
+
+async def create(call: Call, context: Context) -> Plain:
+    """POST of a Binding to the pod."""
+    return await _bind(call, context, _read(call, context))
+
+
+async def create_in_collection(call: Call, context: Context) -> Plain:
+    """POST to the old collection of bindings: the pod is the binding's name."""
+    from heeler.apiserver.request import Context as Made
+
+    obj = _read(call, context)
+    pods = context.server.kind("", "pods")
+    context.info.name = (obj.get("metadata") or {}).get("name", "")
+    made = Made(context.server, context.user, context.info, pods, "v1", "binding")
+    return await _bind(call, made, obj)
+
+
+def _read(call: Call, context: Context) -> Object:
+    if isinstance(call.object, dict):
+        return call.object
+    binding = context.server.kinds.by_path("", "v1", "bindings")
+    assert binding is not None
+    try:
+        value, _ = parse(call)
+    except Unparsable as error:
+        raise bad_request(str(error)) from None
+    check_kind(value, binding, "v1", context.server.kinds, call.body)
+    return value if isinstance(value, dict) else {}
+
+
+async def _bind(call: Call, context: Context, obj: Object) -> Plain:
+    options = write_options(call, "CreateOptions")
+    metadata, target = obj.get("metadata") or {}, obj.get("target") or {}
+    name = context.info.name
+    if metadata.get("name") and metadata["name"] != name:
+        raise bad_request("name in URL does not match name in Binding object")
+    kind, node = target.get("kind", ""), target.get("name", "")
+    found = []
+    if kind not in ("", "Node"):
+        found.append(faults.not_supported("target.kind", kind, ("Node", "<empty>")))
+    if not node:
+        found.append(faults.required("target.name"))
+    if found:
+        raise invalid("Binding", "", metadata.get("name", ""), found)
+
+    def change(live: Object) -> tuple[Object, list[Object] | None]:
+        why = _refusal(live, node, metadata)
+        if why:
+            raise conflict("pods/binding", "", name, why)
+        new = {**live, "spec": {**live["spec"], "nodeName": node}, "metadata": dict(live["metadata"])}
+        if metadata.get("annotations"):
+            annotations = {**(live["metadata"].get("annotations") or {}), **metadata["annotations"]}
+            new["metadata"]["annotations"] = annotations
+        new["status"] = _scheduled(live, context)
+        return new, live["metadata"].get("managedFields") or []
+
+    await change_object(call, context, WriteOptions(options.dry_run, options.manager, "Ignore"), change)
+    return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+
+def _refusal(pod: Object, node: str, metadata: Object) -> str:
+    uid = metadata.get("uid")
+    if uid and uid != pod["metadata"]["uid"]:
+        return f"Precondition failed: UID in precondition: {uid}, UID in object meta: {pod['metadata']['uid']}"
+    name = pod["metadata"]["name"]
+    if pod["metadata"].get("deletionTimestamp"):
+        return f"pod {name} is being deleted, cannot be assigned to a host"
+    bound = pod["spec"].get("nodeName")
+    if bound:
+        return f'pod {name} is already assigned to node "{bound}"'
+    if pod["spec"].get("schedulingGates"):
+        return f"pod {name} has non-empty .spec.schedulingGates"
+    return ""
+
+
+def _scheduled(pod: Object, context: Context) -> Object:
+    """The status with the condition PodScheduled true."""
+    status = dict(pod.get("status") or {})
+    old = next((c for c in status.get("conditions") or () if c["type"] == "PodScheduled"), None)
+    moment = rfc3339(context.server.clock.time())
+    if old is not None and old.get("status") == "True":
+        moment = old.get("lastTransitionTime", moment)
+    condition: Object = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": moment}
+    others = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"]
+    status["conditions"] = [*others, condition]
+    return status

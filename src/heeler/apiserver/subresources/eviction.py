@@ -1,0 +1,154 @@
+"""pods/eviction: delete a pod unless a disruption budget says no.
+
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ and recorded answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.body import Unparsable, check_type_meta, parse
+from heeler.apiserver.cache import Item, encode, key_of
+from heeler.apiserver.call import Call, Plain
+from heeler.apiserver.options import write_options
+from heeler.apiserver.verbs.delete import DeleteOptions, delete_object
+from heeler.base.clock import rfc3339
+from heeler.objects import selectors
+from heeler.objects.status import StatusError, bad_request, not_found, too_many_requests
+from heeler.objects.value import Object
+from heeler.store.store import KeyNotFound, RevisionMismatch
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+
+GROUP = "policy"
+TRIES = 16
+
+
+async def create(call: Call, context: Context) -> Plain:
+    """POST of an Eviction."""
+    options = write_options(call, "CreateOptions")
+    body = _read(call, context)
+    name, namespace = context.info.name, context.info.namespace
+    given = (body.get("metadata") or {}).get("name", "")
+    if given and given != name:
+        raise bad_request("name in URL does not match name in Eviction object")
+    entry = await context.server.store.get(key_of(context.kind, namespace, name))
+    if entry is None:
+        raise not_found("pods", "", name)
+    pod = Item(context.kind, entry.key, entry.value, entry.revision).object()
+    wanted = body.get("deleteOptions") or {}
+    dry_run = options.dry_run or bool(wanted.get("dryRun"))
+    conditions = wanted.get("preconditions") or {}
+    if _counts(pod):
+        await _ask_budget(context, pod, dry_run)
+    deletion = DeleteOptions(
+        wanted.get("gracePeriodSeconds"),
+        wanted.get("propagationPolicy") or "",
+        dry_run,
+        conditions.get("uid") or "",
+        conditions.get("resourceVersion") or "",
+        False,
+    )
+    await delete_object(call, context, deletion, namespace, name)
+    return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+
+def _read(call: Call, context: Context) -> Object:
+    if isinstance(call.object, dict):
+        return call.object
+    if not call.body:
+        return {}
+    try:
+        value, _ = parse(call)
+    except Unparsable as error:
+        raise bad_request(str(error)) from None
+    check_type_meta(value, "Eviction", GROUP, "v1", context.server.kinds, call.body)
+    return value if isinstance(value, dict) else {}
+
+
+def _counts(pod: Object) -> bool:
+    """A pod that isn't running yet, has finished or is going already disturbs nobody."""
+    phase = (pod.get("status") or {}).get("phase")
+    return phase not in ("Pending", "Succeeded", "Failed") and not pod["metadata"].get("deletionTimestamp")
+
+
+async def _ask_budget(context: Context, pod: Object, dry_run: bool) -> None:
+    """Take one disruption from the pod's budget. Raises 429, 500."""
+    budgets = _budgets(context, pod)
+    if not budgets:
+        return
+    if len(budgets) > 1:
+        text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+        raise StatusError(500, "", text)
+    if _unready_may_go(pod, budgets[0]):
+        return
+    kind = context.server.kind(GROUP, "poddisruptionbudgets")
+    key = key_of(kind, pod["metadata"]["namespace"], budgets[0]["metadata"]["name"])
+    for _ in range(TRIES):
+        entry = await context.server.store.get(key)
+        if entry is None:
+            return
+        budget = Item(kind, key, entry.value, entry.revision).fresh()
+        _check_budget(budget)
+        if dry_run:
+            return
+        status = budget["status"]
+        status["disruptionsAllowed"] -= 1
+        name, moment = pod["metadata"]["name"], rfc3339(context.server.clock.time())
+        status["disruptedPods"] = {**(status.get("disruptedPods") or {}), name: moment}
+        try:
+            await context.server.store.update(key, encode(budget), entry.revision)
+            return
+        except (RevisionMismatch, KeyNotFound):
+            continue
+    raise too_many_requests("the disruption budget is being changed by others; try again", 5)
+
+
+def _budgets(context: Context, pod: Object) -> list[Object]:
+    labels = pod["metadata"].get("labels") or {}
+    found = context.server.objects(GROUP, "poddisruptionbudgets", pod["metadata"]["namespace"])
+    return [
+        b
+        for b in found
+        if (b.get("spec") or {}).get("selector") is not None
+        and selectors.of_object(b["spec"]["selector"]).matches(labels)
+    ]
+
+
+def _ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _unready_may_go(pod: Object, budget: Object) -> bool:
+    """Source: https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy"""
+    if _ready(pod):
+        return False
+    policy = (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") or "IfHealthyBudget"
+    status = budget.get("status") or {}
+    if policy == "AlwaysAllow":
+        return True
+    return bool(status.get("currentHealthy", 0) >= status.get("desiredHealthy", 0) > 0)
+
+
+def _check_budget(budget: Object) -> None:
+    name, status = budget["metadata"]["name"], budget.get("status") or {}
+    message = "Cannot evict pod as it would violate the pod's disruption budget."
+
+    def cause(text: str) -> Object:
+        return {"causes": [{"reason": "DisruptionBudget", "message": text}]}
+
+    if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
+        text = f"The disruption budget {name} is still being processed by the server."
+        raise too_many_requests(message, 10, cause(text) | {"retryAfterSeconds": 10})
+    if status.get("disruptionsAllowed", 0) < 0:
+        raise StatusError(
+            403, "Forbidden", f'pods disruption budget "{name}" is forbidden: pdb disruptions allowed is negative'
+        )
+    if status.get("disruptionsAllowed", 0) == 0:
+        text = (
+            f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods "
+            f"and has {status.get('currentHealthy', 0)} currently"
+        )
+        raise StatusError(429, "TooManyRequests", message, cause(text))

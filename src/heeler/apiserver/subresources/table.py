@@ -1,0 +1,53 @@
+"""What answers a subresource, or a resource that isn't stored: one table.
+
+A subresource that isn't here reads and writes the kind's own object through the ordinary verbs (status, approval,
+finalize, resize, ephemeralcontainers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.call import Call, Result
+from heeler.apiserver.subresources import binding, eviction, nodes, reviews, scale, token
+from heeler.objects.status import not_implemented
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+
+Action = Callable[[Call, "Context"], Awaitable[Result]]
+
+
+async def _proxy(call: Call, context: Context) -> Result:
+    raise not_implemented(f"{context.kind.plural}/proxy")
+
+
+_PROXY: dict[str, Action] = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _proxy)
+
+#: (group, plural, subresource) -> method -> action; "*" for any group and plural.
+SUBRESOURCES: dict[tuple[str, str, str], dict[str, Action]] = {
+    ("*", "*", "scale"): {"GET": scale.get, "PUT": scale.update, "PATCH": scale.patch},
+    ("", "pods", "binding"): {"POST": binding.create},
+    ("", "pods", "eviction"): {"POST": eviction.create},
+    ("", "serviceaccounts", "token"): {"POST": token.create},
+    ("", "pods", "log"): {"GET": nodes.log},
+    ("", "pods", "exec"): {"GET": nodes.exec_, "POST": nodes.exec_},
+    ("", "pods", "attach"): {"GET": nodes.attach, "POST": nodes.attach},
+    ("", "pods", "portforward"): {"GET": nodes.port_forward, "POST": nodes.port_forward},
+    ("", "pods", "proxy"): _PROXY,
+    ("", "services", "proxy"): _PROXY,
+    ("", "nodes", "proxy"): _PROXY,
+}
+
+#: Resources whose create is answered and not stored.
+VIRTUAL: dict[tuple[str, str], dict[str, Action]] = {
+    ("", "bindings"): {"create": binding.create_in_collection},
+    ("", "componentstatuses"): {"list": reviews.component_statuses, "get": reviews.component_status},
+    ("authentication.k8s.io", "tokenreviews"): {"create": reviews.token_review},
+    ("authentication.k8s.io", "selfsubjectreviews"): {"create": reviews.self_subject},
+    ("authorization.k8s.io", "subjectaccessreviews"): {"create": reviews.subject_access},
+    ("authorization.k8s.io", "localsubjectaccessreviews"): {"create": reviews.local_subject_access},
+    ("authorization.k8s.io", "selfsubjectaccessreviews"): {"create": reviews.self_subject_access},
+    ("authorization.k8s.io", "selfsubjectrulesreviews"): {"create": reviews.self_subject_rules},
+}

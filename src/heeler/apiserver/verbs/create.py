@@ -1,0 +1,143 @@
+"""Create: decode, default, note who manages what, admit, prepare, validate, store.
+
+Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ and recorded answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.admission.chain import Write, admit, check
+from heeler.apiserver.body import read_object
+from heeler.apiserver.cache import Item, encode, key_of
+from heeler.apiserver.call import Call, One
+from heeler.apiserver.options import WriteOptions, write_options
+from heeler.apiserver.verbs.fields import ignored_fields
+from heeler.base.clock import rfc3339
+from heeler.base.random import name_suffix
+from heeler.objects import apply
+from heeler.objects.status import StatusError, already_exists, bad_request, invalid
+from heeler.objects.value import Object
+from heeler.store.store import KeyExists
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+
+#: A generated name is cut so that the suffix fits into 63 characters.
+MAX_PREFIX = 58
+#: Tries of another generated name when one is taken.
+NAME_TRIES = 8
+
+
+async def create(call: Call, context: Context) -> One:
+    """POST to a collection."""
+    options = write_options(call, "CreateOptions")
+    obj = read_object(call, context.kind, context.version, context.server.kinds, options.validation)
+    return await create_object(obj, call, context, options)
+
+
+async def create_object(
+    obj: Object, call: Call, context: Context, options: WriteOptions, managed: list[Object] | None = None
+) -> One:
+    """Create a decoded object of the version that was asked for; `managed` is set when apply made it."""
+    server, kind = context.server, context.kind
+    metadata = obj.setdefault("metadata", {})
+    _check_metadata(metadata, context)
+    generated = not metadata.get("name") and bool(metadata.get("generateName"))
+    for attempt in range(NAME_TRIES):
+        draft = obj if not generated else _with_generated_name(obj, context)
+        try:
+            return await _create_once(draft, call, context, options, managed)
+        except StatusError as error:
+            if not (generated and error.reason == "AlreadyExists") or attempt == NAME_TRIES - 1:
+                raise
+    raise already_exists(kind.plural, kind.group, metadata["name"])
+
+
+async def _create_once(
+    obj: Object, call: Call, context: Context, options: WriteOptions, managed: list[Object] | None
+) -> One:
+    server, kind = context.server, context.kind
+    metadata = obj["metadata"]
+    for name in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
+        metadata.pop(name, None)
+    now = rfc3339(server.clock.time())
+    metadata["uid"] = server.random.uuid()
+    metadata["creationTimestamp"] = now
+    kind.default(obj, context.version)
+    if managed is None:
+        managed = apply.track_update(
+            None,
+            obj,
+            kind.type(context.version),
+            manager=options.manager,
+            api_version=context.api_version,
+            now=now,
+            ignored=ignored_fields(kind, ""),
+        )
+    if managed:
+        metadata["managedFields"] = managed
+    else:
+        metadata.pop("managedFields", None)
+    draft = kind.convert(obj, context.api_version, kind.storage_api_version)
+    write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
+    draft = await admit(write)
+    write.new = draft
+    kind.prepare_create(draft)
+    hooks = server.hooks.get((kind.group, kind.plural))
+    taken = await hooks.before_create(server, draft, options.dry_run) if hooks else None
+    try:
+        found = kind.validate_create(draft)
+        if found:
+            raise invalid(kind.kind, kind.group, draft["metadata"].get("name", ""), found)
+        for text in kind.warnings(draft, None):
+            call.warn(text)
+        await check(write)
+        if options.dry_run:
+            existing = await server.store.get(key_of(kind, draft["metadata"].get("namespace", ""), _name(draft)))
+            if existing is not None:
+                raise already_exists(kind.plural, kind.group, _name(draft))
+            return One(kind, context.api_version, None, draft, 201)
+        item = await _store(context, draft)
+    except BaseException:
+        if taken is not None:
+            await taken.release()
+        raise
+    return One(kind, context.api_version, item, None, 201)
+
+
+async def _store(context: Context, draft: Object) -> Item:
+    kind = context.kind
+    key = key_of(kind, draft["metadata"].get("namespace", ""), _name(draft))
+    value = encode(draft)
+    try:
+        revision = await context.server.store.create(key, value)
+    except KeyExists:
+        raise already_exists(kind.plural, kind.group, _name(draft)) from None
+    draft["metadata"]["resourceVersion"] = str(revision)
+    return Item(kind, key, value, revision, draft)
+
+
+def _name(obj: Object) -> str:
+    return str(obj["metadata"]["name"])
+
+
+def _check_metadata(metadata: Object, context: Context) -> None:
+    """What the path says of the object must hold, and the store's own fields must be empty."""
+    namespace = context.info.namespace if context.kind.namespaced else ""
+    if context.kind.namespaced:
+        given = metadata.get("namespace")
+        if given and given != namespace:
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        metadata["namespace"] = namespace
+    else:
+        metadata.pop("namespace", None)
+    revision = metadata.get("resourceVersion")
+    if isinstance(revision, str) and revision.isdigit() and revision != "0":
+        raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
+
+
+def _with_generated_name(obj: Object, context: Context) -> Object:
+    prefix = obj["metadata"]["generateName"][:MAX_PREFIX]
+    name = prefix + name_suffix(context.server.random)
+    return {**obj, "metadata": {**obj["metadata"], "name": name}}

@@ -1,0 +1,198 @@
+"""Patch: JSON, merge, strategic merge, and server-side apply.
+
+Source: https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/ ;
+https://kubernetes.io/docs/reference/using-api/server-side-apply/ and recorded answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from heeler.apiserver.body import check_kind, strictly
+from heeler.apiserver.call import Call, One
+from heeler.apiserver.options import WriteOptions, write_options
+from heeler.apiserver.verbs.create import create_object
+from heeler.apiserver.verbs.fields import ignored_fields
+from heeler.apiserver.verbs.update import change_object
+from heeler.base.clock import rfc3339
+from heeler.objects import apply, faults, json_patch, merge_patch, strategic, yaml_text
+from heeler.objects.status import (
+    StatusError,
+    bad_request,
+    invalid,
+    modified,
+    not_found,
+    too_large,
+)
+from heeler.objects.value import Object
+from heeler.wire.http.server import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+
+JSON_PATCH = "application/json-patch+json"
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+_TYPES = (JSON_PATCH, MERGE, STRATEGIC, APPLY)
+_CUSTOM_TYPES = (JSON_PATCH, MERGE, APPLY)
+
+
+async def patch(call: Call, context: Context) -> One:
+    """PATCH of an object, or of its status."""
+    media = _media(call, context)
+    options = write_options(call, "PatchOptions", apply=media == APPLY)
+    if call.oversized:
+        raise too_large(f"Request entity too large: limit is {MAX_BODY_BYTES}")
+    if media == APPLY:
+        return await _apply(call, context, options)
+    body = _decode(call, media)
+    kind = context.kind
+
+    def change(live: Object) -> tuple[Object, list[Object] | None]:
+        draft = _patched(live, body, media, context)
+        new = _typed(draft, call, context, options)
+        _check_identity(new, live, context)
+        reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
+        return new, [] if reset else None
+
+    return await change_object(call, context, options, change, retry=True)
+
+
+def _typed(draft: Any, call: Call, context: Context, options: WriteOptions) -> Object:
+    """The patched document as an object of the kind. Raises 422 with the document in it."""
+    kind = context.kind
+    try:
+        if draft.get("kind") != kind.kind or draft.get("apiVersion") != context.api_version:
+            check_kind(draft, kind, context.version, context.server.kinds, b"")
+        return strictly(draft, kind, context.version, _reader(call), options.validation, [])
+    except StatusError as error:
+        where = f'{kind.kind} in version "{context.version}" cannot be handled as a {kind.kind}: '
+        shown = orjson.dumps(_ordered(draft)).decode()
+        fault = faults.invalid("patch", shown, error.message.removeprefix(where))
+        raise invalid("", "", "", [fault]) from None
+
+
+def _ordered(draft: Object) -> Object:
+    """A patched document as it is shown: the keys of its top level are sorted."""
+    return {key: draft[key] for key in sorted(draft)}
+
+
+def _reader(call: Call) -> Call:
+    """Warnings of a patched object are told by its fields only; the body is no object of the kind."""
+    return Call(call.method, call.path, warnings=call.warnings)
+
+
+def _media(call: Call, context: Context) -> str:
+    header = call.headers.get("content-type", "")
+    media = header.split(";", 1)[0].strip().lower()
+    allowed = _CUSTOM_TYPES if context.kind.custom else _TYPES
+    if media not in allowed:
+        raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    return media
+
+
+def _decode(call: Call, media: str) -> Any:
+    if call.object is not None:
+        return call.object
+    if media == JSON_PATCH:
+        return json_patch.decode(call.body)
+    return merge_patch.decode(call.body)
+
+
+def _patched(live: Object, body: Any, media: str, context: Context) -> Any:
+    if media == JSON_PATCH:
+        return json_patch.apply(live, body)
+    if media == MERGE:
+        return merge_patch.apply(live, body)
+    return strategic.apply(live, body, context.kind.type(context.version))
+
+
+def _check_identity(new: Object, live: Object, context: Context) -> None:
+    """A patch may say which version it is for; it may not make another object of this one."""
+    kind, info = context.kind, context.info
+    metadata, before = new.get("metadata") or {}, live["metadata"]
+    revision = metadata.get("resourceVersion")
+    if revision and revision != before["resourceVersion"]:
+        raise modified(kind.plural, kind.group, info.name)
+    name = metadata.get("name")
+    if not name:
+        raise bad_request(
+            f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided"
+        )
+    if name != info.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
+    namespace = metadata.get("namespace")
+    if kind.namespaced and namespace and namespace != info.namespace:
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+
+
+async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
+    kind, info, server = context.kind, context.info, context.server
+    if call.object is not None:
+        value: Any = call.object
+        duplicates: list[str] = []
+    else:
+        try:
+            value, duplicates = yaml_text.load(call.body)
+        except yaml_text.YamlError as error:
+            raise bad_request(f"error decoding YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise bad_request("error decoding YAML: the applied configuration is no object")
+    _check_applied(value, context)
+    applied = dict(value)
+    strictly(value, kind, context.version, call, options.validation, duplicates)
+    revision = (applied.get("metadata") or {}).get("resourceVersion")
+
+    def merged(live: Object | None) -> apply.Applied:
+        return apply.apply(
+            live,
+            applied,
+            kind.type(context.version),
+            manager=options.manager,
+            api_version=context.api_version,
+            now=rfc3339(server.clock.time()),
+            subresource=context.subresource,
+            force=options.force,
+            ignored=ignored_fields(kind, context.subresource),
+        )
+
+    def change(live: Object) -> tuple[Object, list[Object] | None]:
+        if revision and revision != live["metadata"]["resourceVersion"]:
+            raise modified(kind.plural, kind.group, info.name)
+        result = merged(live)
+        new = strictly(result.object, kind, context.version, _reader(call), "Ignore", [])
+        return new, result.managed_fields
+
+    async def created() -> One:
+        if context.subresource:
+            raise not_found(kind.plural, kind.group, info.name)
+        if revision or (applied.get("metadata") or {}).get("uid"):
+            raise modified(kind.plural, kind.group, info.name)
+        result = merged(None)
+        new = strictly(result.object, kind, context.version, _reader(call), "Ignore", [])
+        return await create_object(new, call, context, options, result.managed_fields)
+
+    return await change_object(call, context, options, change, retry=True, created=created)
+
+
+def _check_applied(value: Object, context: Context) -> None:
+    """The configuration must be of this kind and of the object that the path names."""
+    kind, info = context.kind, context.info
+    metadata = value.setdefault("metadata", {})
+    given = value.get("kind")
+    if not isinstance(metadata, dict):
+        raise bad_request("error decoding YAML: metadata is no object")
+    if not given:
+        raise StatusError(400, "BadRequest", "error decoding YAML: Object 'Kind' is missing in the configuration")
+    metadata.setdefault("name", info.name)
+    if kind.namespaced:
+        metadata.setdefault("namespace", info.namespace)
+        if metadata["namespace"] != info.namespace:
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    if metadata["name"] != info.name:
+        raise bad_request(
+            f"the name of the object ({metadata['name']}) does not match the name on the URL ({info.name})"
+        )

@@ -1,0 +1,229 @@
+"""Update: replace an object, and the loop that every change of an object goes through (patch and status too).
+
+The loop reads the newest version from the store, makes the new object of it, runs the same steps as create, and writes
+with compare-and-swap; if somebody else was faster it begins again with what is there now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.admission.chain import Write, admit, check
+from heeler.apiserver.body import read_object
+from heeler.apiserver.cache import Item, encode, key_of
+from heeler.apiserver.call import Call, One
+from heeler.apiserver.options import WriteOptions, parse_revision, write_options
+from heeler.apiserver.verbs.create import create_object
+from heeler.apiserver.verbs.fields import ignored_fields
+from heeler.base.clock import rfc3339
+from heeler.objects import apply, faults
+from heeler.objects.status import StatusError, bad_request, conflict, invalid, modified, not_found
+from heeler.objects.value import Object
+from heeler.store.store import KeyNotFound, RevisionMismatch
+
+if TYPE_CHECKING:
+    from heeler.apiserver.request import Context
+    from heeler.kinds.kind import Kind
+
+#: Times that a change without a revision of its own is tried again after somebody else's write.
+TRIES = 16
+
+#: (the object now, in the version that was asked for) -> (the new one, its managed fields or None: to be worked out).
+Change = Callable[[Object], "tuple[Object, list[Object] | None]"]
+
+
+async def update(call: Call, context: Context) -> One:
+    """PUT of a whole object."""
+    options = write_options(call, "UpdateOptions")
+    kind, info = context.kind, context.info
+    obj = read_object(call, kind, context.version, context.server.kinds, options.validation)
+    metadata = obj.setdefault("metadata", {})
+    _check_name(metadata, context)
+    revision = _revision(metadata)
+
+    def change(live: Object) -> tuple[Object, list[Object] | None]:
+        if revision and revision != live["metadata"]["resourceVersion"]:
+            raise modified(kind.plural, kind.group, info.name)
+        if not revision and not kind.allow_unconditional_update:
+            fault = faults.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+            raise invalid(kind.kind, kind.group, info.name, [fault])
+        return {**obj, "metadata": dict(obj["metadata"])}, None
+
+    key = key_of(kind, info.namespace, info.name)
+    if kind.allow_create_on_update and not context.subresource and await context.server.store.get(key) is None:
+        if revision:
+            raise not_found(kind.plural, kind.group, info.name)
+        return await create_object(obj, call, context, options)
+    return await change_object(call, context, options, change, uid=metadata.get("uid", ""), retry=not revision)
+
+
+async def change_object(
+    call: Call,
+    context: Context,
+    options: WriteOptions,
+    change: Change,
+    *,
+    uid: str = "",
+    retry: bool = True,
+    created: Callable[[], Awaitable[One]] | None = None,
+) -> One:
+    """Run `change` on what the store holds until it is written. Raises 404, 409, 422 and what `change` raises."""
+    server, kind, info = context.server, context.kind, context.info
+    key = key_of(kind, info.namespace, info.name)
+    entry = await server.store.get(key)
+    for _ in range(TRIES):
+        if entry is None:
+            if created is not None:
+                return await created()
+            raise not_found(kind.plural, kind.group, info.name)
+        live = Item(kind, key, entry.value, entry.revision)
+        if uid and uid != live.object()["metadata"]["uid"]:
+            raise _other_uid(context, uid, live.object()["metadata"]["uid"])
+        new = await _step(call, context, options, change, live)
+        if new is None:
+            return One(kind, context.api_version, live)
+        if options.dry_run:
+            new["metadata"]["resourceVersion"] = str(live.revision)
+            return One(kind, context.api_version, None, new)
+        try:
+            return await _write(context, live, new)
+        except RevisionMismatch as mismatch:
+            entry = mismatch.entry or await server.store.get(key)
+            if not retry:
+                raise modified(kind.plural, kind.group, info.name) from None
+        except KeyNotFound:
+            entry = None
+    raise modified(kind.plural, kind.group, info.name)
+
+
+async def _step(call: Call, context: Context, options: WriteOptions, change: Change, live: Item) -> Object | None:
+    """The new stored object, or None when nothing would change."""
+    server, kind = context.server, context.kind
+    before = live.in_version(context.api_version)
+    new, managed = change(before)
+    metadata = new.setdefault("metadata", {})
+    _keep_system_fields(metadata, before["metadata"], kind)
+    kind.default(new, context.version)
+    now = rfc3339(server.clock.time())
+    if managed is None:
+        managed = apply.track_update(
+            before,
+            new,
+            kind.type(context.version),
+            manager=options.manager,
+            api_version=context.api_version,
+            now=now,
+            subresource=context.subresource,
+            ignored=ignored_fields(kind, context.subresource),
+        )
+    if managed:
+        metadata["managedFields"] = managed
+    else:
+        metadata.pop("managedFields", None)
+    old = live.object()
+    draft = kind.convert(new, context.api_version, kind.storage_api_version)
+    write = Write("UPDATE", kind, context, draft, old, options.dry_run, call)
+    draft = await admit(write)
+    write.new = draft
+    kind.prepare_update(draft, old, context.subresource)
+    hooks = server.hooks.get((kind.group, kind.plural))
+    if hooks is not None and not context.subresource:
+        await hooks.before_update(server, draft, old, options.dry_run)
+    found = kind.validate_update(draft, old, context.subresource)
+    if found:
+        raise invalid(kind.kind, kind.group, context.info.name, found)
+    for text in kind.warnings(draft, old):
+        call.warn(text)
+    await check(write)
+    draft = apply.keep_times(old, draft)
+    return None if _same(draft, old) else draft
+
+
+async def _write(context: Context, live: Item, new: Object) -> One:
+    """Store the new version; an object that was only waiting for its finalizers goes now."""
+    server, kind = context.server, context.kind
+    value = encode(new)
+    if gone_now(kind, new):
+        revision = await server.store.delete(live.key, live.revision)
+    else:
+        revision = await server.store.update(live.key, value, live.revision)
+    new["metadata"]["resourceVersion"] = str(revision)
+    hooks = server.hooks.get((kind.group, kind.plural))
+    if hooks is not None:
+        await hooks.after_update(server, new, live.object(), deleted=gone_now(kind, new))
+    return One(kind, context.api_version, Item(kind, live.key, value, revision, new))
+
+
+def gone_now(kind: Kind, obj: Object) -> bool:
+    """A deletion under way with nothing left to wait for."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if metadata.get("deletionGracePeriodSeconds"):
+        return False
+    if (kind.group, kind.plural) == ("", "namespaces"):
+        return not (obj.get("spec") or {}).get("finalizers")
+    return True
+
+
+def _same(new: Object, old: Object) -> bool:
+    """Equal but for the revision."""
+    if {k: v for k, v in new.items() if k != "metadata"} != {k: v for k, v in old.items() if k != "metadata"}:
+        return False
+    mine = {k: v for k, v in new["metadata"].items() if k != "resourceVersion"}
+    return mine == {k: v for k, v in old["metadata"].items() if k != "resourceVersion"}
+
+
+def _keep_system_fields(metadata: Object, before: Object, kind: Kind) -> None:
+    """What the server alone sets stays as it is; identity left out is filled in."""
+    for name in ("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        if name in before:
+            metadata[name] = before[name]
+        else:
+            metadata.pop(name, None)
+    metadata.pop("selfLink", None)
+    if not metadata.get("uid"):
+        metadata["uid"] = before["uid"]
+    if not metadata.get("resourceVersion"):
+        metadata["resourceVersion"] = before["resourceVersion"]
+    if kind.namespaced:
+        metadata.setdefault("namespace", before.get("namespace", ""))
+
+
+def _check_name(metadata: Object, context: Context) -> None:
+    name, info, kind = metadata.get("name", ""), context.info, context.kind
+    if kind.namespaced:
+        given = metadata.get("namespace")
+        if given and given != info.namespace:
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        metadata["namespace"] = info.namespace
+    else:
+        metadata.pop("namespace", None)
+    if not name:
+        raise bad_request(
+            f"the name of the object ({info.name} based on URL) was undeterminable: name must be provided"
+        )
+    if name != info.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({info.name})")
+
+
+def _revision(metadata: Object) -> str:
+    text = metadata.get("resourceVersion") or ""
+    if text and text != "0":
+        try:
+            parse_revision(text)
+        except ValueError as error:
+            raise StatusError(500, "", str(error)) from None
+        return str(text)
+    return ""
+
+
+def _other_uid(context: Context, wanted: str, found: str) -> StatusError:
+    kind, info = context.kind, context.info
+    key = f"/registry/{kind.plural}/" + (f"{info.namespace}/{info.name}" if kind.namespaced else info.name)
+    why = (
+        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
+        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+    )
+    return conflict(kind.plural, kind.group, info.name, why)

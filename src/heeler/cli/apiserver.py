@@ -1,0 +1,163 @@
+"""`heeler apiserver`: an API server alone, with kube-apiserver's flag names."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from heeler.cli.flags import fail, set_up_logging
+
+EXAMPLE = (
+    "Example: heeler apiserver --data-dir ./data --cert-dir ./certs --token-auth-file users.csv --secure-port 6443"
+)
+
+
+@click.command(epilog=EXAMPLE)
+@click.option("--bind-address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--secure-port", default=6443, show_default=True, type=click.IntRange(0, 65535), help="Port (0: a free one)."
+)
+@click.option("--advertise-address", default="", help="Address that others reach this server at.")
+@click.option(
+    "--cert-dir",
+    type=click.Path(path_type=Path),
+    default=Path("heeler-certs"),
+    show_default=True,
+    help="Where certificates are made that no flag names.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Folder of the embedded store. Without it (and without etcd) everything is kept in memory and lost at the end.",
+)
+@click.option("--etcd-servers", default="", help="Comma-separated etcd addresses instead of the embedded store.")
+@click.option("--tls-cert-file", type=click.Path(path_type=Path), default=None, help="Serving certificate.")
+@click.option("--tls-private-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
+@click.option(
+    "--client-ca-file", type=click.Path(path_type=Path), default=None, help="Authority of client certificates."
+)
+@click.option(
+    "--token-auth-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help='Static tokens: lines of token,user,uid,"group1,group2".',
+)
+@click.option(
+    "--service-account-issuer",
+    default="https://kubernetes.default.svc",
+    show_default=True,
+    help="Issuer of service account tokens.",
+)
+@click.option(
+    "--service-account-key-file",
+    "key_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Keys to check tokens with (may be given several times).",
+)
+@click.option(
+    "--service-account-signing-key-file", type=click.Path(path_type=Path), default=None, help="Key to sign tokens with."
+)
+@click.option("--api-audiences", default="", help="Comma-separated audiences of this server; the issuer without it.")
+@click.option("--service-cluster-ip-range", default="10.0.0.0/24", show_default=True, help="Addresses of Services.")
+@click.option("--service-node-port-range", default="30000-32767", show_default=True, help="Node ports of Services.")
+@click.option(
+    "--authorization-mode",
+    default="Node,RBAC",
+    show_default=True,
+    help="Comma-separated: Node, RBAC, AlwaysAllow, AlwaysDeny.",
+)
+@click.option(
+    "--kubelet-client-certificate",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Client certificate for nodes' agents.",
+)
+@click.option("--kubelet-client-key", type=click.Path(path_type=Path), default=None, help="Its key.")
+@click.option(
+    "--kubelet-certificate-authority",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority of the agents' certificates.",
+)
+@click.option(
+    "--warn-not-enforced/--no-warn-not-enforced",
+    default=False,
+    show_default=True,
+    help="Warn of objects that nothing acts upon in this version.",
+)
+@click.option("-v", "--verbose", count=True, help="Log more.")
+def apiserver(**flags: Any) -> None:
+    """Run an API server in the foreground until it is told to stop (SIGTERM, Ctrl-C)."""
+    from heeler.apiserver.run import Options
+
+    set_up_logging(flags.pop("verbose"))
+    try:
+        low, _, high = flags["service_node_port_range"].partition("-")
+        options = Options(
+            cert_dir=flags["cert_dir"],
+            bind_address=flags["bind_address"],
+            secure_port=flags["secure_port"],
+            data_dir=flags["data_dir"],
+            etcd_servers=_split(flags["etcd_servers"]),
+            tls_cert_file=flags["tls_cert_file"],
+            tls_private_key_file=flags["tls_private_key_file"],
+            client_ca_file=flags["client_ca_file"],
+            token_auth_file=flags["token_auth_file"],
+            service_account_issuer=flags["service_account_issuer"],
+            service_account_key_files=flags["key_files"],
+            service_account_signing_key_file=flags["service_account_signing_key_file"],
+            api_audiences=_split(flags["api_audiences"]),
+            service_cluster_ip_range=flags["service_cluster_ip_range"],
+            service_node_port_range=(int(low), int(high)),
+            authorization_modes=_split(flags["authorization_mode"]),
+            kubelet_client_certificate=flags["kubelet_client_certificate"],
+            kubelet_client_key=flags["kubelet_client_key"],
+            kubelet_certificate_authority=flags["kubelet_certificate_authority"],
+            advertise_address=flags["advertise_address"],
+            warn_not_enforced=flags["warn_not_enforced"],
+        )
+    except ValueError as error:
+        fail(f"--service-node-port-range: {error}: give it as 30000-32767", code=2)
+    import uvloop
+
+    try:
+        uvloop.run(_run(options))
+    except (OSError, ValueError) as error:
+        fail(_explain(error, options.secure_port))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+async def _run(options: Any) -> None:
+    from heeler.apiserver.run import running
+    from heeler.base.clock import SystemClock
+    from heeler.base.random import SystemRandom
+    from heeler.store.open import open_store
+
+    sys.setswitchinterval(0.0005)  # the store's thread must get the interpreter in time (ARCHITECTURE.md)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    store = open_store(options.data_dir, options.etcd_servers)
+    try:
+        async with running(options, store, clock=SystemClock(), random=SystemRandom()) as found:
+            click.echo(f"serving on https://{options.bind_address}:{found.listener.port}", err=True)
+            await stop.wait()
+    finally:
+        await store.close()
+
+
+def _explain(error: Exception, port: int) -> str:
+    if isinstance(error, OSError) and error.errno == 98:
+        return f"port {port} is in use: choose another with --secure-port, or stop what uses it (ss -ltnp)"
+    return str(error)

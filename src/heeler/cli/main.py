@@ -1,0 +1,65 @@
+"""`heeler`: the command line. Commands are found by name in a table and imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+#: command -> (module, attribute, what it does)
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "up": ("heeler.cli.up", "up", "Start a cluster, or bring it to what the flags say."),
+    "down": ("heeler.cli.up", "down", "Stop a cluster; its data stays."),
+    "delete": ("heeler.cli.up", "delete", "Delete a cluster and all that belongs to it."),
+    "status": ("heeler.cli.status", "status", "Show what runs."),
+    "kubeconfig": ("heeler.cli.kubeconfig", "kubeconfig", "Print or merge a cluster's kubeconfig."),
+    "logs": ("heeler.cli.status", "logs", "Show the log of a component."),
+    "image": ("heeler.cli.image", "image", "Load, build and list images of a cluster's nodes."),
+    "apiserver": ("heeler.cli.apiserver", "apiserver", "Run an API server alone."),
+    "controller-manager": ("heeler.cli.controllers", "controller_manager", "Run the controllers alone."),
+    "scheduler": ("heeler.cli.controllers", "scheduler", "Run the scheduler alone."),
+    "node": ("heeler.cli.node", "node", "Run a node's agent."),
+    "control-plane": ("heeler.cli.up", "control_plane", ""),
+    "node-remove": ("heeler.cli.node", "node_remove", ""),
+    "version": ("heeler.cli.status", "version", "Print the version."),
+}
+
+
+class Lazy(click.Group):
+    """Imports a command's module only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name, entry in COMMANDS.items() if entry[2]]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(found[0]), found[1])
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items() if entry[2]])
+
+
+@click.command(
+    cls=Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Example: heeler up && kubectl get nodes",
+)
+def cli() -> None:
+    """Kubernetes from the laptop to production, in one program."""
+
+
+def main() -> None:
+    """Exit codes: 0 done, 1 it failed, 2 the call is wrong, 130 interrupted."""
+    try:
+        cli.main(prog_name="heeler", standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

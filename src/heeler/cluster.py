@@ -1,0 +1,224 @@
+"""A cluster's control plane in one process: the list of its parts, started in order, stopped in reverse.
+
+    async with heeler.Cluster(simulated_nodes=3) as cluster:
+        await cluster.client.list(PODS)
+
+As a library it keeps everything in memory (or in `data_dir`) and serves HTTPS on a free port as well, so that kubectl can
+look in. `heeler up` runs the same class in a process of its own and adds real nodes (`heeler.local`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from heeler.apiserver.run import Options, Running, running
+from heeler.apiserver.user import MASTERS, User, authenticated, service_account
+from heeler.base.clock import Clock, SystemClock
+from heeler.base.part import Part
+from heeler.base.random import Random, SystemRandom
+from heeler.base.tasks import Tasks
+from heeler.client.client import Client
+from heeler.in_process import InProcessClient
+from heeler.local import certificates
+from heeler.local.layout import Layout, Owner, Spec
+from heeler.store.open import open_store
+
+ADMIN = authenticated("heeler-admin", "", (MASTERS,))
+SCHEDULER = authenticated("system:kube-scheduler")
+
+
+@dataclass(slots=True)
+class Context:
+    """What parts are started with."""
+
+    running: Running
+    spec: Spec
+    layout: Layout
+    tasks: Tasks
+    clock: Clock
+    random: Random
+
+    def client(self, user: User, agent: str) -> Client:
+        return InProcessClient(self.running.server, user, user_agent=agent)
+
+
+async def _controllers(context: Context) -> None:
+    from heeler.controllers.list import start
+    from heeler.controllers.loop import Settings
+
+    settings = Settings(root_ca=(context.layout.pki / "ca.crt").read_text())
+
+    def client(account: str) -> Client:
+        return context.client(service_account("kube-system", account), "kube-controller-manager")
+
+    await start(client, context.tasks, clock=context.clock, random=context.random, settings=settings)
+
+
+async def _scheduler(context: Context) -> None:
+    from heeler.scheduler.scheduler import start
+
+    client = context.client(SCHEDULER, "kube-scheduler")
+    await start(client, context.tasks, clock=context.clock, random=context.random)
+
+
+async def _simulated_nodes(context: Context) -> None:
+    if not context.spec.simulated_nodes:
+        return
+    from heeler.kubelet.simulated import Shape, start
+
+    def client(node: str) -> Client:
+        return context.client(authenticated(f"system:node:{node}", "", ("system:nodes",)), "kubelet")
+
+    # beside real nodes the upper half of the pods' range is theirs
+    shape = Shape(pod_network="10.244.128.0/17" if context.spec.nodes else "10.0.0.0/9")
+    await start(
+        simulated_names(context.spec),
+        client,
+        context.tasks,
+        reader=context.client(SCHEDULER, "kubelet"),  # one watch of all pods for all nodes
+        clock=context.clock,
+        random=context.random,
+        shape=shape,
+    )
+
+
+#: The parts of a control plane, in the order of their start. Each returns once it has begun.
+PARTS: tuple[Part[Context], ...] = (
+    Part("controller-manager", _controllers, needs=("apiserver",)),
+    Part("scheduler", _scheduler, needs=("apiserver",)),
+    Part("simulated-nodes", _simulated_nodes, needs=("apiserver",)),
+)
+
+
+def simulated_names(spec: Spec) -> list[str]:
+    return [f"simulated-{i}" for i in range(spec.simulated_nodes)]
+
+
+def real_names(spec: Spec) -> list[str]:
+    return [f"{spec.name}-node-{i}" for i in range(spec.nodes)]
+
+
+class Cluster:
+    """One control plane. Enter it with `async with`; `client` is the administrator's, `kubeconfig` a file for kubectl."""
+
+    def __init__(
+        self,
+        *,
+        name: str = "heeler",
+        simulated_nodes: int = 1,
+        data_dir: Path | None = None,
+        port: int = 0,
+        clock: Clock | None = None,
+        random: Random | None = None,
+    ) -> None:
+        spec = Spec(name=name, nodes=0, simulated_nodes=simulated_nodes, port=port)
+        self._spec = spec
+        self._data_dir = data_dir
+        self._clock = clock or SystemClock()
+        self._random = random or SystemRandom()
+        self._stack = contextlib.AsyncExitStack()
+        self._context: Context | None = None
+
+    async def __aenter__(self) -> Cluster:
+        folder = self._data_dir
+        if folder is None:
+            folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="heeler-")))
+        layout = Layout(folder)
+        layout.prepare(_me())
+        plane = control_plane(
+            layout, self._spec, durable=self._data_dir is not None, clock=self._clock, random=self._random
+        )
+        try:
+            self._context = await self._stack.enter_async_context(plane)
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    @property
+    def _entered(self) -> Context:
+        if self._context is None:
+            raise RuntimeError("the cluster isn't started: use `async with heeler.Cluster() as cluster`")
+        return self._context
+
+    @property
+    def client(self) -> Client:
+        """The administrator's client, in this process."""
+        return self._entered.client(ADMIN, "heeler")
+
+    def client_as(self, user: User) -> Client:
+        """A client of somebody else."""
+        return self._entered.client(user, "heeler")
+
+    @property
+    def kubeconfig(self) -> Path:
+        """A kubeconfig of the administrator, for kubectl and clients of other languages."""
+        return self._entered.layout.admin_kubeconfig
+
+    @property
+    def port(self) -> int:
+        return self._entered.running.listener.port
+
+    def __repr__(self) -> str:
+        state = f"port={self.port}" if self._context else "not started"
+        return f"<Cluster {self._spec.name} {state}>"
+
+
+def _me() -> Owner:
+    import os
+
+    return Owner(os.geteuid(), os.getegid(), Path.home())
+
+
+@contextlib.asynccontextmanager
+async def control_plane(
+    layout: Layout,
+    spec: Spec,
+    *,
+    durable: bool,
+    clock: Clock,
+    random: Random,
+    started: Callable[[str], None] = lambda _: None,
+) -> AsyncIterator[Context]:
+    """Run the API server and all parts. `started` is told each part that has begun."""
+    if spec.port == 0:
+        from heeler.local.layout import free_port
+
+        spec = replace(spec, port=free_port(set()))
+    certificates.prepare(layout, spec, real_names(spec), clock)
+    store = open_store(layout.store if durable else None)
+    pki = layout.pki
+    options = Options(
+        cert_dir=pki,
+        secure_port=spec.port,
+        tls_cert_file=pki / "apiserver.crt",
+        tls_private_key_file=pki / "apiserver.key",
+        client_ca_file=pki / "ca.crt",
+        service_account_issuer="https://kubernetes.default.svc.cluster.local",
+        service_account_signing_key_file=pki / "sa.key",
+        service_cluster_ip_range=spec.service_cidr,
+        kubelet_client_certificate=pki / "apiserver-kubelet-client.crt",
+        kubelet_client_key=pki / "apiserver-kubelet-client.key",
+        kubelet_certificate_authority=pki / "ca.crt",
+        warn_not_enforced=True,
+    )
+    try:
+        async with running(options, store, clock=clock, random=random) as found, Tasks() as tasks:
+            started("apiserver")
+            context = Context(found, spec, layout, tasks, clock, random)
+            for part in PARTS:
+                await part.start(context)
+                started(part.name)
+            yield context
+    finally:
+        await store.close()

@@ -1,0 +1,123 @@
+"""All controllers, in the order in which they start, and how a process runs them.
+
+Each acts under its own name, `system:serviceaccount:kube-system:<account>`, with the rights of the role
+`system:controller:<account>`. They share informers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from heeler.base.clock import Clock
+from heeler.base.random import Random
+from heeler.base.tasks import Tasks
+from heeler.client.client import Client
+from heeler.client.events import Recorder
+from heeler.client.informer import Informers
+from heeler.controllers.deployment import DeploymentController
+from heeler.controllers.endpoint import EndpointController
+from heeler.controllers.endpointslice import EndpointSliceController
+from heeler.controllers.endpointslicemirroring import EndpointSliceMirroringController
+from heeler.controllers.garbage import GarbageCollector
+from heeler.controllers.loop import Context, Make, Settings, spawn
+from heeler.controllers.namespace import NamespaceController
+from heeler.controllers.node import NodeController
+from heeler.controllers.podgc import PodGarbageCollector
+from heeler.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSetController
+from heeler.controllers.rootca import RootCaController
+from heeler.controllers.serviceaccount import ServiceAccountController
+from heeler.controllers.taint_eviction import TaintEvictionController
+
+#: The account that reads for all of them: the one that may read everything.
+READER = "generic-garbage-collector"
+
+#: Gives a client that acts as a service account of kube-system.
+MakeClient = Callable[[str], Client]
+
+
+class Entry(NamedTuple):
+    """`name` as in --controllers, `account` whose rights it has."""
+
+    name: str
+    account: str
+    make: Make
+
+
+CONTROLLERS: tuple[Entry, ...] = (
+    Entry("namespace-controller", "namespace-controller", NamespaceController),
+    Entry("serviceaccount-controller", "service-account-controller", ServiceAccountController),
+    Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", RootCaController),
+    Entry("garbage-collector-controller", "generic-garbage-collector", GarbageCollector),
+    Entry("deployment-controller", "deployment-controller", DeploymentController),
+    Entry("replicaset-controller", "replicaset-controller", ReplicaSetController),
+    Entry(
+        "replicationcontroller-controller",
+        "replication-controller",
+        lambda context: ReplicaSetController(context, REPLICATION_CONTROLLER),
+    ),
+    Entry("endpointslice-controller", "endpointslice-controller", EndpointSliceController),
+    Entry("endpoints-controller", "endpoint-controller", EndpointController),
+    Entry(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring-controller",
+        EndpointSliceMirroringController,
+    ),
+    Entry("node-lifecycle-controller", "node-controller", NodeController),
+    Entry("taint-eviction-controller", "node-controller", TaintEvictionController),
+    Entry("pod-garbage-collector-controller", "pod-garbage-collector", PodGarbageCollector),
+)
+
+
+def chosen(names: Sequence[str]) -> list[Entry]:
+    """The controllers that --controllers names: `*` all, `-name` not this one. Raises ValueError for unknown names."""
+    known = {entry.name for entry in CONTROLLERS}
+    for name in names:
+        if name not in ("*", "") and name.lstrip("-") not in known:
+            raise ValueError(f'"{name.lstrip("-")}" is not in the list of known controllers')
+    return [entry for entry in CONTROLLERS if f"-{entry.name}" not in names and ("*" in names or entry.name in names)]
+
+
+async def start(
+    make_client: MakeClient,
+    tasks: Tasks,
+    *,
+    clock: Clock,
+    random: Random,
+    settings: Settings | None = None,
+    controllers: Sequence[Entry] = CONTROLLERS,
+) -> None:
+    """Start controllers as tasks; returns at once. They begin to work when their informers have what is there."""
+    tasks.spawn(run(make_client, clock=clock, random=random, settings=settings, controllers=controllers), "controllers")
+
+
+async def run(
+    make_client: MakeClient,
+    *,
+    clock: Clock,
+    random: Random,
+    settings: Settings | None = None,
+    controllers: Sequence[Entry] = CONTROLLERS,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Run controllers until cancelled. `ready` is called once their informers have what is there."""
+    settings = settings or Settings()
+    informers = Informers(make_client(READER), clock)
+    async with Tasks() as tasks:
+        running = []
+        for entry in controllers:
+            client = make_client(entry.account)
+
+            def recorder(component: str, client: Client = client) -> Recorder:
+                found = Recorder(client, component, clock=clock)
+                tasks.spawn(found.run(), f"events of {component}")
+                return found
+
+            context = Context(entry.name, client, informers, clock, random, settings, recorder)
+            running.append((entry.name, entry.make(context)))
+        informers.start(tasks)
+        await informers.wait_synced()
+        for name, controller in running:
+            spawn(tasks, name, controller, settings.workers)
+        ready()
+        await tasks.wait()

@@ -1,0 +1,95 @@
+"""How a controller runs: keys from its queue, one reconcile at a time for each key, failures tried again.
+
+What a controller decides is in its own module, as pure functions where it can be; here is only the turning.
+https://kubernetes.io/docs/concepts/architecture/controller/
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from heeler.base.clock import Clock
+from heeler.base.random import Random
+from heeler.base.tasks import Tasks
+from heeler.client.client import Client
+from heeler.client.events import Recorder
+from heeler.client.informer import Informers
+from heeler.client.queue import WorkQueue
+from heeler.objects.status import StatusError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the controllers are told. Times in seconds; the names are those of kube-controller-manager's flags."""
+
+    #: PEM of the authority that signed the API server's certificate; "" publishes none.
+    root_ca: str = ""
+    node_monitor_grace_period: float = 50.0
+    node_monitor_period: float = 5.0
+    #: Finished pods that are kept in the whole cluster before the oldest are removed.
+    terminated_pod_gc_threshold: int = 12500
+    gc_resync_period: float = 30.0
+    workers: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a controller is given: a client with its own identity, the shared informers, time and chance."""
+
+    name: str
+    client: Client
+    informers: Informers
+    clock: Clock
+    random: Random
+    settings: Settings
+    recorder: Callable[[str], Recorder]
+
+
+class Controller(Protocol):
+    """`queue` holds keys, `reconcile` brings one of them a step closer; raising means: again, later."""
+
+    queue: WorkQueue[str]
+
+    async def reconcile(self, key: str) -> None: ...
+
+
+class Background(Protocol):
+    """A controller may also do something by itself until it is cancelled."""
+
+    async def run(self) -> None: ...
+
+
+Make = Callable[[Context], Controller]
+
+
+async def work(name: str, controller: Controller) -> None:
+    """One worker, until cancelled."""
+    queue = controller.queue
+    while True:
+        key = await queue.get()
+        try:
+            await controller.reconcile(key)
+        except (StatusError, OSError) as error:
+            delay = queue.add_failed(key)
+            log.debug("%s: %s: %s; again in %.3f s", name, key, error, delay)
+        except Exception:
+            queue.add_failed(key)
+            log.exception("%s: %s failed", name, key)
+        else:
+            queue.forget(key)
+        finally:
+            queue.done(key)
+
+
+def spawn(tasks: Tasks, name: str, controller: Controller, workers: int) -> None:
+    """Start a controller's workers and what it does by itself."""
+    for number in range(workers):
+        tasks.spawn(work(name, controller), f"{name} {number}")
+    run = getattr(controller, "run", None)
+    if run is not None:
+        tasks.spawn(run(), name)

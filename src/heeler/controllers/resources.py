@@ -1,0 +1,19 @@
+"""The collections that controllers work with."""
+
+from __future__ import annotations
+
+from heeler.objects.value import GroupVersionResource
+
+PODS = GroupVersionResource("", "v1", "pods")
+NODES = GroupVersionResource("", "v1", "nodes")
+SERVICES = GroupVersionResource("", "v1", "services")
+ENDPOINTS = GroupVersionResource("", "v1", "endpoints")
+CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
+SECRETS = GroupVersionResource("", "v1", "secrets")
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
+REPLICATION_CONTROLLERS = GroupVersionResource("", "v1", "replicationcontrollers")
+DEPLOYMENTS = GroupVersionResource("apps", "v1", "deployments")
+REPLICA_SETS = GroupVersionResource("apps", "v1", "replicasets")
+ENDPOINT_SLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
+LEASES = GroupVersionResource("coordination.k8s.io", "v1", "leases")

@@ -1,0 +1,1 @@
+"""Images made and loaded without a registry, a compiler or Docker."""

@@ -1,0 +1,201 @@
+"""A client in the same process: skips TLS, HTTP and encoding, nothing else (see `heeler.client.client`).
+
+It takes the same way as every request (`request.handle`), with a user, authorisation and admission. Objects that it
+gives may be shared with the server's cache: read them, copy before changing. It stands beside `heeler.cluster` and not in
+`heeler.client`, since only what starts an API server may import one.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import orjson
+
+from heeler.apiserver.call import Call, Many, One, Plain, Raw, Result, Watching
+from heeler.apiserver.request import handle
+from heeler.apiserver.server import ApiServer
+from heeler.apiserver.user import User
+from heeler.client.client import Listing, PatchType, WatchEvent
+from heeler.client.https import delete_options
+from heeler.objects.status import StatusError, internal_error
+from heeler.objects.value import GroupVersionResource, Object
+from heeler.wire.http.messages import Response
+
+
+class InProcessClient:
+    """Calls as one user."""
+
+    def __init__(self, server: ApiServer, user: User, *, user_agent: str = "heeler") -> None:
+        self._server = server
+        self._user = user
+        self._headers = {"user-agent": user_agent}
+
+    async def _handle(
+        self, method: str, path: str, query: dict[str, str], obj: Any = None, media: str = "application/json"
+    ) -> Result:
+        call = Call(
+            method,
+            path,
+            {k: [v] for k, v in query.items()},
+            {**self._headers, "content-type": media},
+            user=self._user,
+            object=obj,
+            target=path,
+        )
+        return await handle(call, self._server)
+
+    async def _object(
+        self, method: str, path: str, query: dict[str, str], obj: Any = None, media: str = "application/json"
+    ) -> Object:
+        found = await self._handle(method, path, query, obj, media)
+        if isinstance(found, One):
+            return found.value()
+        if isinstance(found, Plain):
+            return found.object
+        raise internal_error(f"{method} {path} gave no object")
+
+    async def get(self, resource: GroupVersionResource, name: str, namespace: str | None = None) -> Object:
+        return await self._object("GET", resource.path(namespace, name), {})
+
+    async def list(
+        self,
+        resource: GroupVersionResource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        resource_version: str = "",
+        limit: int = 0,
+        continue_token: str = "",
+    ) -> Listing:
+        query = _given(
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            resourceVersion=resource_version,
+            limit=str(limit) if limit else "",
+            **{"continue": continue_token},
+        )
+        found = await self._handle("GET", resource.path(namespace), query)
+        if isinstance(found, Plain):
+            return Listing(found.object.get("items") or [], "")
+        assert isinstance(found, Many)
+        items = [item.in_version(found.api_version) for item in found.items]
+        return Listing(items, str(found.revision), found.continue_token)
+
+    async def watch(
+        self,
+        resource: GroupVersionResource,
+        namespace: str | None = None,
+        *,
+        resource_version: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        timeout_seconds: int = 0,
+    ) -> AsyncIterator[WatchEvent]:
+        query = _given(
+            watch="true",
+            allowWatchBookmarks="true",
+            resourceVersion=resource_version,
+            labelSelector=label_selector,
+            fieldSelector=field_selector,
+            timeoutSeconds=str(timeout_seconds) if timeout_seconds else "",
+        )
+        found = await self._handle("GET", resource.path(namespace), query)
+        assert isinstance(found, Watching)
+        events: Any = found.events
+        try:
+            async for event in events:
+                yield WatchEvent(event.type, event.item.in_version(found.api_version))
+        finally:
+            await events.aclose()
+
+    async def create(
+        self,
+        resource: GroupVersionResource,
+        obj: Object,
+        namespace: str | None = None,
+        *,
+        name: str | None = None,
+        subresource: str | None = None,
+        field_manager: str = "",
+    ) -> Object:
+        where = namespace or (obj.get("metadata") or {}).get("namespace")
+        path = resource.path(where, name, subresource)
+        return await self._object("POST", path, _given(fieldManager=field_manager), copy.deepcopy(obj))
+
+    async def update(
+        self, resource: GroupVersionResource, obj: Object, *, subresource: str | None = None, field_manager: str = ""
+    ) -> Object:
+        metadata = obj["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
+        return await self._object("PUT", path, _given(fieldManager=field_manager), copy.deepcopy(obj))
+
+    async def patch(
+        self,
+        resource: GroupVersionResource,
+        name: str,
+        patch: Any,
+        namespace: str | None = None,
+        *,
+        type: PatchType = "application/merge-patch+json",
+        subresource: str | None = None,
+        field_manager: str = "",
+        force: bool = False,
+    ) -> Object:
+        query = _given(fieldManager=field_manager, force="true" if force else "")
+        path = resource.path(namespace, name, subresource)
+        return await self._object("PATCH", path, query, copy.deepcopy(patch), type)
+
+    async def delete(
+        self,
+        resource: GroupVersionResource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        uid: str = "",
+        resource_version: str = "",
+        propagation: str = "",
+        grace_seconds: int | None = None,
+    ) -> Object:
+        options = delete_options(uid, resource_version, propagation, grace_seconds)
+        return await self._object("DELETE", resource.path(namespace, name), {}, options or {})
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes]:
+        call = Call(
+            method, path, {k: [v] for k, v in (query or {}).items()}, dict(self._headers), body, user=self._user
+        )
+        call.headers.update({k.lower(): v for k, v in (headers or {}).items()})
+        try:
+            found = await handle(call, self._server)
+        except StatusError as error:
+            return error.code, orjson.dumps(error.status())
+        return await _bytes(found)
+
+
+async def _bytes(found: Result) -> tuple[int, bytes]:
+    if isinstance(found, Raw) and isinstance(found.response, Response):
+        body = found.response.body
+        return found.response.status, body if isinstance(body, bytes) else b"".join([c async for c in body])
+    if isinstance(found, One):
+        return found.status, orjson.dumps(found.value())
+    if isinstance(found, Plain):
+        return found.status, orjson.dumps(found.object)
+    if isinstance(found, Many):
+        items = [i.in_version(found.api_version) for i in found.items]
+        kind = {"kind": found.kind.list_kind, "apiVersion": found.api_version}
+        return 200, orjson.dumps({**kind, "metadata": {"resourceVersion": str(found.revision)}, "items": items})
+    raise internal_error("a stream is not to be had by request()")
+
+
+def _given(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,181 @@
+"""One probe or lifecycle hook carried out: by HTTP, TCP or a command in the container, from inside the node's network.
+
+Answers carry upstream's words, since they show in Events. gRPC is not supported (such pods are refused in plan.py).
+Source: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+import httptools
+
+from heeler.base.netns import NetNamespace
+from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
+from heeler.objects.value import Object
+
+MAX_BODY = 10 * 1024
+USER_AGENT = "kube-probe/1.37"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`text` says what went wrong (or what the command printed)."""
+
+    ok: bool
+    text: str = ""
+
+
+def port_number(container: Object, port: object) -> int:
+    """A probe's port: a number, or the name of one of the container's. Raises ValueError."""
+    if isinstance(port, int) or str(port).isdigit():
+        return int(str(port))
+    for declared in container.get("ports") or []:
+        if declared.get("name") == port:
+            return int(declared["containerPort"])
+    raise ValueError(f"couldn't find port: {port!r} in container {container.get('name')}")
+
+
+def code_name(name: str) -> str:
+    """gRPC's code as Go writes it: NOT_FOUND -> NotFound."""
+    return "".join(part.title() for part in name.split("_"))
+
+
+async def check(
+    action: Object,
+    container: Object,
+    container_id: str,
+    pod_ip: str,
+    timeout: float,
+    netns: NetNamespace,
+    runtime: Runtime,
+) -> Outcome:
+    """Carry out a probe's action once; never raises for what the container does."""
+    try:
+        if "exec" in action:
+            return await _command(list(action["exec"].get("command") or []), container_id, timeout, runtime)
+        if "httpGet" in action:
+            return await http(action["httpGet"], container, pod_ip, timeout, netns)
+        if "tcpSocket" in action:
+            target = action["tcpSocket"]
+            port = port_number(container, target.get("port"))
+            return await _tcp(str(target.get("host") or pod_ip), port, timeout, netns)
+    except ValueError as error:
+        return Outcome(False, str(error))
+    return Outcome(False, f"missing probe handler: {', '.join(action)}")
+
+
+async def _command(command: list[str], container_id: str, timeout: float, runtime: Runtime) -> Outcome:
+    seconds = max(1, int(timeout))
+    try:
+        code, out, err = await runtime.exec_sync(container_id, command, seconds)
+    except RuntimeFault as fault:
+        if fault.code == "DEADLINE_EXCEEDED":
+            return Outcome(False, f'command timed out: "{" ".join(command)}" timed out after {seconds}s')
+        return Outcome(False, f"rpc error: code = {code_name(fault.code)} desc = {fault.message}")
+    text = (out + err)[:MAX_BODY].decode(errors="replace")
+    return Outcome(code == 0, text if code == 0 else text or f"command failed with exit code {code}")
+
+
+def _dial_error(host: str, port: int, error: OSError | TimeoutError) -> str:
+    words = {
+        111: "connect: connection refused",
+        113: "connect: no route to host",
+        101: "connect: network is unreachable",
+    }
+    if isinstance(error, TimeoutError) or error.errno is None:
+        return f"dial tcp {host}:{port}: i/o timeout"
+    return f"dial tcp {host}:{port}: {words.get(error.errno, str(error.strerror).lower())}"
+
+
+async def _tcp(host: str, port: int, timeout: float, netns: NetNamespace) -> Outcome:
+    try:
+        made = await asyncio.wait_for(netns.connect(host, port), timeout)
+    except (TimeoutError, OSError) as error:
+        return Outcome(False, _dial_error(host, port, error))
+    made.close()
+    return Outcome(True)
+
+
+class _Answer:
+    """Collects an HTTP answer."""
+
+    def __init__(self) -> None:
+        self.status, self.body, self.done = 0, b"", False
+
+    def on_body(self, data: bytes) -> None:
+        self.body = (self.body + data)[:MAX_BODY]
+
+    def on_message_complete(self) -> None:
+        self.done = True
+
+
+async def http(get: Object, container: Object, pod_ip: str, timeout: float, netns: NetNamespace) -> Outcome:
+    """A GET; 200 to 399 is good (redirects are not followed). Raises ValueError for a port that isn't there."""
+    host, port = str(get.get("host") or pod_ip), port_number(container, get.get("port"))
+    scheme = str(get.get("scheme") or "HTTP").lower()
+    path = str(get.get("path") or "/")
+    path = path if path.startswith("/") else f"/{path}"
+    shown = f"[{host}]" if ":" in host else host
+    url = f"{scheme}://{shown}:{port}{path}"
+    try:
+        answer = await asyncio.wait_for(_get(get, host, port, scheme == "https", path, netns), timeout)
+    except TimeoutError:
+        return Outcome(
+            False, f'Get "{url}": context deadline exceeded (Client.Timeout exceeded while awaiting headers)'
+        )
+    except ssl.SSLError as error:
+        return Outcome(False, f'Get "{url}": {error.reason or error}')
+    except EOFError:
+        return Outcome(False, f'Get "{url}": EOF')
+    except httptools.HttpParserError:
+        return Outcome(False, f'Get "{url}": net/http: HTTP/1.x transport connection broken: malformed HTTP response')
+    except OSError as error:
+        return Outcome(False, f'Get "{url}": {_dial_error(host, port, error)}')
+    if 200 <= answer.status < 400:
+        return Outcome(True, answer.body.decode(errors="replace"))
+    return Outcome(False, f"HTTP probe failed with statuscode: {answer.status}")
+
+
+async def _get(get: Object, host: str, port: int, tls: bool, path: str, netns: NetNamespace) -> _Answer:
+    made = await netns.connect(host, port)
+    context = None
+    if tls:
+        # A probe doesn't verify: pods have certificates of their own making (upstream does the same).
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        reader, writer = await asyncio.open_connection(sock=made, ssl=context, server_hostname="" if tls else None)
+    except BaseException:
+        made.close()
+        raise
+    try:
+        writer.write(_request(get, host, port, path))
+        await writer.drain()
+        answer = _Answer()
+        parser = httptools.HttpResponseParser(answer)
+        while not answer.done:
+            data = await reader.read(65536)
+            if not data:
+                if parser.get_status_code() and answer.status:
+                    break
+                raise EOFError
+            parser.feed_data(data)
+            answer.status = parser.get_status_code()
+            if len(answer.body) >= MAX_BODY:
+                break
+        return answer
+    finally:
+        writer.close()
+
+
+def _request(get: Object, host: str, port: int, path: str) -> bytes:
+    headers = {str(h["name"]).lower(): (h["name"], h.get("value", "")) for h in get.get("httpHeaders") or []}
+    shown = f"[{host}]" if ":" in host else host
+    headers.setdefault("host", ("Host", f"{shown}:{port}"))
+    headers.setdefault("user-agent", ("User-Agent", USER_AGENT))
+    headers.setdefault("accept", ("Accept", "*/*"))
+    lines = [f"GET {path} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.values()), "Connection: close"]
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"

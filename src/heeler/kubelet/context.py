@@ -1,0 +1,46 @@
+"""What all of a node's parts share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from heeler.base.clock import Clock
+from heeler.base.netns import NetNamespace
+from heeler.base.random import Random
+from heeler.client.client import Client
+from heeler.kubelet.cgroups import Cgroups
+from heeler.kubelet.events import Recorder
+from heeler.kubelet.options import NodeOptions
+from heeler.kubelet.pods.config import Dns
+from heeler.kubelet.runtime.cri import Runtime
+from heeler.kubelet.sources import Sources
+from heeler.objects.value import Object
+
+#: Sandboxes and containers that are started at the same time.
+START_WORKERS = 8
+#: Images pulled at the same time.
+PULLS = 4
+
+
+@dataclass(slots=True)
+class NodeContext:
+    """One node's shared things. `services` gives all Services known now; `synced` is set once they are."""
+
+    options: NodeOptions
+    client: Client
+    runtime: Runtime
+    netns: NetNamespace
+    cgroups: Cgroups
+    events: Recorder
+    sources: Sources
+    clock: Clock
+    random: Random
+    dns: Dns
+    node_milli_cpu: int
+    node_memory: int
+    services: Callable[[], list[Object]]
+    synced: asyncio.Event
+    starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(START_WORKERS))
+    pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS))

@@ -1,0 +1,148 @@
+"""A container's image made present: by policy, with the pod's pull secrets, and the words of what goes wrong.
+
+Source: https://kubernetes.io/docs/concepts/containers/images/
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from heeler.images.layout import full_name
+from heeler.kubelet.checks import code_name
+from heeler.kubelet.context import NodeContext
+from heeler.kubelet.pods.config import ImageUser
+from heeler.kubelet.runtime.cri import RuntimeFault
+from heeler.objects.value import Object, namespace_of
+
+FIRST_DELAY, MAX_DELAY = 10.0, 300.0
+_NAME = re.compile(
+    r"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@[A-Za-z0-9_+.-]+:[0-9a-fA-F]{32,})?\Z"
+)
+
+
+class ImageFault(Exception):
+    """The image can't be had: `reason` is the container's waiting reason. `delay`: seconds until the next attempt."""
+
+    def __init__(self, reason: str, message: str, delay: float = 0.0) -> None:
+        super().__init__(message)
+        self.reason, self.message, self.delay = reason, message, delay
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    reference: str
+    user: ImageUser
+
+
+class Puller:
+    """One pod's images; remembers how long to wait after failed pulls."""
+
+    def __init__(self, context: NodeContext) -> None:
+        self._context = context
+        self._delays: dict[str, float] = {}
+
+    async def ensure(self, pod: Object, container: Object, path: str) -> Ready:
+        """`path` is the container's field path, for Events. Raises ImageFault."""
+        name, policy = str(container.get("image", "")), container.get("imagePullPolicy") or "IfNotPresent"
+        events, runtime = self._context.events, self._context.runtime
+        if not _NAME.match(name):
+            why = f'couldn\'t parse image name "{name}": invalid reference format'
+            text = f'Failed to apply default image tag "{name}": {why}'
+            events.event(pod, "Warning", "InspectFailed", text, path)
+            raise ImageFault("InvalidImageName", text, MAX_DELAY)
+        image = await runtime.image(name)
+        if image is not None and policy != "Always":
+            text = f'Container image "{name}" already present on machine and can be accessed by the pod'
+            events.event(pod, "Normal", "Pulled", text, path)
+        elif policy == "Never":
+            text = f'Container image "{name}" is not present with pull policy of Never'
+            events.event(pod, "Warning", "ErrImageNeverPull", text, path)
+            raise ImageFault("ErrImageNeverPull", text, FIRST_DELAY)
+        else:
+            image = await self._pull(pod, name, path)
+        return Ready(str(image.id), _user(image))
+
+    async def _pull(self, pod: Object, name: str, path: str) -> Any:
+        events, runtime, clock = self._context.events, self._context.runtime, self._context.clock
+        events.event(pod, "Normal", "Pulling", f'Pulling image "{name}"', path)
+        asked = clock.monotonic()
+        async with self._context.pulls:
+            began = clock.monotonic()
+            try:
+                await runtime.pull(name, await self._login(pod, name), None)
+                image = await runtime.image(name)
+            except RuntimeFault as fault:
+                raise self._failed(pod, name, path, fault) from fault
+        self._delays.pop(name, None)
+        now = clock.monotonic()
+        size = int(image.size) if image is not None else 0
+        took, waited = _duration(now - began), _duration(now - asked)
+        text = f'Successfully pulled image "{name}" in {took} ({waited} including waiting). Image size: {size} bytes.'
+        events.event(pod, "Normal", "Pulled", text, path)
+        if image is None:
+            raise ImageFault("ErrImagePull", f'image "{name}" was pulled and is not there', FIRST_DELAY)
+        return image
+
+    def _failed(self, pod: Object, name: str, path: str, fault: RuntimeFault) -> ImageFault:
+        events = self._context.events
+        text = f"rpc error: code = {code_name(fault.code)} desc = {fault.message}"
+        events.event(pod, "Warning", "Failed", f'Failed to pull image "{name}": {text}', path)
+        events.event(pod, "Warning", "Failed", "Error: ErrImagePull", path)
+        delay = min(MAX_DELAY, self._delays.get(name, FIRST_DELAY / 2) * 2)
+        self._delays[name] = delay
+        return ImageFault("ErrImagePull", f'failed to pull image "{name}": {text}', delay)
+
+    async def _login(self, pod: Object, name: str) -> Object | None:
+        """The registry's credentials out of the pod's imagePullSecrets."""
+        registry = full_name(name).partition("/")[0]
+        for ref in (pod.get("spec") or {}).get("imagePullSecrets") or []:
+            secret = await self._context.sources.get("secret", namespace_of(pod), ref.get("name", ""))
+            found = credentials(secret or {}, registry)
+            if found is not None:
+                return found
+        return None
+
+
+def credentials(secret: Object, registry: str) -> Object | None:
+    """CRI's AuthConfig for a registry out of a secret of type dockerconfigjson (or the older dockercfg)."""
+    data = secret.get("data") or {}
+    try:
+        if ".dockerconfigjson" in data:
+            entries = orjson.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
+        elif ".dockercfg" in data:
+            entries = orjson.loads(base64.b64decode(data[".dockercfg"]))
+        else:
+            return None
+    except (orjson.JSONDecodeError, binascii.Error, AttributeError):
+        return None
+    names = {"docker.io": ("docker.io", "index.docker.io", "registry-1.docker.io")}.get(registry, (registry,))
+    for where, entry in entries.items():
+        host = re.sub(r"^https?://", "", where).partition("/")[0]
+        if host in names:
+            out = {"username": entry.get("username", ""), "password": entry.get("password", "")}
+            if entry.get("auth"):
+                out["auth"] = entry["auth"]
+            return out
+    return None
+
+
+def _user(image: Any) -> ImageUser:
+    if image.HasField("uid"):
+        return ImageUser(int(image.uid.value))
+    return ImageUser(None, str(image.username)) if image.username else ImageUser(0)
+
+
+def _duration(seconds: float) -> str:
+    """A duration as Go writes it, rounded to milliseconds."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    text = f"{rest:.3f}".rstrip("0").rstrip(".")
+    return f"{int(minutes)}m{text}s" if minutes else f"{text}s"

@@ -1,0 +1,1 @@
+"""The container runtime: containerd started and spoken to over CRI."""

@@ -1,0 +1,278 @@
+"""A kubelet's HTTPS API: logs, exec, attach, port-forward, health, a small summary of statistics.
+
+Only the API server's client certificate is let in (mutual TLS); /healthz likewise. It listens on the host's loopback.
+The API server hands an upgraded connection on as it is, so the stream protocols are spoken here.
+Source: the paths that kube-apiserver calls (k8s.io/kubernetes' registry/core/pod/rest).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import orjson
+
+from heeler.base.clock import parse_rfc3339, rfc3339
+from heeler.kubelet import logs, remote
+from heeler.kubelet.options import NodeOptions
+from heeler.kubelet.pods import config
+from heeler.kubelet.pods.views import ContainerView, container_of
+from heeler.kubelet.pods.worker import PodWorker
+from heeler.kubelet.runtime.containerd import RuntimePaths
+from heeler.kubelet.runtime.cri import RuntimeFault
+from heeler.kubelet.runtime.tasks import Tasks
+from heeler.kubelet.sessions import Session, WebSocketSession, handshake
+from heeler.objects.value import Object, name_of
+from heeler.wire.http import server as http
+from heeler.wire.http.messages import Request, Response, Stream, Upgrade
+from heeler.wire.streams import channels
+
+if TYPE_CHECKING:
+    from heeler.kubelet.agent import Agent
+
+
+class Refused(Exception):
+    """An answer in plain text, as a kubelet gives it."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _text(code: int, message: str) -> Response:
+    return Response(code, [("content-type", "text/plain; charset=utf-8")], message.encode())
+
+
+class KubeletApi:
+    """Answers the requests of one node's API server."""
+
+    def __init__(self, options: NodeOptions, agent: Agent, tasks: Tasks) -> None:
+        self._options, self._agent, self._tasks = options, agent, tasks
+        self._context = agent.context
+
+    async def handle(self, request: Request) -> Response | Upgrade:
+        wanted = self._options.api_client_name
+        if wanted and request.peer.common_name != wanted:
+            return _text(403, "Forbidden")
+        parts = [part for part in request.path.split("/") if part]
+        try:
+            return await self._route(request, parts)
+        except Refused as refusal:
+            return _text(refusal.code, str(refusal))
+        except RuntimeFault as fault:
+            return _text(500, fault.message)
+
+    async def _route(self, request: Request, parts: list[str]) -> Response | Upgrade:
+        match parts:
+            case ["healthz" | "livez" | "readyz", *_] if request.method == "GET":
+                return _text(200, "ok")
+            case ["stats", "summary"] if request.method == "GET":
+                return await self._summary()
+            case ["containerLogs", namespace, pod, container] if request.method == "GET":
+                return await self._logs(request, self._pod(namespace, pod), container)
+            case ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container]:
+                return self._exec(request, self._pod(namespace, pod), container)
+            case ["attach", namespace, pod, container] | ["attach", namespace, pod, _, container]:
+                return self._attach(request, self._pod(namespace, pod), container)
+            case ["portForward", namespace, pod] | ["portForward", namespace, pod, _]:
+                return self._forward(request, self._pod(namespace, pod))
+        return _text(404, "404 page not found")
+
+    def _pod(self, namespace: str, name: str) -> PodWorker:
+        worker = self._agent.pod(namespace, name)
+        if worker is None:
+            raise Refused(404, f'pod "{name}" not found in namespace "{namespace}"')
+        return worker
+
+    @staticmethod
+    def _container(worker: PodWorker, name: str) -> Object:
+        found = container_of(worker.pod, name)
+        if found is None:
+            raise Refused(400, f"container {name} is not valid for pod {name_of(worker.pod)}")
+        return found
+
+    # Logs
+
+    async def _logs(self, request: Request, worker: PodWorker, name: str) -> Response:
+        self._container(worker, name)
+        options = _log_options(request, self._context.clock.time())
+        previous = request.param("previous") in ("true", "1")
+        latest = worker.view.latest(name)
+        shown: ContainerView | None = latest
+        if previous:
+            # A crashed container that waits for its next start is the previous one already.
+            waits = latest is not None and latest.state == "exited" and name in worker.memory.waiting
+            shown = latest if waits else worker.view.previous(name)
+            if shown is None:
+                text = f'previous terminated container "{name}" in pod "{name_of(worker.pod)}" not found'
+                raise Refused(400, text)
+        if shown is None:
+            waiting = worker.memory.waiting.get(name)
+            reason = waiting.reason if waiting is not None else "ContainerCreating"
+            if reason in ("ErrImagePull", "ImagePullBackOff"):
+                reason = "trying and failing to pull image"
+            raise Refused(400, f'container "{name}" in pod "{name_of(worker.pod)}" is waiting to start: {reason}')
+        folder = config.pod_log_dir(self._options.logs_dir, worker.pod) / name
+        path, found = folder / f"{shown.attempt}.log", shown.id
+
+        def running() -> bool:
+            return any(c.id == found and c.state == "running" for c in worker.view.containers) and not worker.gone
+
+        body: AsyncIterator[bytes] = logs.read(path, options, running, self._context.clock)
+        return Response(200, [("content-type", "text/plain")], body)
+
+    # Streams
+
+    def _running(self, worker: PodWorker, name: str) -> ContainerView:
+        self._container(worker, name)
+        latest = worker.view.latest(name)
+        if latest is None or latest.state != "running":
+            raise Refused(404, f'container not found ("{name}")')
+        return latest
+
+    def _upgrade(self, request: Request, serve: Callable[[Session], Awaitable[None]]) -> Upgrade:
+        """Speak the client's protocol. Raises Refused for one that isn't known."""
+        agreed = handshake(request.headers, channels.PROTOCOLS)
+        if agreed is None:
+            offered = request.headers.get("upgrade", "") or "none"
+            raise Refused(
+                400, f"unable to upgrade: only websocket with {' or '.join(channels.PROTOCOLS)}, not {offered}"
+            )
+        headers, protocol = agreed
+
+        async def run(stream: Stream) -> None:
+            session = WebSocketSession(stream, protocol)
+
+            reading = asyncio.ensure_future(session.run())
+            try:
+                await serve(session)
+            finally:
+                reading.cancel()
+                await stream.close()
+
+        return Upgrade(headers, run)
+
+    def _exec(self, request: Request, worker: PodWorker, name: str) -> Upgrade:
+        latest = self._running(worker, name)
+        command = request.query.get("command", [])
+        if not command:
+            raise Refused(400, "you must specify at least 1 command for the container")
+        stdin, tty = _flag(request, "input", "stdin"), _flag(request, "tty")
+        random = self._context.random
+
+        async def serve(session: Session) -> None:
+            await remote.execute(self._tasks, latest.id, command, stdin=stdin, tty=tty, session=session, random=random)
+
+        return self._upgrade(request, serve)
+
+    def _attach(self, request: Request, worker: PodWorker, name: str) -> Upgrade:
+        latest, spec = self._running(worker, name), self._container(worker, name)
+        stdin = _flag(request, "input", "stdin") and bool(spec.get("stdin"))
+        context = self._context
+
+        async def serve(session: Session) -> None:
+            await remote.attach(
+                context.runtime,
+                latest.id,
+                stdin=stdin,
+                tty=bool(spec.get("tty")),
+                session=session,
+                netns=context.netns,
+                random=context.random,
+            )
+
+        return self._upgrade(request, serve)
+
+    def _forward(self, request: Request, worker: PodWorker) -> Upgrade:
+        raise Refused(501, "port-forward is not supported by this node yet")
+
+    # Statistics
+
+    async def _summary(self) -> Response:
+        """CPU and memory of the pods' containers (https://kubernetes.io/docs/reference/instrumentation/node-metrics/)."""
+        pods: dict[str, Object] = {}
+        for stats in await self._context.runtime.container_stats():
+            labels = dict(stats.attributes.labels)
+            if labels.get(config.NODE) != self._options.node:
+                continue
+            uid = labels[config.POD_UID]
+            ref = {"name": labels[config.POD_NAME], "namespace": labels[config.POD_NAMESPACE], "uid": uid}
+            pod = pods.setdefault(uid, {"podRef": ref, "containers": []})
+            pod["containers"].append(
+                {
+                    "name": labels.get(config.CONTAINER_NAME, ""),
+                    "cpu": {
+                        "time": rfc3339(stats.cpu.timestamp / 1e9),
+                        "usageCoreNanoSeconds": int(stats.cpu.usage_core_nano_seconds.value),
+                    },
+                    "memory": {
+                        "time": rfc3339(stats.memory.timestamp / 1e9),
+                        "workingSetBytes": int(stats.memory.working_set_bytes.value),
+                    },
+                }
+            )
+        body = {"node": {"nodeName": self._options.node}, "pods": list(pods.values())}
+        return Response(200, [("content-type", "application/json")], orjson.dumps(body))
+
+
+def _flag(request: Request, *names: str) -> bool:
+    return any(request.param(name) in ("1", "true") for name in names)
+
+
+def _log_options(request: Request, now: float) -> logs.LogOptions:
+    def number(name: str) -> int | None:
+        text = request.param(name)
+        if not text:
+            return None
+        if not text.lstrip("-").isdigit() or int(text) < 0:
+            raise Refused(400, f"invalid {name}: {text}")
+        return int(text)
+
+    since, seconds = 0.0, number("sinceSeconds")
+    if seconds is not None:
+        since = now - seconds
+    elif request.param("sinceTime"):
+        try:
+            since = parse_rfc3339(request.param("sinceTime"))
+        except ValueError as error:
+            raise Refused(400, f"invalid sinceTime: {request.param('sinceTime')}") from error
+    stream = request.param("stream")
+    return logs.LogOptions(
+        follow=_flag(request, "follow"),
+        timestamps=_flag(request, "timestamps"),
+        tail=number("tailLines"),
+        limit=number("limitBytes"),
+        since=since,
+        streams={"Stdout": ("stdout",), "Stderr": ("stderr",)}.get(stream, ("stdout", "stderr")),
+    )
+
+
+class Serving:
+    """The running server."""
+
+    def __init__(self, server: http.Server, tasks: Tasks) -> None:
+        self._server, self._tasks = server, tasks
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    async def close(self) -> None:
+        await self._server.close()
+        await self._tasks.close()
+
+
+async def start(options: NodeOptions, agent: Agent, paths: RuntimePaths) -> Serving:
+    """Serve a node's API on the host's loopback. Raises OSError for a bad certificate or a port in use."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    assert options.serving_cert is not None, "asked to serve without a certificate"
+    tls.load_cert_chain(options.serving_cert, options.serving_key)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.load_verify_locations(options.client_ca)
+    tasks = Tasks(paths.socket, paths.task_state, options.state / "exec", agent.context.clock)
+    api = KubeletApi(options, agent, tasks)
+    server = await http.serve(api.handle, host=options.kubelet_address, port=options.kubelet_port, tls=tls)
+    return Serving(server, tasks)

@@ -1,0 +1,119 @@
+"""Leave nothing behind: every process, mount, namespace, rule, link, cgroup and file of a node or a whole cluster.
+
+Works from names and paths alone, whatever was killed before, and may be repeated. The agent itself must have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from heeler.base.clock import Clock
+from heeler.base.files import remove_tree
+from heeler.base.netns import NETNS_FOLDER
+from heeler.base.processes import ProgramError, alive, all_processes, check, send_signal
+from heeler.kubelet import cgroups
+from heeler.kubelet.options import NodeOptions
+from heeler.kubelet.pods.volumes import mounts_below
+from heeler.network import links
+
+#: Rounds of killing and waiting (a tenth of a second each) before something is reported as not removable.
+ROUNDS = 100
+
+
+async def remove_node(options: NodeOptions, clock: Clock, *, data: bool = True) -> None:
+    """Remove one node; with `data` its images, volumes and logs as well. Raises ProgramError, OSError."""
+    sockets = _shim_sockets(options)
+    await _kill(options, clock)
+    for folder in (options.state, options.data_dir):
+        for point in mounts_below(folder):
+            await check(["umount", "--lazy", point])
+    for path in sockets:
+        path.unlink(missing_ok=True)
+    await _remove_cgroups(options.cgroup, clock)
+    await links.down_node(options.node_netns)
+    await asyncio.to_thread(remove_tree, options.state)
+    if data:
+        await asyncio.to_thread(remove_tree, options.data_dir)
+
+
+def _shim_sockets(options: NodeOptions) -> list[Path]:
+    """Shims listen below /run/containerd/s under names that each bundle keeps in its `address` file."""
+    found = []
+    for note in sorted((options.state / "run").glob("io.containerd.runtime.v2.task/*/*/address")):
+        with contextlib.suppress(OSError):
+            text = note.read_text().strip()
+            if text.startswith("unix:///run/containerd/s/"):
+                found.append(Path(text.removeprefix("unix://")))
+    return found
+
+
+def _ours(options: NodeOptions) -> list[int]:
+    """The node's containerd and shims, by their arguments."""
+    config, socket = str(options.state / "config.toml"), str(options.containerd_socket)
+    found = []
+    for pid, arguments in all_processes():
+        shim = "-address" in arguments and arguments[arguments.index("-address") + 1 :][:1] == [socket]
+        server = "--config" in arguments and arguments[arguments.index("--config") + 1 :][:1] == [config]
+        if pid != os.getpid() and (shim or server):
+            found.append(pid)
+    return found
+
+
+async def _kill(options: NodeOptions, clock: Clock) -> None:
+    for _ in range(ROUNDS):
+        ours = _ours(options)
+        for pid in ours:
+            send_signal(pid, signal.SIGKILL)
+        inside = cgroups.kill_all(options.cgroup)
+        if not ours and not inside:
+            return
+        await clock.sleep(0.02 if not any(alive(pid) for pid in ours) else 0.1)
+    raise ProgramError(f"processes of node {options.node} can't be killed: {_ours(options)}")
+
+
+async def _remove_cgroups(base: str, clock: Clock) -> None:
+    for _ in range(ROUNDS):
+        if cgroups.remove_all(base):
+            return
+        cgroups.kill_all(base)
+        await clock.sleep(0.1)
+    raise ProgramError(f"the cgroup {base} can't be removed")
+
+
+def nodes_of(options: NodeOptions) -> list[str]:
+    """The nodes of the options' cluster that left something on this machine, by namespaces, cgroups and folders."""
+    names: dict[str, None] = {}
+    prefix = f"{options.fabric_netns}."
+    for entry in sorted(NETNS_FOLDER.iterdir()) if NETNS_FOLDER.is_dir() else []:
+        if entry.name.startswith(prefix):
+            names[entry.name.removeprefix(prefix)] = None
+    for top in sorted(cgroups.ROOT.glob(f"*/{options.fabric_netns}/*/")) + sorted(
+        cgroups.ROOT.glob(f"{options.fabric_netns}/*/")
+    ):
+        names[top.name] = None
+    for folder in sorted((Path("/run/heeler") / options.cluster).glob("*/")):
+        names[folder.name] = None
+    return list(names)
+
+
+async def remove_cluster(
+    options: NodeOptions, clock: Clock, nodes: Sequence[NodeOptions] = (), *, data: bool = True
+) -> None:
+    """Remove all of a cluster's nodes (those given and those found by name), the fabric and the uplink."""
+    known = {node.node: node for node in nodes}
+    for name in nodes_of(options):
+        # A node nobody told us of: its data folder is not known, the rest is found by its name.
+        known.setdefault(name, replace(options, node=name, data_dir=options.state / "nowhere", state_dir=None))
+    for node in known.values():
+        await remove_node(node, clock, data=data)
+    await links.down_fabric(options.fabric_netns, options.uplink_host, options.host_table)
+    await _remove_cgroups(f"/{options.fabric_netns}", clock)
+    await asyncio.to_thread(remove_tree, Path("/run/heeler") / options.cluster)
+    lock = Path("/run/heeler") / f"{options.fabric_netns}.lock"
+    lock.unlink(missing_ok=True)

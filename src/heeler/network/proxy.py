@@ -1,0 +1,132 @@
+"""The services of the cluster applied to a node: watches Services and EndpointSlices, keeps the nft table in step.
+
+Changes that come together go into one transaction. After a failure (somebody removed the table) all of it is made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+
+from heeler.base.clock import Clock
+from heeler.base.processes import ProgramError, check, find_program, run
+from heeler.client.client import Client
+from heeler.network import services as rules
+from heeler.network.follow import Mirror
+from heeler.objects.value import GroupVersionResource, Object
+
+log = logging.getLogger(__name__)
+
+SERVICES = GroupVersionResource("", "v1", "services")
+ENDPOINT_SLICES = GroupVersionResource("discovery.k8s.io", "v1", "endpointslices")
+#: Seconds: changes within this time go together; an untouched table is checked this often.
+GATHER, CHECK = 0.02, 30.0
+
+
+class Proxy:
+    """`run` until cancelled; `services()` are all Services known, `synced` is set once they are."""
+
+    def __init__(self, client: Client, clock: Clock, netns: Path, settings: rules.Settings) -> None:
+        self._clock, self._netns, self.settings = clock, netns, settings
+        self._dirty = asyncio.Event()
+        self.synced = asyncio.Event()
+        self.applied = asyncio.Event()
+        self._listeners: list[Callable[[], None]] = []
+        self._ready = 0
+        self._services = Mirror(client, SERVICES, clock, self._changed, synced=self._one_ready)
+        self._slices = Mirror(client, ENDPOINT_SLICES, clock, self._changed, synced=self._one_ready)
+        self._host_ports: tuple[rules.HostPort, ...] = ()
+        self._have: rules.Ruleset | None = None
+
+    def services(self) -> list[Object]:
+        return list(self._services.items.values())
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call `changed` after each change of the services."""
+        self._listeners.append(changed)
+
+    def host_ports(self, wanted: tuple[rules.HostPort, ...]) -> None:
+        """The host ports of the node's pods now."""
+        if wanted != self._host_ports:
+            self._host_ports = wanted
+            self._dirty.set()
+
+    def _changed(self, old: Object | None, new: Object | None) -> None:
+        self._dirty.set()
+        for listener in self._listeners:
+            listener()
+
+    def _one_ready(self) -> None:
+        self._ready += 1
+        if self._ready >= 2:
+            self.synced.set()
+            self._dirty.set()
+
+    async def run(self) -> None:
+        """Mirror and apply until cancelled."""
+        tasks = [asyncio.ensure_future(m.run()) for m in (self._services, self._slices)]
+        tasks.append(asyncio.ensure_future(self._apply()))
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _apply(self) -> None:
+        # Until all is known nothing is changed: rules of an earlier run go on working.
+        await self.synced.wait()
+        while True:
+            try:
+                await asyncio.wait_for(self._dirty.wait(), CHECK)
+            except TimeoutError:
+                if await self._table_is_there():
+                    continue
+                self._have = None
+            await self._clock.sleep(GATHER)
+            self._dirty.clear()
+            try:
+                await self._step()
+            except ProgramError as error:
+                log.warning("services not applied: %s", error)
+                self._have = None
+                self._dirty.set()
+                await self._clock.sleep(1.0)
+
+    async def _step(self) -> None:
+        ports = rules.service_ports(self.services(), list(self._slices.items.values()), self.settings)
+        wanted = rules.ruleset(ports, self._host_ports, self.settings)
+        table = self.settings.table
+        if self._have is None:
+            document: rules.Json | None = rules.full(table, wanted)
+        else:
+            document = rules.delta(table, self._have, wanted)
+        if document is not None:
+            await self._nft(orjson.dumps(document))
+            await self._forget_connections(wanted)
+        self._have = wanted
+        self.applied.set()
+
+    async def _nft(self, document: bytes) -> None:
+        await check(["nsenter", f"--net={self._netns}", "nft", "-j", "-f", "-"], input=document)
+
+    async def _table_is_there(self) -> bool:
+        done = await run(
+            ["nsenter", f"--net={self._netns}", "nft", "list", "chain", "ip", self.settings.table, "services"]
+        )
+        return done.code == 0
+
+    async def _forget_connections(self, wanted: rules.Ruleset) -> None:
+        """UDP flows stick to an endpoint by conntrack: those of services that changed are dropped."""
+        if self._have is None or find_program("conntrack") is None:
+            return
+        old, new = self._have.elements["service_ips"], wanted.elements["service_ips"]
+        for key, chain in old.items():
+            address, protocol, port = key
+            same = new.get(key) == chain and self._have.chains.get(chain) == wanted.chains.get(chain)
+            if protocol == "udp" and not same:
+                arguments = ["conntrack", "-D", "-p", "udp", "--orig-dst", str(address), "--orig-port-dst", str(port)]
+                await run(["nsenter", f"--net={self._netns}", *arguments])

@@ -1,0 +1,394 @@
+"""Services as nftables rules: from Services and EndpointSlices to a ruleset, and from one ruleset to the next. Pure.
+
+The layout is that of kube-proxy's nftables mode: a verdict map finds the service's chain, that picks an endpoint's
+chain at random, that rewrites the destination. Packets that must come back the same way (from outside the pods, through
+node ports, from a pod to itself) are marked and masqueraded. IPv4 only. Rules are nft's JSON.
+Source: https://kubernetes.io/docs/reference/networking/virtual-ips/ and `man 5 libnftables-json`
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from heeler.objects.value import Object, labels_of, name_of, namespace_of
+
+MARK = 0x4000
+Json = dict[str, Any]
+Rule = list[Json]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    ip: str
+    port: int
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a service with where it leads."""
+
+    namespace: str
+    service: str
+    name: str
+    protocol: str
+    port: int
+    cluster_ips: tuple[str, ...]
+    external_ips: tuple[str, ...] = ()
+    node_port: int = 0
+    endpoints: tuple[Endpoint, ...] = ()
+    #: internalTrafficPolicy and externalTrafficPolicy are Local.
+    internal_local: bool = False
+    external_local: bool = False
+    #: Seconds for which a client stays with its endpoint; 0 for none.
+    affinity: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.service}:{self.name}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The node's part: `relay` replaces the endpoints of default/kubernetes where the API server is on the host."""
+
+    table: str
+    node: str
+    cluster_cidr: str
+    service_cidr: str
+    fabric_cidr: str
+    uplink: bool
+    relay: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A pod's container port that is asked for on the node's own address."""
+
+    protocol: str
+    port: int
+    endpoint: Endpoint
+
+
+@dataclass(slots=True)
+class Ruleset:
+    """All of one table: sets (name -> definition), chains (name -> rules), base chains (name -> definition), and
+    elements of verdict maps (map -> key -> chain)."""
+
+    sets: dict[str, Json] = field(default_factory=dict)
+    bases: dict[str, Json] = field(default_factory=dict)
+    chains: dict[str, list[Rule]] = field(default_factory=dict)
+    elements: dict[str, dict[tuple[Any, ...], str]] = field(default_factory=dict)
+
+
+def service_ports(services: Sequence[Object], slices: Sequence[Object], settings: Settings) -> list[ServicePort]:
+    """Every port of every service that has an address, in a fixed order."""
+    by_service: dict[tuple[str, str], list[Object]] = {}
+    for piece in slices:
+        owner = labels_of(piece).get("kubernetes.io/service-name", "")
+        if owner and piece.get("addressType", "IPv4") == "IPv4":
+            by_service.setdefault((namespace_of(piece), owner), []).append(piece)
+    out = []
+    for service in sorted(services, key=lambda s: (namespace_of(s), name_of(s))):
+        spec = service.get("spec") or {}
+        ips = [
+            ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP", "")] if ip and ip != "None" and ":" not in ip
+        ]
+        if not ips or spec.get("type") == "ExternalName":
+            continue
+        pieces = by_service.get((namespace_of(service), name_of(service)), [])
+        for port in spec.get("ports") or []:
+            out.append(_service_port(service, spec, port, tuple(ips), pieces, settings))
+    return out
+
+
+def _service_port(
+    service: Object, spec: Object, port: Object, ips: tuple[str, ...], pieces: Sequence[Object], settings: Settings
+) -> ServicePort:
+    namespace, name, label = namespace_of(service), name_of(service), str(port.get("name") or "")
+    protocol = str(port.get("protocol") or "TCP").lower()
+    endpoints = _endpoints(pieces, label, settings.node)
+    if settings.relay is not None and (namespace, name) == ("default", "kubernetes"):
+        endpoints = (settings.relay,)
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+    external = [*(spec.get("externalIPs") or []), *(entry["ip"] for entry in ingress if entry.get("ip"))]
+    seconds = 0
+    if spec.get("sessionAffinity") == "ClientIP":
+        config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+        seconds = int(config.get("timeoutSeconds") or 10800)
+    return ServicePort(
+        namespace,
+        name,
+        label,
+        protocol,
+        int(port["port"]),
+        ips,
+        tuple(ip for ip in external if ":" not in ip),
+        int(port.get("nodePort") or 0),
+        endpoints,
+        spec.get("internalTrafficPolicy") == "Local",
+        spec.get("externalTrafficPolicy") == "Local",
+        seconds,
+    )
+
+
+def _endpoints(pieces: Sequence[Object], label: str, node: str) -> tuple[Endpoint, ...]:
+    """Ready endpoints; where there is none, those that still serve while they end."""
+    ready: dict[Endpoint, None] = {}
+    serving: dict[Endpoint, None] = {}
+    for piece in pieces:
+        numbers = [
+            int(p["port"]) for p in piece.get("ports") or [] if str(p.get("name") or "") == label and p.get("port")
+        ]
+        for entry in piece.get("endpoints") or []:
+            conditions = entry.get("conditions") or {}
+            for number in numbers:
+                for ip in (entry.get("addresses") or [])[:1]:
+                    found = Endpoint(ip, number, entry.get("nodeName") == node)
+                    if conditions.get("ready") is not False:
+                        ready[found] = None
+                    elif conditions.get("serving") and conditions.get("terminating"):
+                        serving[found] = None
+    return tuple(sorted(ready or serving))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _payload(protocol: str, name: str) -> Json:
+    return {"payload": {"protocol": protocol, "field": name}}
+
+
+def _match(left: Json, right: Any, op: str = "==") -> Json:
+    return {"match": {"op": op, "left": left, "right": right}}
+
+
+def _meta(key: str) -> Json:
+    return {"meta": {"key": key}}
+
+
+def _prefix(cidr: str) -> Json:
+    address, _, length = cidr.partition("/")
+    return {"prefix": {"addr": address, "len": int(length)}}
+
+
+def _jump(chain: str) -> Json:
+    return {"jump": {"target": chain}}
+
+
+def _goto(chain: str) -> Json:
+    return {"goto": {"target": chain}}
+
+
+SOURCE, TARGET, PORT = _payload("ip", "saddr"), _payload("ip", "daddr"), _payload("th", "dport")
+PROTOCOL, NEW = _meta("l4proto"), _match({"ct": {"key": "state"}}, "new", "in")
+BY_ADDRESS = {"concat": [TARGET, PROTOCOL, PORT]}
+BY_PORT = {"concat": [PROTOCOL, PORT]}
+LOCAL = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
+
+
+def _vmap(key: Json, data: Any) -> Json:
+    return {"vmap": {"key": key, "data": data}}
+
+
+def ruleset(ports: Sequence[ServicePort], host_ports: Sequence[HostPort], settings: Settings) -> Ruleset:
+    """The whole table for these services."""
+    out = Ruleset()
+    _frame(out, settings)
+    for port in ports:
+        _port(out, port, settings)
+    for wanted in host_ports:
+        chain = f"hp_{_digest(repr(wanted))}"
+        out.chains[chain] = [[_jump("mark_masq")], *_to(out, wanted.endpoint, wanted.protocol, "")]
+        out.elements["service_nodeports"].setdefault((wanted.protocol, wanted.port), chain)
+    return out
+
+
+def _frame(out: Ruleset, settings: Settings) -> None:
+    by_address = {"type": ["ipv4_addr", "inet_proto", "inet_service"], "map": "verdict"}
+    by_port = {"type": ["inet_proto", "inet_service"], "map": "verdict"}
+    for name in ("service_ips", "no_endpoint_ips"):
+        out.sets[name], out.elements[name] = by_address, {}
+    for name in ("service_nodeports", "no_endpoint_nodeports"):
+        out.sets[name], out.elements[name] = by_port, {}
+    not_loopback = _match(TARGET, _prefix("127.0.0.0/8"), "!=")
+    services = [
+        [_vmap(BY_ADDRESS, "@service_ips")],
+        [LOCAL, not_loopback, _vmap(BY_PORT, "@service_nodeports")],
+    ]
+    without = [
+        [NEW, _vmap(BY_ADDRESS, "@no_endpoint_ips")],
+        [NEW, LOCAL, _vmap(BY_PORT, "@no_endpoint_nodeports")],
+    ]
+    unknown: Rule = [NEW, _match(TARGET, _prefix(settings.service_cidr)), _goto("refuse")]
+    marked = {"&": [_meta("mark"), MARK]}
+    masquerade: list[Rule] = [
+        [
+            _match(marked, 0, "!="),
+            {"mangle": {"key": _meta("mark"), "value": {"^": [_meta("mark"), MARK]}}},
+            {"masquerade": {"flags": "fully-random"}},
+        ]
+    ]
+    if settings.uplink:
+        inside = {"set": [_prefix(c) for c in (settings.cluster_cidr, settings.service_cidr, settings.fabric_cidr)]}
+        masquerade.append(
+            [_match(SOURCE, _prefix(settings.cluster_cidr)), _match(TARGET, inside, "!="), {"masquerade": None}]
+        )
+    out.chains |= {
+        "services": services,
+        "without": without,
+        "mark_masq": [[{"mangle": {"key": _meta("mark"), "value": {"|": [_meta("mark"), MARK]}}}]],
+        "refuse": [
+            [_match(PROTOCOL, "tcp"), {"reject": {"type": "tcp reset"}}],
+            [{"reject": {"type": "icmp", "expr": "port-unreachable"}}],
+        ],
+    }
+
+    def base(name: str, kind: str, hook: str, priority: int, rules: list[Rule]) -> None:
+        out.bases[name] = {"type": kind, "hook": hook, "prio": priority, "policy": "accept"}
+        out.chains[name] = rules
+
+    base("nat_prerouting", "nat", "prerouting", -100, [[_jump("services")]])
+    base("nat_output", "nat", "output", -100, [[_jump("services")]])
+    base("nat_postrouting", "nat", "postrouting", 100, masquerade)
+    base("filter_input", "filter", "input", -110, [[_jump("without")]])
+    base("filter_forward", "filter", "forward", -110, [[_jump("without")], unknown])
+    base("filter_output", "filter", "output", -110, [[_jump("without")]])
+    # After the destinations of known services have been rewritten.
+    base("filter_output_late", "filter", "output", 0, [unknown])
+
+
+def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:
+    local = tuple(e for e in port.endpoints if e.local)
+    inner = local if port.internal_local else port.endpoints
+    outer = local if port.external_local else port.endpoints
+    outside = [(ip, port.protocol, port.port) for ip in port.external_ips]
+    if inner:
+        # Pods that ask keep their address; what comes from elsewhere must come back the same way.
+        foreign: Rule = [_match(SOURCE, _prefix(settings.cluster_cidr), "!="), _jump("mark_masq")]
+        chain = _service_chain(out, port, inner, "svc", [foreign])
+        for ip in port.cluster_ips:
+            out.elements["service_ips"][(ip, port.protocol, port.port)] = chain
+    else:
+        for ip in port.cluster_ips:
+            out.elements["no_endpoint_ips"][(ip, port.protocol, port.port)] = "refuse"
+    if outer and (outside or port.node_port):
+        masked: list[Rule] = [] if port.external_local else [[_jump("mark_masq")]]
+        chain = _service_chain(out, port, outer, "ext", masked)
+        for key in outside:
+            out.elements["service_ips"][key] = chain
+        if port.node_port:
+            out.elements["service_nodeports"][(port.protocol, port.node_port)] = chain
+    elif not outer:
+        for key in outside:
+            out.elements["no_endpoint_ips"][key] = "refuse"
+        if port.node_port:
+            out.elements["no_endpoint_nodeports"][(port.protocol, port.node_port)] = "refuse"
+
+
+def _service_chain(out: Ruleset, port: ServicePort, endpoints: Sequence[Endpoint], kind: str, first: list[Rule]) -> str:
+    """A chain that picks one of the endpoints; its name."""
+    name = f"{kind}_{_digest(port.key)}"
+    rules = list(first)
+    chains = []
+    for endpoint in endpoints:
+        chain = f"ep_{_digest(f'{port.key}/{endpoint.ip}:{endpoint.port}')}"
+        affinity = ""
+        if port.affinity:
+            affinity = f"aff_{chain[3:]}"
+            out.sets[affinity] = {"type": "ipv4_addr", "flags": ["timeout"], "timeout": port.affinity}
+            rules.append([_match(SOURCE, f"@{affinity}"), _goto(chain)])
+        out.chains[chain] = _to(out, endpoint, port.protocol, affinity)
+        chains.append(chain)
+    if len(chains) == 1:
+        rules.append([_goto(chains[0])])
+    else:
+        pick = {"set": [[number, _goto(chain)] for number, chain in enumerate(chains)]}
+        rules.append([_vmap({"numgen": {"mode": "random", "mod": len(chains), "offset": 0}}, pick)])
+    out.chains[name] = rules
+    return name
+
+
+def _to(out: Ruleset, endpoint: Endpoint, protocol: str, affinity: str) -> list[Rule]:
+    """An endpoint's rules: a pod that reaches itself is masqueraded; then the destination is rewritten."""
+    rules: list[Rule] = [[_match(SOURCE, endpoint.ip), _jump("mark_masq")]]
+    if affinity:
+        rules.append([{"set": {"op": "update", "elem": SOURCE, "set": f"@{affinity}"}}])
+    rules.append([_match(PROTOCOL, protocol), {"dnat": {"addr": endpoint.ip, "port": endpoint.port}}])
+    return rules
+
+
+class Commands:
+    """nft commands on one table, collected into one transaction."""
+
+    def __init__(self, table: str) -> None:
+        self._table = {"family": "ip", "table": table}
+        self.list: list[Json] = []
+
+    def table(self) -> None:
+        """Make the table anew, empty."""
+        whole = {"family": "ip", "name": self._table["table"]}
+        self.list += [{"add": {"table": whole}}, {"delete": {"table": whole}}, {"add": {"table": whole}}]
+
+    def set(self, verb: str, name: str, definition: Json) -> None:
+        kind = "map" if "map" in definition else "set"
+        body = {**self._table, "name": name} if verb == "delete" else {**self._table, "name": name, **definition}
+        self.list.append({verb: {kind: body}})
+
+    def chain(self, verb: str, name: str, definition: Mapping[str, Any] | None = None) -> None:
+        self.list.append({verb: {"chain": {**self._table, "name": name, **(definition or {})}}})
+
+    def rules(self, chain: str, rules: Sequence[Rule]) -> None:
+        for rule in rules:
+            self.list.append({"add": {"rule": {**self._table, "chain": chain, "expr": rule}}})
+
+    def elements(self, verb: str, name: str, entries: Mapping[tuple[Any, ...], str]) -> None:
+        if entries:
+            pairs = [[{"concat": list(key)}, _goto(chain)] for key, chain in entries.items()]
+            self.list.append({verb: {"element": {**self._table, "name": name, "elem": pairs}}})
+
+    def document(self) -> Json:
+        return {"nftables": self.list}
+
+
+def full(table: str, wanted: Ruleset) -> Json:
+    """The transaction that makes the table anew. Counts on nothing."""
+    return _transaction(table, Ruleset(), wanted, anew=True)
+
+
+def delta(table: str, have: Ruleset, wanted: Ruleset) -> Json | None:
+    """The transaction from one ruleset to the next; None when nothing differs."""
+    made = _transaction(table, have, wanted, anew=False)
+    return made if made["nftables"] else None
+
+
+def _transaction(table: str, have: Ruleset, wanted: Ruleset, anew: bool) -> Json:
+    commands = Commands(table)
+    if anew:
+        commands.table()
+    for name, definition in wanted.sets.items():
+        if name not in have.sets:
+            commands.set("add", name, definition)
+    changed = [n for n, rules in wanted.chains.items() if have.chains.get(n) != rules]
+    gone = [n for n in have.chains if n not in wanted.chains]
+    for name in changed:
+        if name not in have.chains:
+            commands.chain("add", name, wanted.bases.get(name))
+    for name in [*(n for n in changed if n in have.chains), *gone]:
+        commands.chain("flush", name)
+    for name in wanted.elements:
+        old, new = have.elements.get(name, {}), wanted.elements[name]
+        commands.elements("delete", name, {k: v for k, v in old.items() if new.get(k) != v})
+        commands.elements("add", name, {k: v for k, v in new.items() if old.get(k) != v})
+    for name in changed:
+        commands.rules(name, wanted.chains[name])
+    for name in gone:
+        commands.chain("delete", name)
+    for name, definition in have.sets.items():
+        if name not in wanted.sets:
+            commands.set("delete", name, definition)
+    return commands.document()

@@ -1,0 +1,81 @@
+"""JSON values as Go's fmt package prints them (%v, %s): some of upstream's messages show values in that form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def kind(value: Any) -> str:
+    """The Go type of a decoded JSON value."""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "bool"
+        case int():
+            return "int64"
+        case float():
+            return "float64"
+        case str():
+            return "string"
+        case list():
+            return "[]interface {}"
+        case _:
+            return "map[string]interface {}"
+
+
+def reflect_kind(value: Any) -> str:
+    """What reflect.Kind calls it."""
+    match value:
+        case list():
+            return "slice"
+        case dict():
+            return "map"
+        case _:
+            return kind(value)
+
+
+def plain(value: Any) -> str:
+    """%v"""
+    match value:
+        case None:
+            return "<nil>"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return _float(value)
+        case list():
+            return "[" + " ".join(plain(item) for item in value) + "]"
+        case dict():
+            return "map[" + " ".join(f"{key}:{plain(value[key])}" for key in sorted(value)) + "]"
+        case _:
+            return str(value)
+
+
+def text(value: Any) -> str:
+    """%s, which tells of a value that is not text."""
+    match value:
+        case str():
+            return value
+        case None:
+            return "%!s(<nil>)"
+        case list():
+            return "[" + " ".join(text(item) for item in value) + "]"
+        case dict():
+            return "map[" + " ".join(f"{key}:{text(value[key])}" for key in sorted(value)) + "]"
+        case _:
+            return f"%!s({kind(value)}={plain(value)})"
+
+
+def _float(value: float) -> str:
+    """Go's %v: the shortest form, with an exponent of two digits below 1e-4 and from 1e21 on."""
+    size = abs(value)
+    if size != 0 and (size < 1e-4 or size >= 1e21):
+        mantissa, _, exponent = f"{value!r}".partition("e")
+        if not exponent:
+            mantissa, _, exponent = f"{value:e}".partition("e")
+            mantissa = mantissa.rstrip("0").rstrip(".")
+        return f"{mantissa.removesuffix('.0')}e{exponent[0]}{exponent[1:].zfill(2)}"
+    if value == int(value):
+        return str(int(value))
+    return repr(value)

@@ -1,0 +1,188 @@
+"""JSON Patch (RFC 6902), with the leniences that Kubernetes' API server shows.
+
+Those are: a negative index counts from the end, `replace` makes what is missing, `copy` of nothing gives null, and
+`test` for null passes where nothing is. Containers that a patch walked through come out with sorted keys (their order
+shows in upstream's messages).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from heeler.objects.go_text import kind
+from heeler.objects.status import StatusError, bad_request, too_large
+from heeler.objects.value import Object, Value
+
+#: A longer patch is refused (upstream's limit).
+MAX_OPERATIONS = 10_000
+
+#: What broken JSON answers, for every patch type.
+BROKEN = "invalid JSON patch"
+
+
+class _Refused(Exception):
+    """An operation can't be done; clients are only told that their patch was refused."""
+
+
+def decode(body: bytes) -> list[Object]:
+    """The operations of a patch. Raises StatusError: 400 for what is not a list of objects, 413 for too many."""
+    try:
+        found = orjson.loads(body)
+    except ValueError:
+        raise bad_request(BROKEN) from None
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise bad_request(f"error decoding patch: {mismatch(found, '[]handlers.jsonPatchOp')}")
+    for op in found:
+        if op is not None and not isinstance(op, dict):
+            raise bad_request(f"error decoding patch: {mismatch(op, 'handlers.jsonPatchOp')}")
+    if len(found) > MAX_OPERATIONS:
+        raise too_large(f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(found)}")
+    return [op or {} for op in found]
+
+
+def mismatch(value: Value, wanted: str) -> str:
+    """How Go's decoder says that a value has the wrong type."""
+    word = {"bool": "bool", "int64": "number", "float64": "number", "string": "string", "[]interface {}": "array"}
+    return f"json: cannot unmarshal {word.get(kind(value), 'object')} into Go value of type {wanted}"
+
+
+def apply(doc: Value, ops: list[Object]) -> Value:
+    """The patched document; `doc` itself stays as it is. Raises StatusError 422 if an operation can't be done."""
+    try:
+        for op in ops:
+            doc = _one(doc, op)
+    except _Refused:
+        message = "the server rejected our request due to an error in our request"
+        raise StatusError(422, "Invalid", message, {}) from None
+    return doc
+
+
+def _one(doc: Value, op: Object) -> Value:
+    path = op.get("path")
+    if not isinstance(path, str):
+        raise _Refused("no path")
+    match op.get("op"):
+        case "add":
+            return _change(doc, _tokens(path), _add, op.get("value"))
+        case "remove":
+            return _change(doc, _tokens(path), _remove, None)
+        case "replace":
+            if path == "":
+                if not isinstance(op.get("value"), (dict, list)):
+                    raise _Refused("the whole document must be an object or a list")
+                return op["value"]
+            return _change(doc, _tokens(path), _replace, op.get("value"))
+        case "test":
+            if not _same(_find(doc, path), op.get("value")):
+                raise _Refused("test failed")
+            return doc
+        case "move":
+            value = _find(doc, _origin(op))
+            return _change(_change(doc, _tokens(_origin(op)), _remove, None), _tokens(path), _add, value)
+        case "copy":
+            return _change(doc, _tokens(path), _add, _find(doc, _origin(op)))
+        case _:
+            raise _Refused("unknown operation")
+
+
+def _origin(op: Object) -> str:
+    origin = op.get("from")
+    if not isinstance(origin, str):
+        raise _Refused("no origin")
+    return origin
+
+
+def _tokens(path: str) -> list[str]:
+    """The parts of a JSON pointer (RFC 6901); what stands before the first slash is ignored."""
+    parts = path.split("/")[1:]
+    if not parts:
+        raise _Refused("path names the whole document")
+    return [part.replace("~1", "/").replace("~0", "~") for part in parts]
+
+
+def _index(items: list[Value], token: str, room: int = 0) -> int:
+    """A list index, `room` 1 if one may point behind the last item."""
+    digits = token[1:] if token[:1] in ("-", "+") else token
+    if not (digits.isascii() and digits.isdigit()):
+        raise _Refused("not an index")
+    size, at = len(items) + room, int(token)
+    if at >= size or at < -size:
+        raise _Refused("index out of bounds")
+    return at + size if at < 0 else at
+
+
+def _find(doc: Value, path: str) -> Value:
+    """What is at a path, None where an object has no such key."""
+    if path == "":
+        return doc
+    for depth, token in enumerate(tokens := _tokens(path)):
+        if isinstance(doc, dict):
+            doc = doc.get(token)
+        elif isinstance(doc, list):
+            doc = doc[_index(doc, token)]
+        else:
+            raise _Refused("no container")
+        if doc is None and depth < len(tokens) - 1:
+            raise _Refused("nothing there")
+    return doc
+
+
+def _change(doc: Value, tokens: list[str], change: Any, value: Value) -> Value:
+    """A copy of `doc` in which the container at the end of the path was changed."""
+    token, rest = tokens[0], tokens[1:]
+    copy: Any
+    if isinstance(doc, dict):
+        copy = dict(doc)
+        if rest:
+            if token not in doc:
+                raise _Refused("nothing there")
+            copy[token] = _change(doc[token], rest, change, value)
+        else:
+            change(copy, token, value)
+        return {key: copy[key] for key in sorted(copy)}
+    if isinstance(doc, list):
+        copy = list(doc)
+        if rest:
+            at = _index(doc, token)
+            copy[at] = _change(doc[at], rest, change, value)
+        else:
+            change(copy, token, value)
+        return copy
+    raise _Refused("no container")
+
+
+def _add(target: Any, token: str, value: Value) -> None:
+    if isinstance(target, dict):
+        target[token] = value
+    elif token == "-":
+        target.append(value)
+    else:
+        target.insert(_index(target, token, room=1), value)
+
+
+def _replace(target: Any, token: str, value: Value) -> None:
+    target[token if isinstance(target, dict) else _index(target, token)] = value
+
+
+def _remove(target: Any, token: str, _: Value) -> None:
+    if isinstance(target, dict):
+        if token not in target:
+            raise _Refused("nothing there")
+        del target[token]
+    else:
+        del target[_index(target, token)]
+
+
+def _same(left: Value, right: Value) -> bool:
+    """Equal as JSON: 1, 1.0 and true are three different values."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)

@@ -1,0 +1,180 @@
+"""What the scheduler knows of nodes: what they have, what is taken, by whom. Kept by events, ahead of them by guesses.
+
+A pod that was just placed counts on its node at once; the watch confirms it, or the assumption is taken back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from heeler.client.informer import key_of
+from heeler.objects.value import Object, labels_of, name_of
+from heeler.workloads import owners, pods, resources
+from heeler.workloads.resources import Amounts
+
+#: What a pod without requests counts with when nodes are compared (not when they are filtered).
+DEFAULT_MILLI_CPU = 100
+DEFAULT_MEMORY = 200 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class PodInfo:
+    """A pod and what is worked out of it once."""
+
+    pod: Object
+    key: str
+    uid: str
+    requests: Amounts
+    scored: Amounts
+    ports: list[tuple[str, str, int]]
+    labels: dict[str, str]
+    namespace: str
+    owner: str
+    priority: int
+
+
+def pod_info(pod: Object) -> PodInfo:
+    requests = resources.requests(pod)
+    return PodInfo(
+        pod,
+        key_of(pod),
+        pod["metadata"].get("uid", ""),
+        requests,
+        {
+            "cpu": requests.get("cpu") or DEFAULT_MILLI_CPU * max(1, len(pod["spec"].get("containers") or ())),
+            "memory": requests.get("memory") or DEFAULT_MEMORY * max(1, len(pod["spec"].get("containers") or ())),
+        },
+        resources.host_ports(pod),
+        labels_of(pod),
+        pod["metadata"].get("namespace", ""),
+        owners.controller_uid(pod),
+        int(pod["spec"].get("priority") or 0),
+    )
+
+
+@dataclass(slots=True)
+class NodeInfo:
+    """One node. `node` is None while pods are known on a node that isn't."""
+
+    name: str
+    node: Object | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    taints: list[Object] = field(default_factory=list)
+    unschedulable: bool = False
+    allocatable: Amounts = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
+    pods: dict[str, PodInfo] = field(default_factory=dict)
+    requested: Amounts = field(default_factory=dict)
+    scored: Amounts = field(default_factory=lambda: {"cpu": 0, "memory": 0})
+    owners: dict[str, int] = field(default_factory=dict)
+    ports: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
+
+    def set_node(self, node: Object) -> None:
+        spec, status = node.get("spec") or {}, node.get("status") or {}
+        self.node = node
+        self.labels = labels_of(node)
+        self.taints = spec.get("taints") or []
+        self.unschedulable = bool(spec.get("unschedulable"))
+        self.allocatable = resources.amounts(status.get("allocatable") or status.get("capacity"))
+        self.images = {
+            name: int(image.get("sizeBytes") or 0) for image in status.get("images") or () for name in image["names"]
+        }
+
+    def add(self, info: PodInfo) -> None:
+        self.pods[info.key] = info
+        self._count(info, 1)
+
+    def remove(self, key: str) -> None:
+        info = self.pods.pop(key, None)
+        if info is not None:
+            self._count(info, -1)
+
+    def _count(self, info: PodInfo, sign: int) -> None:
+        for name, amount in info.requests.items():
+            self.requested[name] = self.requested.get(name, 0) + sign * amount
+        for name, amount in info.scored.items():
+            self.scored[name] += sign * amount
+        if info.owner:
+            self.owners[info.owner] = self.owners.get(info.owner, 0) + sign
+            if not self.owners[info.owner]:
+                del self.owners[info.owner]
+        for protocol, address, port in info.ports:
+            taken = self.ports.setdefault((protocol, port), {})
+            taken[address] = taken.get(address, 0) + sign
+            if not taken[address]:
+                del taken[address]
+
+
+class Cache:
+    """All nodes, by name in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeInfo] = {}
+        self._places: dict[str, str] = {}
+        self._assumed: dict[str, str] = {}
+
+    @property
+    def nodes(self) -> list[NodeInfo]:
+        return [info for info in self._nodes.values() if info.node is not None]
+
+    def node(self, name: str) -> NodeInfo | None:
+        return self._nodes.get(name)
+
+    def set_node(self, node: Object) -> None:
+        name = name_of(node)
+        self._nodes.setdefault(name, NodeInfo(name)).set_node(node)
+
+    def drop_node(self, name: str) -> None:
+        info = self._nodes.get(name)
+        if info is None:
+            return
+        if info.pods:
+            info.node = None
+        else:
+            del self._nodes[name]
+
+    def assume(self, info: PodInfo, node: str) -> None:
+        """The pod is being bound to a node."""
+        self._assumed[info.key] = info.uid
+        self._place(info, node)
+
+    def forget(self, info: PodInfo) -> None:
+        """Binding failed."""
+        if self._assumed.pop(info.key, None) is not None:
+            self._unplace(info.key)
+
+    def is_assumed(self, key: str) -> bool:
+        return key in self._assumed
+
+    def set_pod(self, pod: Object) -> None:
+        """A pod as the server has it; only those on a node that have not ended count."""
+        key, node = key_of(pod), pods.node_name(pod)
+        if not node:
+            return
+        self._assumed.pop(key, None)
+        if pods.is_finished(pod):
+            self._unplace(key)
+            return
+        known = self._nodes[node].pods.get(key) if self._places.get(key) == node else None
+        if known is not None and known.uid == pod["metadata"].get("uid") and known.pod["spec"] == pod["spec"]:
+            known.pod, known.labels = pod, labels_of(pod)
+            return
+        self._place(pod_info(pod), node)
+
+    def drop_pod(self, key: str) -> None:
+        self._assumed.pop(key, None)
+        self._unplace(key)
+
+    def _place(self, info: PodInfo, node: str) -> None:
+        self._unplace(info.key)
+        self._nodes.setdefault(node, NodeInfo(node)).add(info)
+        self._places[info.key] = node
+
+    def _unplace(self, key: str) -> None:
+        node = self._places.pop(key, None)
+        if node is None:
+            return
+        info = self._nodes[node]
+        info.remove(key)
+        if info.node is None and not info.pods:
+            del self._nodes[node]

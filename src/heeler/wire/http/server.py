@@ -1,0 +1,428 @@
+"""An HTTP/1.1 server on asyncio and httptools: TLS with client certificates, streamed answers, upgrades.
+
+It knows nothing of Kubernetes. One connection serves its requests one after the other; a request under way stops reading
+the next one, so what a client can queue is bounded. Source: RFC 9110, RFC 9112.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+
+from heeler.wire.http.messages import Handler, Peer, Request, Response, Upgrade
+from heeler.wire.http.query import parse_query
+
+log = logging.getLogger(__name__)
+
+#: Bytes of request line and headers together (Go's DefaultMaxHeaderBytes is 1 MiB; nobody needs that much).
+MAX_HEADER_BYTES = 256 * 1024
+#: Bytes of a body (kube-apiserver's --max-request-body-bytes has this default).
+MAX_BODY_BYTES = 3 * 1024 * 1024
+#: Seconds that a client may take to send a request's head, and its whole body.
+HEAD_SECONDS = 32.0
+BODY_SECONDS = 60.0
+#: Seconds that TLS may take to begin.
+HANDSHAKE_SECONDS = 10.0
+#: Seconds that a connection may be idle between requests.
+IDLE_SECONDS = 180.0
+#: Bytes that wait to be written before a stream's producer has to wait.
+WRITE_HIGH_WATER = 256 * 1024
+
+_REASONS = {s.value: s.phrase for s in http.HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Server:
+    """A listening server. `port` is the port that was bound."""
+
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None, max_body: int) -> None:
+        self.handler = handler
+        self.tls = tls
+        self.max_body = max_body
+        self.connections: dict[_Connection, None] = {}
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> None:
+        """Bind and listen. Raises OSError (EADDRINUSE and its kin)."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: _Connection(self),
+            host,
+            port,
+            ssl=self.tls,
+            backlog=1024,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self.tls else None,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self, grace_seconds: float = 2.0) -> None:
+        """Stop listening, end streams, give requests under way a moment, then cut."""
+        if self._server:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.finish()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_seconds
+        while self.connections and loop.time() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+        if self._server:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._server.wait_closed(), 1.0)
+
+    def __repr__(self) -> str:
+        return f"<Server port={self.port} connections={len(self.connections)}>"
+
+
+async def serve(
+    handler: Handler,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    max_body: int = MAX_BODY_BYTES,
+) -> Server:
+    """Start a server; port 0 takes a free one."""
+    server = Server(handler, tls, max_body)
+    await server.start(host, port)
+    return server
+
+
+class _Connection(asyncio.Protocol):
+    """One client's connection: parses requests, writes answers."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._parser: Any = None
+        self._peer = Peer()
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._header_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._oversized = False
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+        self._paused: asyncio.Future[None] | None = None
+        self._stream: UpgradedStream | None = None
+        self._streaming = False
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
+        self._server.connections[self] = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._peer = _peer_of(self._transport)
+        self._arm(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.pop(self, None)
+        self._disarm()
+        self._wake()
+        if self._stream:
+            self._stream.feed_end()
+        if self._task:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self._stream:
+            self._stream.feed(data)
+            return
+        self._header_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._stream is not None or self._task is not None:
+                rest = data[upgrade.args[0] :] if upgrade.args else b""
+                self._transport.pause_reading()
+                self._early = rest
+        except httptools.HttpParserError:
+            self._refuse(400, "400 Bad Request")
+
+    _early = b""
+
+    def eof_received(self) -> bool:
+        if self._stream:
+            self._stream.feed_end()
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        if self._paused is None:
+            self._paused = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        self._wake()
+
+    # httptools' callbacks
+
+    def on_message_begin(self) -> None:
+        self._target = b""
+        self._headers = {}
+        self._body = []
+        self._body_bytes = 0
+        self._oversized = False
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > MAX_HEADER_BYTES:
+            self._refuse(414, "414 URI Too Long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(431, "431 Request Header Fields Too Large")
+
+    def on_headers_complete(self) -> None:
+        self._header_bytes = 0
+        if self._headers.get("expect", "").lower() == "100-continue":
+            self._transport.write(_CONTINUE)
+        self._arm(BODY_SECONDS)
+
+    def on_body(self, body: bytes) -> None:
+        self._header_bytes = 0
+        self._body_bytes += len(body)
+        if self._body_bytes > self._server.max_body:
+            if not self._oversized:
+                self._oversized = True
+                self._body = []
+                self._begin(keep_alive=False)
+            return
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self._header_bytes = 0
+        if self._closing or self._oversized:
+            return
+        self._begin(keep_alive=self._parser.should_keep_alive())
+
+    # serving
+
+    def _begin(self, keep_alive: bool) -> None:
+        """Hand a whole request to the handler; nothing more is read until it is answered."""
+        self._disarm()
+        if self._task is not None:  # a pipelined request came in the same packet: serve only one at a time
+            self._refuse(400, "400 Bad Request: pipelining is not supported")
+            return
+        target = self._target.decode("latin-1")
+        path, _, query = target.partition("?")
+        request = Request(
+            method=self._parser.get_method().decode("latin-1"),
+            target=target,
+            path=unquote(path) if "%" in path else path,
+            query=parse_query(query) if query else {},
+            headers=self._headers,
+            body=self._body[0] if len(self._body) == 1 else b"".join(self._body),
+            oversized=self._oversized,
+            peer=self._peer,
+        )
+        self._body = []
+        self._task = self._loop.create_task(self._answer(request, keep_alive))
+
+    async def _answer(self, request: Request, keep_alive: bool) -> None:
+        try:
+            answer = await self._server.handler(request)
+            if isinstance(answer, Upgrade):
+                await self._upgrade(answer)
+                return
+            keep_alive = keep_alive and not self._closing
+            if isinstance(answer.body, bytes):
+                self._write_whole(answer, request.method == "HEAD", keep_alive)
+                if self._paused is not None:
+                    await self._paused
+            else:
+                await self._write_stream(answer, keep_alive)
+        except asyncio.CancelledError:
+            self._transport.abort()
+            return
+        except ConnectionError:
+            self._transport.abort()
+            return
+        except Exception:
+            log.exception("a handler failed")
+            self._transport.write(
+                b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            keep_alive = False
+        self._task = None
+        if keep_alive and not self._closing:
+            self._arm(IDLE_SECONDS)
+        else:
+            self._transport.close()
+
+    def _head(self, status: int, headers: list[tuple[str, str]], more: str) -> bytes:
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, '')}"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        text = "\r\n".join(lines) + "\r\n" + more + "\r\n"
+        return text.encode("utf-8")
+
+    def _write_whole(self, answer: Response, head_only: bool, keep_alive: bool) -> None:
+        body = cast(bytes, answer.body)
+        more = f"Content-Length: {len(body)}\r\n" if answer.status not in (204, 304) else ""
+        if not keep_alive:
+            more += "Connection: close\r\n"
+        head = self._head(answer.status, answer.headers, more)
+        if head_only or not body:
+            self._transport.write(head)
+        elif len(body) < 65536:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines([head, body])
+
+    async def _write_stream(self, answer: Response, keep_alive: bool) -> None:
+        more = "Transfer-Encoding: chunked\r\n" + ("" if keep_alive else "Connection: close\r\n")
+        self._transport.write(self._head(answer.status, answer.headers, more))
+        body = cast(Any, answer.body)
+        self._streaming = True
+        try:
+            async for chunk in body:
+                if not chunk:
+                    continue
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                if self._paused is not None:
+                    await self._paused
+                if self._transport.is_closing():
+                    raise ConnectionResetError
+            self._transport.write(b"0\r\n\r\n")
+        finally:
+            self._streaming = False
+            with contextlib.suppress(AttributeError):
+                await body.aclose()
+
+    async def _upgrade(self, answer: Upgrade) -> None:
+        self._stream = UpgradedStream(self._transport, self._wait_writable)
+        self._transport.write(self._head(101, answer.headers, ""))
+        if self._early:
+            self._stream.feed(self._early)
+            self._early = b""
+        self._transport.resume_reading()
+        try:
+            await answer.run(self._stream)
+        except (ConnectionError, EOFError):
+            pass
+        finally:
+            self._task = None
+            self._transport.close()
+
+    async def _wait_writable(self) -> None:
+        if self._paused is not None:
+            await self._paused
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+
+    def finish(self) -> None:
+        """End streams, and the connection after the request under way."""
+        self._closing = True
+        if self._task is None:
+            self._transport.close()
+        elif self._streaming or self._stream:
+            self._task.cancel()
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    def _refuse(self, status: int, text: str) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        body = text.encode()
+        headers = [("Content-Type", "text/plain; charset=utf-8")]
+        more = f"Content-Length: {len(body)}\r\nConnection: close\r\n"
+        self._transport.write(self._head(status, headers, more) + body)
+        self._transport.close()
+
+    def _arm(self, seconds: float) -> None:
+        """Close the connection unless something happens within so many seconds."""
+        self._disarm()
+        self._timer = self._loop.call_later(seconds, self._transport.close)
+
+    def _disarm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wake(self) -> None:
+        if self._paused is not None:
+            if not self._paused.done():
+                self._paused.set_result(None)
+            self._paused = None
+
+
+class UpgradedStream:
+    """The byte stream that an upgraded connection is; reading stops the client once `HIGH` bytes wait."""
+
+    HIGH = 256 * 1024
+
+    def __init__(self, transport: asyncio.Transport, writable: Callable[[], Any]) -> None:
+        self._transport = transport
+        self._writable = writable
+        self._buffer = bytearray()
+        self._ended = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        if len(self._buffer) > self.HIGH:
+            self._transport.pause_reading()
+        self._notify()
+
+    def feed_end(self) -> None:
+        self._ended = True
+        self._notify()
+
+    def _notify(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._waiter = None
+
+    async def read(self, limit: int = 65536) -> bytes:
+        while not self._buffer:
+            if self._ended:
+                return b""
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        data = bytes(self._buffer[:limit])
+        del self._buffer[:limit]
+        if len(self._buffer) <= self.HIGH and not self._ended:
+            self._transport.resume_reading()
+        return data
+
+    async def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        self._transport.write(data)
+        await self._writable()
+
+    async def close(self) -> None:
+        self._transport.close()
+
+
+def _peer_of(transport: asyncio.Transport) -> Peer:
+    """The client's address, and the names in its certificate, which the TLS layer has verified."""
+    address = transport.get_extra_info("peername")
+    host = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else ""
+    certificate = transport.get_extra_info("peercert")
+    if not certificate:
+        return Peer(host)
+    names: dict[str, list[str]] = {}
+    for part in certificate.get("subject", ()):
+        for key, value in part:
+            names.setdefault(key, []).append(value)
+    return Peer(host, (names.get("commonName") or [""])[-1], tuple(names.get("organizationName") or ()))

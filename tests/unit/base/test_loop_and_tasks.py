@@ -1,0 +1,138 @@
+import asyncio
+
+import pytest
+
+from heeler.base.clock import LoopClock
+from heeler.base.loop import Deadlock, simulate
+from heeler.base.random import SeededRandom
+from heeler.base.tasks import Tasks, later, together
+
+
+def test_a_day_passes_at_once():
+    async def main():
+        clock = LoopClock()
+        before = clock.time()
+        await clock.sleep(86_400)
+        return clock.time() - before
+
+    assert simulate(main()) == 86_400
+
+
+def test_timers_run_in_the_order_of_their_moments():
+    async def main():
+        seen = []
+        for seconds in (3, 1, 2):
+            later(seconds, lambda s=seconds: seen.append(s))
+        await asyncio.sleep(5)
+        return seen
+
+    assert simulate(main()) == [1, 2, 3]
+
+
+def test_waiting_for_nothing_is_a_deadlock_that_names_who_waits():
+    async def main():
+        await asyncio.get_running_loop().create_future()
+
+    with pytest.raises(Deadlock, match="main"):
+        simulate(main())
+
+
+def test_executors_run_inline():
+    async def main():
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: 7)
+
+    assert simulate(main()) == 7
+
+
+def _interleaving(seed):
+    async def main():
+        seen = []
+
+        async def work(name):
+            for step in range(3):
+                seen.append(f"{name}{step}")
+                await asyncio.sleep(0)
+
+        async with Tasks() as tasks:
+            for name in "abcd":
+                tasks.spawn(work(name))
+            await tasks.wait()
+        return seen
+
+    return simulate(main(), SeededRandom(seed) if seed is not None else None)
+
+
+def test_the_order_is_that_of_the_seed():
+    assert _interleaving(None)[:4] == ["a0", "b0", "c0", "d0"]
+    assert _interleaving(1) == _interleaving(1)
+    assert len({tuple(_interleaving(seed)) for seed in range(5)}) > 1
+
+
+def test_tasks_are_cancelled_last_started_first():
+    async def main():
+        seen = []
+
+        async def work(name):
+            try:
+                await asyncio.sleep(100)
+            finally:
+                seen.append(name)
+
+        async with Tasks() as tasks:
+            for name in "abc":
+                tasks.spawn(work(name))
+            await asyncio.sleep(1)
+        return seen
+
+    assert simulate(main()) == ["c", "b", "a"]
+
+
+def test_a_failed_task_stops_the_others_and_is_raised():
+    async def main():
+        async def fail():
+            await asyncio.sleep(1)
+            raise ValueError("broken")
+
+        async with Tasks() as tasks:
+            tasks.spawn(asyncio.sleep(1000))
+            tasks.spawn(fail())
+            await asyncio.sleep(500)
+
+    with pytest.raises(ValueError, match="broken"):
+        simulate(main())
+
+
+def test_cancelling_the_owner_cancels_its_tasks():
+    async def main():
+        ended = []
+
+        async def own():
+            async with Tasks() as tasks:
+                tasks.spawn(asyncio.sleep(1000)).add_done_callback(lambda t: ended.append(t.cancelled()))
+                await asyncio.sleep(1000)
+
+        task = asyncio.ensure_future(own())
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return ended
+
+    assert simulate(main()) == [True]
+
+
+def test_together_lets_all_end_before_the_first_failure_is_raised():
+    async def main():
+        done = []
+
+        async def work(seconds, fail=False):
+            await asyncio.sleep(seconds)
+            done.append(seconds)
+            if fail:
+                raise ValueError(str(seconds))
+
+        with pytest.raises(ValueError, match="1"):
+            await together(work(1, fail=True), work(2))
+        return done
+
+    assert simulate(main()) == [1, 2]

@@ -1,0 +1,119 @@
+"""https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes"""
+
+import asyncio
+
+from heeler.base.clock import LoopClock
+from heeler.base.loop import simulate
+from heeler.base.random import SeededRandom
+from heeler.base.tasks import Tasks
+from heeler.client.faulty import Faults, FaultyClient
+from heeler.client.informer import Informer
+from heeler.objects.value import GroupVersionResource
+from tests.unit.client.memory import MemoryClient
+
+MAPS = GroupVersionResource("", "v1", "configmaps")
+
+
+def config(name, **labels):
+    return {"metadata": {"name": name, "labels": labels}}
+
+
+def names(objects):
+    return sorted(obj["metadata"]["name"] for obj in objects)
+
+
+def scenario(body, client=None):
+    async def main():
+        memory = MemoryClient()
+        informer = Informer(client(memory) if client else memory, MAPS, clock=LoopClock())
+        async with Tasks() as tasks:
+            tasks.spawn(informer.run())
+            await body(memory, informer)
+
+    simulate(main())
+
+
+def test_it_lists_then_follows_and_tells_handlers():
+    async def body(memory, informer):
+        seen = []
+        informer.add_handler(lambda old, new: seen.append((old is not None, new is not None)))
+        await memory.create(MAPS, config("a"), "ns")
+        await informer.wait_synced()
+        await memory.create(MAPS, config("b"), "ns")
+        await memory.patch(MAPS, "a", {"data": {"k": "v"}}, "ns")
+        await memory.delete(MAPS, "b", "ns")
+        await asyncio.sleep(1)
+        assert seen == [(False, True), (False, True), (True, True), (True, False)]
+        assert informer.get("ns/a")["data"] == {"k": "v"}
+        assert names(informer) == ["a"]
+
+    scenario(body)
+
+
+def test_it_goes_on_after_a_broken_watch_and_lists_again_when_its_revision_expired():
+    async def body(memory, informer):
+        await informer.wait_synced()
+        await asyncio.sleep(1)
+        memory.expire_watches = True
+        memory.break_watches()
+        await memory.create(MAPS, config("missed"), "ns")
+        await asyncio.sleep(5)
+        assert names(informer) == ["missed"]
+
+    scenario(body)
+
+
+def test_an_index_follows_the_objects():
+    async def body(memory, informer):
+        informer.add_index("app", lambda obj: [obj["metadata"]["labels"].get("app", "")])
+        await memory.create(MAPS, config("a", app="x"), "ns")
+        await memory.create(MAPS, config("b", app="x"), "ns")
+        await informer.wait_synced()
+        assert names(informer.by_index("app", "x")) == ["a", "b"]
+        await memory.patch(MAPS, "a", {"metadata": {"labels": {"app": "y"}}}, "ns")
+        await asyncio.sleep(1)
+        assert names(informer.by_index("app", "x")) == ["b"]
+        assert names(informer.by_index("app", "y")) == ["a"]
+
+    scenario(body)
+
+
+def test_own_writes_stand_in_the_copy_at_once_and_old_events_do_not_undo_them():
+    async def body(memory, informer):
+        await informer.wait_synced()
+        await asyncio.sleep(1)
+        made = await memory.create(MAPS, config("a"), "ns")
+        later = await memory.patch(MAPS, "a", {"data": {"k": "2"}}, "ns")
+        informer.assume(later)
+        assert informer.get("ns/a")["data"] == {"k": "2"}
+        seen = []
+        informer.add_handler(lambda old, new: seen.append((new or old)["metadata"]["resourceVersion"]))
+        await asyncio.sleep(1)
+        assert made["metadata"]["resourceVersion"] not in seen
+        gone = await memory.delete(MAPS, "a", "ns")
+        await asyncio.sleep(1)
+        informer.assume(later)  # an answer that came late
+        assert informer.get("ns/a") is None
+        assert gone is not None
+
+    scenario(body)
+
+
+def test_it_survives_a_storm():
+    def storm(memory):
+        return FaultyClient(
+            memory, random=SeededRandom(5), clock=LoopClock(), faults=Faults(0.2, 0.1, 0.1, 0.2, 0.2, 1)
+        )
+
+    async def body(memory, informer):
+        for n in range(50):
+            await memory.create(MAPS, config(f"n{n}"), "ns")
+            if n % 3 == 0:
+                await memory.delete(MAPS, f"n{n}", "ns")
+            await asyncio.sleep(0.3)
+        memory.break_watches()
+        memory.expire_watches = True
+        await asyncio.sleep(600)
+        assert names(informer) == sorted(f"n{n}" for n in range(50) if n % 3)
+
+    scenario(body, storm)
