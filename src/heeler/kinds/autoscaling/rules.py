@@ -88,7 +88,7 @@ def _target(target: Object, path: str) -> Iterator[Fault]:
     elif kind not in kinds:
         yield not_supported(f"{path}.type", kind, kinds)
     for key in ("value", "averageValue"):
-        if target.get(key) is not None and parse(target[key]).value <= 0:
+        if target.get(key) is not None and parse(target[key]).nano <= 0:
             yield invalid(f"{path}.{key}", target[key], "must be positive")
     utilization = target.get("averageUtilization")
     if utilization is not None and utilization < 1:
@@ -129,7 +129,7 @@ def _pods(row: Object, path: str) -> Iterator[Fault]:
     target = row.get("target") or {}
     yield from _target(target, f"{path}.target")
     average = target.get("averageValue")
-    if average is None or parse(average).value <= 0:
+    if average is None or parse(average).nano <= 0:
         yield required(f"{path}.target.averageValue", "must specify a positive target averageValue")
 
 
@@ -190,7 +190,7 @@ def _scaling(rule: Object, path: str) -> Iterator[Fault]:
                 f"must be less than or equal to {MAX_PERIOD_SECONDS}",
             )
     tolerance = rule.get("tolerance")
-    if tolerance is not None and parse(tolerance).value < 0:
+    if tolerance is not None and parse(tolerance).nano < 0:
         yield invalid(f"{path}.tolerance", tolerance, "must be greater or equal to zero")
 
 

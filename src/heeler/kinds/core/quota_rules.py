@@ -26,6 +26,8 @@ STANDARD = frozenset(
         *("services.nodeports", "services.loadbalancers"),
     }
 )
+#: One, in the billionths in which quantities are counted.
+WHOLE = 10**9
 SCOPES = (
     *("BestEffort", "CrossNamespacePodAffinity", "NotBestEffort", "NotTerminating", "PriorityClass", "Terminating"),
     "VolumeAttributesClass",
@@ -165,7 +167,7 @@ def _item(item: Object, kind: str, path: str) -> Iterator[Fault]:
 def _amounts(name: str, parts: dict[str, Object], kind: str, path: str) -> Iterator[Fault]:
     """The amounts of one resource: minimum ≤ default request ≤ default ≤ maximum, and the ratio."""
     texts = {part: values.get(name) for part, values in parts.items()}
-    amounts = {part: parse(text).value for part, text in texts.items() if text is not None}
+    amounts = {part: parse(text).nano for part, text in texts.items() if text is not None}
     names_of = {"min": "min", "max": "max", "default": "default", "defaultRequest": "default request"}
     for low, high, where in (
         ("min", "max", "min"),
@@ -180,12 +182,12 @@ def _amounts(name: str, parts: dict[str, Object], kind: str, path: str) -> Itera
         words = f"{names_of[low]} value {texts[low]} is greater than {names_of[high]} value {texts[high]}"
         yield invalid(f"{path}.{where}[{name}]", texts[where], words)
     ratio = amounts.get("maxLimitRequestRatio")
-    if ratio is not None and ratio < 1:
+    if ratio is not None and ratio < WHOLE:
         text = texts["maxLimitRequestRatio"]
         yield invalid(f"{path}.maxLimitRequestRatio[{name}]", text, f"ratio {text} is less than 1")
     if ratio is not None and "min" in amounts and "max" in amounts and amounts["min"]:
         limit = amounts["max"] / amounts["min"]
-        if ratio > limit:
+        if ratio > limit * WHOLE:
             yield invalid(
                 f"{path}.maxLimitRequestRatio[{name}]",
                 texts["maxLimitRequestRatio"],

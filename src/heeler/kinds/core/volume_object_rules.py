@@ -110,9 +110,9 @@ def _capacity(capacity: dict[str, str] | None, path: str) -> Iterator[Fault]:
         yield not_supported(path, shown, ("storage",))
     for name, text in sorted((capacity or {}).items()):
         here = f"{path}[{name}]"
-        if parse(text).value < 0:
+        if parse(text).nano < 0:
             yield invalid(here, parse(text).ceil, "must be a valid resource quantity")
-        if name == "storage" and parse(text).value <= 0:
+        if name == "storage" and parse(text).nano <= 0:
             yield invalid(here, text, "must be greater than zero")
 
 
@@ -223,7 +223,7 @@ def _grows(spec: Object, was: Object, old: Object) -> Iterator[Fault]:
     size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     before = ((was.get("resources") or {}).get("requests") or {}).get("storage")
     capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
-    if size and before and parse(size).value < parse(before).value and parse(size).value <= parse(capacity).value:
+    if size and before and parse(size).nano < parse(before).nano and parse(size).nano <= parse(capacity).nano:
         yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
 
 
@@ -231,5 +231,5 @@ def claim_status(new: Object, old: Object) -> Iterator[Fault]:
     status = new.get("status") or {}
     for name, text in sorted((status.get("capacity") or {}).items()):
         here = f"status.capacity[{name}]"
-        if parse(text).value < 0:
+        if parse(text).nano < 0:
             yield invalid(here, parse(text).ceil, "must be a valid resource quantity")

@@ -212,7 +212,7 @@ def storage_capacity(obj: Object) -> Iterator[Fault]:
     yield from each("storageClassName", name, names.subdomain(name))
     yield from label_selector(obj.get("nodeTopology"), "nodeTopology")
     for key in ("capacity", "maximumVolumeSize"):
-        if obj.get(key) is not None and parse(obj[key]).value < 0:
+        if obj.get(key) is not None and parse(obj[key]).nano < 0:
             yield invalid(key, obj[key], "must be greater than or equal to 0")
 
 
