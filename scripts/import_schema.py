@@ -82,10 +82,21 @@ def field(node: dict[str, Any], needed: bool) -> dict[str, Any]:
     return out
 
 
+def flat(messages: dict[str, Any], message: str, names: set[str]) -> list[str]:
+    """A message's field names; one that JSON lacks is an embedded struct, and its fields stand in its place."""
+    out: list[str] = []
+    for row in messages.get(message, []):
+        if row[1] in names or row[2] not in messages:
+            out.append(row[1])
+        else:
+            out += flat(messages, row[2], names)
+    return out
+
+
 def written_order(name: str, names: list[str], messages: dict[str, Any]) -> list[str]:
     """Field names in the order of the Go struct, which is that of the protobuf message."""
-    rows = messages.get("k8s.io." + name.removeprefix("io.k8s.").replace("-", "_"), [])
-    rank = {row[1]: at for at, row in enumerate(rows)}
+    rows = flat(messages, "k8s.io." + name.removeprefix("io.k8s.").replace("-", "_"), set(names))
+    rank = {row: at for at, row in reversed(list(enumerate(rows)))}
     rank |= {"kind": -2, "apiVersion": -1} if "metadata" in names and "kind" in names else {}
     return sorted(names, key=lambda n: (rank.get(n, len(rank)), n))
 

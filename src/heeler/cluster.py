@@ -51,32 +51,40 @@ async def _controllers(context: Context) -> None:
     from heeler.controllers.list import start
     from heeler.controllers.loop import Settings
 
-    root = (context.layout.pki / "ca.crt").read_text()
+    settings = Settings(root_ca=(context.layout.pki / "ca.crt").read_text())
 
-    def client(name: str) -> Client:
-        return context.client(service_account("kube-system", name), f"kube-controller-manager/{name}")
+    def client(account: str) -> Client:
+        return context.client(service_account("kube-system", account), "kube-controller-manager")
 
-    await start(client, context.tasks, clock=context.clock, random=context.random, settings=Settings(root_ca=root))
+    await start(client, context.tasks, clock=context.clock, random=context.random, settings=settings)
 
 
 async def _scheduler(context: Context) -> None:
     from heeler.scheduler.scheduler import start
 
-    await start(context.client(SCHEDULER, "kube-scheduler"), context.tasks, clock=context.clock, random=context.random)
+    client = context.client(SCHEDULER, "kube-scheduler")
+    await start(client, context.tasks, clock=context.clock, random=context.random)
 
 
 async def _simulated_nodes(context: Context) -> None:
     if not context.spec.simulated_nodes:
         return
-    from heeler.kubelet.simulated import start
+    from heeler.kubelet.simulated import Shape, start
 
     def client(node: str) -> Client:
-        user = authenticated(f"system:node:{node}", "", ("system:nodes",))
-        return context.client(user, "kubelet")
+        return context.client(authenticated(f"system:node:{node}", "", ("system:nodes",)), "kubelet")
 
-    names = simulated_names(context.spec)
-    reader = context.client(SCHEDULER, "kubelet")  # one watch of all pods for all nodes
-    await start(names, client, context.tasks, reader=reader, clock=context.clock, random=context.random)
+    # beside real nodes the upper half of the pods' range is theirs
+    shape = Shape(pod_network="10.244.128.0/17" if context.spec.nodes else "10.0.0.0/9")
+    await start(
+        simulated_names(context.spec),
+        client,
+        context.tasks,
+        reader=context.client(SCHEDULER, "kubelet"),  # one watch of all pods for all nodes
+        clock=context.clock,
+        random=context.random,
+        shape=shape,
+    )
 
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.
@@ -174,7 +182,12 @@ def _me() -> Owner:
 
 @contextlib.asynccontextmanager
 async def control_plane(
-    layout: Layout, spec: Spec, *, durable: bool, clock: Clock, random: Random,
+    layout: Layout,
+    spec: Spec,
+    *,
+    durable: bool,
+    clock: Clock,
+    random: Random,
     started: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Context]:
     """Run the API server and all parts. `started` is told each part that has begun."""

@@ -171,7 +171,9 @@ class InProcessClient:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
-        call = Call(method, path, {k: [v] for k, v in (query or {}).items()}, dict(self._headers), body, user=self._user)
+        call = Call(
+            method, path, {k: [v] for k, v in (query or {}).items()}, dict(self._headers), body, user=self._user
+        )
         call.headers.update({k.lower(): v for k, v in (headers or {}).items()})
         try:
             found = await handle(call, self._server)

@@ -43,7 +43,7 @@ class Unparsable(Exception):
 
 
 def media_type(call: Call) -> str:
-    """JSON or YAML. Raises 413, 415."""
+    """JSON, YAML or protobuf. Raises 413, 415."""
     if call.oversized:
         raise too_large(f"Request entity too large: limit is {MAX_BODY_BYTES}")
     header = call.headers.get("content-type", "")
@@ -53,9 +53,7 @@ def media_type(call: Call) -> str:
     if media in (YAML, "text/yaml", "application/x-yaml") and media == YAML:
         return YAML
     if media == PROTOBUF:
-        raise unsupported_media_type(
-            f"{PROTOBUF} is not implemented in this version of Heeler - accepted media types include: {JSON}, {YAML}"
-        )
+        return PROTOBUF
     raise unsupported_media_type(
         f"the body of the request was in an unknown format - accepted media types include: {ACCEPTED}"
     )
@@ -76,6 +74,34 @@ def parse_json(raw: bytes) -> Any:
             raise Unparsable("exceeded max depth") from again
 
 
+def parse(call: Call) -> tuple[Any, list[str]]:
+    """The body's value in JSON's terms, and the keys that a YAML document repeats. Raises Unparsable, 413, 415."""
+    media = media_type(call)
+    if media == PROTOBUF:
+        return _parse_protobuf(call.body), []
+    if media == YAML:
+        try:
+            return yaml_text.load(call.body)
+        except yaml_text.YamlError as error:
+            raise Unparsable(f"error converting YAML to JSON: {error}") from error
+    try:
+        return parse_json(call.body), []
+    except Unparsable as error:
+        raise Unparsable(f"couldn't get version/kind; json parse error: {error}") from error
+
+
+def _parse_protobuf(raw: bytes) -> Any:
+    from heeler.kinds import protobuf
+
+    try:
+        api_version, kind, content = protobuf.envelope(raw)
+        group, _, version = api_version.rpartition("/")
+        found = protobuf.read(group, version, kind, content)
+    except protobuf.ProtobufError as error:
+        raise Unparsable(str(error)) from error
+    return {**(found or {}), "apiVersion": api_version, "kind": kind}
+
+
 def _merged(raw: bytes) -> Any:
     """A document with keys that come twice, as Go reads it: objects are merged, of anything else the last one counts."""
 
@@ -92,23 +118,14 @@ def _merged(raw: bytes) -> Any:
 def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: str) -> Object:
     """The object in a create's or update's body, decoded into its type; what is unknown becomes warnings or a 400."""
     if call.object is not None:
-        obj, _ = decode(call.object, kind.type(version), strict=False)
+        obj: Object = decode(call.object, kind.type(version), strict=False)[0]
         obj.setdefault("kind", kind.kind)
         obj.setdefault("apiVersion", kind.api_version(version))
         return obj
-    media = media_type(call)
-    duplicates: list[str] = []
     try:
-        if media == YAML:
-            value, duplicates = yaml_text.load(call.body)
-        else:
-            value = parse_json(call.body)
-    except (Unparsable, yaml_text.YamlError) as error:
-        if media == YAML:
-            text = f"error converting YAML to JSON: {error}"
-        else:
-            text = f"couldn't get version/kind; json parse error: {error}"
-        raise _unrecognized(call.body, kind, text) from None
+        value, duplicates = parse(call)
+    except Unparsable as error:
+        raise _unrecognized(call.body, kind, str(error)) from None
     check_kind(value, kind, version, kinds, call.body)
     return strictly(value, kind, version, call, validation, duplicates)
 
@@ -117,6 +134,7 @@ def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, 
     """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored."""
     where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
     strict = validation != "Ignore"
+    obj: Object
     try:
         obj, unknown = decode(value, kind.type(version), strict=strict)
     except DecodeError as error:
@@ -129,7 +147,7 @@ def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, 
             found.append("yaml: unmarshal errors:\n  " + "\n  ".join(yaml_duplicates))
         elif yaml_duplicates:
             found += yaml_duplicates
-        elif call.body and call.object is None:
+        elif call.body and call.object is None and not call.body.startswith(b"k8s\0"):
             if may_repeat_keys(call.body, value):
                 found += duplicate_keys(call.body)
         found += unknown
@@ -225,15 +243,14 @@ def _excerpt(raw: bytes) -> str:
 
 def read_options(call: Call, known: frozenset[str]) -> Object:
     """The DeleteOptions in the body of a delete, merged with the query's. Raises 400."""
-    if call.object is not None:
+    if isinstance(call.object, dict):
         return call.object
     if not call.body:
         return {}
-    media = media_type(call)
     try:
-        value = yaml_text.load(call.body)[0] if media == YAML else parse_json(call.body)
-    except (Unparsable, yaml_text.YamlError) as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        value, _ = parse(call)
+    except Unparsable as error:
+        raise bad_request(str(error)) from None
     if not isinstance(value, dict):
         raise bad_request("couldn't get version/kind; json parse error: the body is no object")
     kind = value.get("kind")

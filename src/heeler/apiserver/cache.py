@@ -104,7 +104,7 @@ class Item:
         """The object's JSON in a served apiVersion."""
         if api_version == self._kind.storage_api_version:
             head = head_of(self._kind.kind, api_version)
-            return b'%b"resourceVersion":"%d",%b' % (head, self.revision, memoryview(self.value)[len(head) :])
+            return b'%b"resourceVersion":"%d",%b' % (head, self.revision, self.value[len(head) :])
         if self._served is None:
             self._served = {}
         if api_version not in self._served:
@@ -116,7 +116,7 @@ class Item:
         if self._kind.custom:
             return self.served(api_version)
         if api_version == self._kind.storage_api_version:
-            rest = memoryview(self.value)[len(head_of(self._kind.kind, api_version)) :]
+            rest = self.value[len(head_of(self._kind.kind, api_version)) :]
             return b'{"metadata":{"resourceVersion":"%d",%b' % (self.revision, rest)
         obj = self.in_version(api_version)
         return orjson.dumps({k: v for k, v in obj.items() if k not in ("kind", "apiVersion")})
@@ -310,6 +310,16 @@ class Cache:
             if cache is not None:
                 cache.apply(change)
         self.revision = changes[-1].revision
+        if self._waiting:
+            self._wake()
+
+    def advance(self, revision: Revision) -> None:
+        """Everything up to `revision` has been taken in, though nothing of it was ours."""
+        if revision > self.revision:
+            self.revision = revision
+            self._wake()
+
+    def _wake(self) -> None:
         ready = [f for r, f in self._waiting if r <= self.revision]
         self._waiting = [(r, f) for r, f in self._waiting if r > self.revision]
         for future in ready:

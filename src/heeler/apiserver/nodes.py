@@ -15,33 +15,39 @@ from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
 
-#: The agent's port when the node doesn't say (kubelet's).
-DEFAULT_PORT = 10250
+#: A node whose agent doesn't listen at the node's own address says here where (this machine's loopback, mostly).
+ADDRESS = "heeler.dev/kubelet-address"
+#: Nodes whose connections are kept.
+MAX_CLIENTS = 1000
 #: Headers that concern one connection only, or the server's own affairs.
 _HOP = ("host", "content-length", "transfer-encoding", "authorization", "accept-encoding", "cookie")
 
 
 class KubeletConnections:
-    """Reaches agents at the address and port that their Node object names."""
+    """Reaches agents at the address and port that their Node object names; their certificate must be for that node."""
 
     def __init__(self, certificate: Path, key: Path, authority: Path | None) -> None:
         self._files = (certificate, key, authority)
-        self._client: HttpClient | None = None
+        self._tls: Any = None
+        self._clients: dict[str, HttpClient] = {}
 
-    def _http(self) -> HttpClient:
-        if self._client is None:
+    def _client(self, node: str) -> HttpClient:
+        if self._tls is None:
             certificate, key, authority = self._files
-            context = pki.client_context(authority, certificate, key)
-            context.check_hostname = False  # agents' certificates name the node; the authority is ours alone
-            self._client = HttpClient(context)
-        return self._client
+            self._tls = pki.client_context(authority, certificate, key)
+        if node not in self._clients:
+            if len(self._clients) >= MAX_CLIENTS:
+                self._clients.pop(next(iter(self._clients)))
+            self._clients[node] = HttpClient(self._tls, server_name=node)
+        return self._clients[node]
 
     async def forward(self, node: Object, path: str, request: Any) -> Response | Upgrade:
         """The agent's answer; an upgrade is piped in both directions. Raises OSError."""
         assert isinstance(request, Request)
         url = f"https://{_address(node)}:{_port(node)}{path}"
         headers = [(k, v) for k, v in request.headers.items() if k not in _HOP and not k.startswith("impersonate-")]
-        answer = await self._http().request(request.method, url, headers=headers, body=request.body)
+        client = self._client(node["metadata"]["name"])
+        answer = await client.request(request.method, url, headers=headers, body=request.body)
         if answer.status == 101:
             return Upgrade([(k, v) for k, v in answer.headers.items()], _piped(answer))
         kept = [(k, v) for k, v in answer.headers.items() if k in ("content-type", "warning")]
@@ -74,6 +80,9 @@ def _piped(answer: Answer) -> Any:
 
 
 def _address(node: Object) -> str:
+    found = (node["metadata"].get("annotations") or {}).get(ADDRESS)
+    if found:
+        return str(found)
     addresses = (node.get("status") or {}).get("addresses") or ()
     for wanted in ("InternalIP", "ExternalIP", "Hostname"):
         for address in addresses:
@@ -84,4 +93,9 @@ def _address(node: Object) -> str:
 
 def _port(node: Object) -> int:
     endpoints = (node.get("status") or {}).get("daemonEndpoints") or {}
-    return int((endpoints.get("kubeletEndpoint") or {}).get("Port") or DEFAULT_PORT)
+    port = int((endpoints.get("kubeletEndpoint") or {}).get("Port") or 0)
+    if not port:
+        raise ConnectionError(
+            f"node {node['metadata']['name']} has no agent to ask (a simulated node runs no containers)"
+        )
+    return port

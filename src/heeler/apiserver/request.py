@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class Context:
         return self.info.version
 
 
-VERBS = {
+VERBS: dict[str, Callable[[Call, Context], Awaitable[Result]]] = {
     "get": get,
     "list": list_,
     "watch": watch,

@@ -6,9 +6,10 @@ No transport here: `request.serve` answers HTTP with it, `request.handle` calls 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from heeler.apiserver.authorize.authorizer import Authorizer, CachedPods, CachedRoles
 from heeler.apiserver.authorize.node import NodeAuthorizer
@@ -20,8 +21,10 @@ from heeler.base.clock import Clock
 from heeler.base.random import Random
 from heeler.kinds.kind import Kind
 from heeler.kinds.registry import Kinds, built_in
-from heeler.objects.value import Object
-from heeler.store.store import Store
+from heeler.objects.value import Object, Revision
+from heeler.store.store import Change, Entry, Store, StoreError
+
+log = logging.getLogger(__name__)
 
 
 class TokenSource(Protocol):
@@ -109,7 +112,7 @@ class ApiServer:
 
     async def _load(self) -> None:
         page = await self.store.list(ROOT)
-        entries: dict[str, list] = {}  # type: ignore[type-arg]
+        entries: dict[str, list[Entry]] = {}
         for entry in page.entries:
             end = entry.key.find("/", entry.key.find("/", len(ROOT)) + 1)
             entries.setdefault(entry.key[: end + 1], []).append(entry)
@@ -124,18 +127,29 @@ class ApiServer:
         else:
             self._feed = asyncio.get_running_loop().create_task(self._follow(page.revision))
 
-    def _remember(self, changes: list, oldest: int) -> None:  # type: ignore[type-arg]
+    def _remember(self, changes: list[Change], oldest: Revision) -> None:
         """The recent past, so that watches may go on over a restart."""
         for cache in self.cache:
-            cache.oldest = oldest  # type: ignore[assignment]
+            cache.oldest = oldest
             for change in changes:
                 if change.key.startswith(cache.prefix):
                     cache.replay(change)
 
     async def _follow(self, revision: int) -> None:
         """Feed the cache from a store that is somewhere else."""
-        async for change in self.store.watch(ROOT, revision):  # type: ignore[arg-type]
-            self.cache.apply([change])
+        store: Any = self.store
+        store.progress = self.cache.advance
+        position = Revision(revision)
+        while True:
+            try:
+                async for change in self.store.watch(ROOT, position):
+                    position = change.revision
+                    self.cache.apply([change])
+            except StoreError as error:
+                # nothing can be served rightly without the events between: the process starts anew
+                self.ready = False
+                log.error("the store's watch ended, the cache is lost: %s", error)
+                raise
 
     async def close(self) -> None:
         self.ready = False
@@ -147,6 +161,9 @@ class ApiServer:
         revision = self.store.revision
         if self._feed is not None:
             revision = await self.store.current_revision()
+            if self.cache.revision < revision:
+                asking: Any = self.store
+                asking.ask_progress()
         if self.cache.revision < revision:
             await self.cache.wait(revision)
 

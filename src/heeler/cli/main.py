@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "controller-manager": ("heeler.cli.controllers", "controller_manager", "Run the controllers alone."),
     "scheduler": ("heeler.cli.controllers", "scheduler", "Run the scheduler alone."),
     "node": ("heeler.cli.node", "node", "Run a node's agent."),
+    "control-plane": ("heeler.cli.up", "control_plane", ""),
+    "node-remove": ("heeler.cli.node", "node_remove", ""),
     "version": ("heeler.cli.status", "version", "Print the version."),
 }
 
@@ -28,7 +30,7 @@ class Lazy(click.Group):
     """Imports a command's module only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [name for name, entry in COMMANDS.items() if entry[2]]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found = COMMANDS.get(cmd_name)
@@ -39,7 +41,7 @@ class Lazy(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items()])
+            formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items() if entry[2]])
 
 
 @click.command(

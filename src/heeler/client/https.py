@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,10 @@ class HttpsClient:
 
     async def close(self) -> None:
         await self._http.close()
+
+    def as_service_account(self, namespace: str, name: str) -> HttpsClient:
+        """A client that acts as a service account: this one makes the account if need be, and asks for its tokens."""
+        return _ServiceAccountClient(self, namespace, name)
 
     async def get(self, resource: GroupVersionResource, name: str, namespace: str | None = None) -> Object:
         return await self._object("GET", resource.path(namespace, name))
@@ -171,6 +177,11 @@ class HttpsClient:
         found: Object = orjson.loads(raw)
         return found
 
+    async def _token(self) -> str:
+        if self._access.token_file:
+            return self._access.token_file.read_text().strip()
+        return self._access.token
+
     async def _send(
         self,
         method: str,
@@ -180,13 +191,47 @@ class HttpsClient:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         out = {"Accept": JSON, "User-Agent": self._agent, **(headers or {})}
-        token = self._access.token
-        if self._access.token_file:
-            token = self._access.token_file.read_text().strip()
+        token = await self._token()
         if token:
             out["Authorization"] = f"Bearer {token}"
         url = self._access.server + path + (f"?{encode_query(query)}" if query else "")
         return await self._http.request(method, url, headers=out, body=body)
+
+
+class _ServiceAccountClient(HttpsClient):
+    """Acts with tokens that `parent` asks for, each used until four fifths of its life are over."""
+
+    SECONDS = 3600
+
+    def __init__(self, parent: HttpsClient, namespace: str, name: str) -> None:
+        plain = replace(parent._access, certificate=None, key=None, token="", token_file=None)
+        super().__init__(plain, user_agent=f"{parent._agent}/{name}")
+        self._parent, self._namespace, self._name = parent, namespace, name
+        self._current, self._until = "", 0.0
+        self._asking = asyncio.Lock()
+
+    async def _token(self) -> str:
+        async with self._asking:
+            now = asyncio.get_running_loop().time()
+            if now >= self._until:
+                self._current = await self._ask()
+                self._until = now + 0.8 * self.SECONDS
+            return self._current
+
+    async def _ask(self) -> str:
+        spec = {"spec": {"expirationSeconds": self.SECONDS}}
+        try:
+            found = await self._parent.create(_ACCOUNTS, spec, self._namespace, name=self._name, subresource="token")
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            account = {"metadata": {"name": self._name, "namespace": self._namespace}}
+            await self._parent.create(_ACCOUNTS, account, self._namespace)
+            found = await self._parent.create(_ACCOUNTS, spec, self._namespace, name=self._name, subresource="token")
+        return str(found["status"]["token"])
+
+
+_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 
 
 def listing(found: Object) -> Listing:

@@ -55,7 +55,9 @@ def read(path: Path) -> Object:
     try:
         value, _ = yaml_text.load(text)
     except (yaml_text.YamlError, UnicodeDecodeError) as error:
-        raise KubeconfigError(f"the kubeconfig {path} is no YAML ({error}): repair it, or choose another file") from error
+        raise KubeconfigError(
+            f"the kubeconfig {path} is no YAML ({error}): repair it, or choose another file"
+        ) from error
     if value is None:
         return {}
     if not isinstance(value, dict) or value.get("kind", "Config") != "Config":
@@ -63,7 +65,9 @@ def read(path: Path) -> Object:
     for part in ("clusters", "users", "contexts"):
         entries = value.get(part) or []
         if not isinstance(entries, list) or not all(isinstance(e, dict) and "name" in e for e in entries):
-            raise KubeconfigError(f"the kubeconfig {path} has a broken list of {part}: repair it, or choose another file")
+            raise KubeconfigError(
+                f"the kubeconfig {path} has a broken list of {part}: repair it, or choose another file"
+            )
     return value
 
 
@@ -71,7 +75,9 @@ def access(config: Object, path: Path, context: str = "") -> Access:
     """What a context says. Raises KubeconfigError."""
     name = context or config.get("current-context", "")
     if not name:
-        raise KubeconfigError(f"{path} has no current context: choose one with --context, or start a cluster (heeler up)")
+        raise KubeconfigError(
+            f"{path} has no current context: choose one with --context, or start a cluster (heeler up)"
+        )
     found = _named(config, "contexts", name)
     if found is None:
         raise KubeconfigError(f'{path} has no context "{name}"')
@@ -108,7 +114,8 @@ def _data(source: Object, key: str, folder: Path) -> bytes | None:
             raise KubeconfigError(f"{key}-data is not base64") from error
     if source.get(key):
         try:
-            return (folder / source[key]).read_bytes()
+            found: bytes = (folder / source[key]).read_bytes()
+            return found
         except OSError as error:
             raise KubeconfigError(f"cannot read {key} {folder / source[key]}: {error.strerror}") from error
     return None

@@ -104,6 +104,8 @@ class Own:
     name_form: NameForm = "subdomain"
     prepare_create: Prepare = _keep
     prepare_update: PrepareUpdate = _keep
+    #: What a server fills in when it reads the stored object back (its defaults apply then too).
+    settle: Prepare = _keep
     rules: Rules = _nothing
     update_rules: UpdateRules | None = None
     subresources: Mapping[str, SubresourceOwn] = field(default_factory=dict)
@@ -116,6 +118,8 @@ class Own:
     allow_unconditional_update: bool = True
     graceful: Callable[[Object, int | None], int | None] | None = None
     reset_fields: tuple[tuple[str, ...], ...] | None = None
+    #: The same fault may be named twice.
+    repeats: bool = False
     #: The apiVersion that is stored; "" for the kind's preferred one.
     storage: str = ""
 
@@ -254,13 +258,17 @@ class Kind:
         elif subresource == "status":
             status_only(new, old)
 
+    def settle(self, obj: Object) -> None:
+        """Fill in, in place, what reading the stored object back would: call it once the object is found valid."""
+        self.own.settle(obj)
+
     def validate_create(self, obj: Object) -> list[Fault]:
         """All that is wrong with a new object, in upstream's order."""
         from heeler.kinds.meta.objectmeta import create_rules
 
         faults = list(create_rules(obj["metadata"], self.namespaced, self.own.name_form))
         faults += self.own.rules(obj)
-        return faults
+        return self._once(faults)
 
     def validate_update(self, new: Object, old: Object, subresource: str = "") -> list[Fault]:
         """All that is wrong with a changed object, in upstream's order."""
@@ -271,18 +279,26 @@ class Kind:
             own = self.own.subresources.get(subresource)
             if own is not None and own.update_rules is not None:
                 faults += own.update_rules(new, old)
-            return faults
+            return self._once(faults)
         if self.own.update_rules is not None:
             faults += self.own.update_rules(new, old)
         else:
             faults += self.own.rules(new)
-        return faults
+        return self._once(faults)
+
+    def _once(self, faults: list[Fault]) -> list[Fault]:
+        """Each fault once (custom resources name some twice)."""
+        return faults if self.own.repeats or len(faults) < 2 else list(dict.fromkeys(faults))
+
+    def tidy(self, obj: Object) -> list[str]:
+        """Drop, in place, owners that are named twice; a warning tells of them. Call it before `prepare_*`."""
+        from heeler.kinds.meta.objectmeta import drop_repeated_owners
+
+        return drop_repeated_owners(obj["metadata"])
 
     def warnings(self, new: Object, old: Object | None) -> list[str]:
         """What a writer is warned of; `old` is None on create."""
-        from heeler.kinds.meta.objectmeta import warnings
-
-        return [*warnings(new, old), *self.own.warnings(new, old)]
+        return list(self.own.warnings(new, old))
 
     def columns(self, version: str) -> tuple[Column, ...]:
         """The columns of the kind's table; what none has gets name and time of creation."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Own
-from heeler.kinds.printing import AGE, NAME
 
 PLAIN: dict[tuple[str, str], Own | str] = {
     ("", "ConfigMap"): "core.configmap",
@@ -20,7 +19,7 @@ PLAIN: dict[tuple[str, str], Own | str] = {
     ("", "ResourceQuota"): "core.resourcequota",
     ("", "Secret"): "core.secret",
     ("", "Service"): "core.service",
-    ("", "ServiceAccount"): Own("", "ServiceAccount", columns=(NAME, AGE)),
+    ("", "ServiceAccount"): "core.serviceaccount",
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): "admissionregistration.policies:MUTATING",
     (
         "admissionregistration.k8s.io",

@@ -220,6 +220,7 @@ class Node:
         self.machine = machine.Machine(1, 0, 0, "", "", "", "", "", "", 0)
         self.runtime: Runtime | None = None
         self.port = 0
+        self.agent: Agent
         self._version = "containerd://unknown"
 
     async def start_runtime(self) -> Runtime:
@@ -238,11 +239,22 @@ class Node:
         await containerd.start(paths, binary, NETNS_FOLDER / options.node_netns, self.clock)
         runtime = Runtime(paths.socket)
         self.runtime = runtime
-        version = await runtime.version()
+        version = await self._ready(runtime)
         self._version = f"{version.runtime_name}://{version.runtime_version}"
         if await runtime.image(PAUSE_IMAGE) is None:
             await load.load(paths.socket, load.write_pause(options.data_dir / "images", PAUSE_IMAGE))
         return runtime
+
+    async def _ready(self, runtime: Runtime) -> Any:
+        """The runtime's version, as soon as it answers: with many pods it takes a while after a restart."""
+        deadline = self.clock.monotonic() + 60.0
+        while True:
+            try:
+                return await runtime.version()
+            except RuntimeFault as fault:
+                if self.clock.monotonic() > deadline:
+                    raise ProgramError(f"containerd does not answer: {fault.message}") from fault
+            await self.clock.sleep(0.05)
 
     async def look(self) -> dict[str, Any]:
         """What the node's status needs to know now."""
@@ -304,6 +316,7 @@ class Node:
             proxy.synced,
         )
         agent = Agent(context)
+        self.agent = agent
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
         parts: list[Callable[[], Coroutine[Any, Any, None]]] = [events.run, proxy.run, agent.run]

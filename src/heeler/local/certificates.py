@@ -90,9 +90,7 @@ def _authority(folder: Path, now: float) -> pki.KeyPair:
     return pki.KeyPair.load(certificate, key)
 
 
-def _client(
-    folder: Path, authority: pki.KeyPair, file: str, name: str, groups: tuple[str, ...], now: float
-) -> None:
+def _client(folder: Path, authority: pki.KeyPair, file: str, name: str, groups: tuple[str, ...], now: float) -> None:
     if _due(folder / f"{file}.crt", now):
         pair = pki.issue(authority, name, now, organizations=groups, client=True)
         pair.save(folder / f"{file}.crt", folder / f"{file}.key")

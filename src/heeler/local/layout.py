@@ -1,9 +1,9 @@
 """Where a named cluster of this machine keeps its things, and what it was asked to be.
 
-    DATA_DIR/cluster.json   the specification, and what was chosen for good (port)
-    DATA_DIR/pki/           keys and certificates        DATA_DIR/store/   the store
-    DATA_DIR/logs/          a file a component           DATA_DIR/run/     process ids
-    DATA_DIR/nodes/NODE/    a real node's images, volumes and logs (root's)
+DATA_DIR/cluster.json   the specification, and what was chosen for good (port)
+DATA_DIR/pki/           keys and certificates        DATA_DIR/store/   the store
+DATA_DIR/logs/          a file a component           DATA_DIR/run/     process ids
+DATA_DIR/nodes/NODE/    a real node's images, volumes and logs (root's)
 """
 
 from __future__ import annotations
@@ -43,7 +43,14 @@ class Spec:
     pod_cidr: str = "10.244.0.0/16"
     uplink: bool = True
     kubeconfig: str = ""
+    #: tells clusters of the same name in different folders apart; "" in the usual folder.
+    suffix: str = ""
     layout: int = LAYOUT
+
+    @property
+    def machine_name(self) -> str:
+        """What the cluster's namespaces, cgroups and links on this machine are named after."""
+        return f"{self.name}-{self.suffix}" if self.suffix else self.name
 
     @property
     def context(self) -> str:
@@ -163,7 +170,9 @@ class Layout:
             known = {f.name for f in fields(Spec)}
             spec = Spec(**{k: v for k, v in value.items() if k in known})
         except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
-            raise LocalError(f"{self.spec_file} is broken ({error}): delete the cluster, or restore the file") from error
+            raise LocalError(
+                f"{self.spec_file} is broken ({error}): delete the cluster, or restore the file"
+            ) from error
         if spec.layout > LAYOUT:
             raise LocalError(f"{self.root} was made by a newer Heeler: upgrade heeler, or choose another --data-dir")
         return spec
@@ -185,7 +194,7 @@ def layout_of(name: str, data_dir: Path | None, who: Owner, environment: Mapping
     """The paths of a cluster. Raises LocalError for a name that can't be."""
     if not NAME.fullmatch(name):
         raise LocalError(
-            f'"{name}" can\'t be a cluster\'s name: use lower case letters, digits and dashes, 32 characters at most'
+            f"\"{name}\" can't be a cluster's name: use lower case letters, digits and dashes, 32 characters at most"
         )
     return Layout((data_dir or clusters_folder(who, environment) / name).absolute())
 

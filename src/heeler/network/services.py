@@ -257,7 +257,9 @@ def _frame(out: Ruleset, settings: Settings) -> None:
     base("nat_postrouting", "nat", "postrouting", 100, masquerade)
     base("filter_input", "filter", "input", -110, [[_jump("without")]])
     base("filter_forward", "filter", "forward", -110, [[_jump("without")], unknown])
-    base("filter_output", "filter", "output", -110, [[_jump("without")], unknown])
+    base("filter_output", "filter", "output", -110, [[_jump("without")]])
+    # After the destinations of known services have been rewritten.
+    base("filter_output_late", "filter", "output", 0, [unknown])
 
 
 def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:

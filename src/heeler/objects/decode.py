@@ -166,7 +166,7 @@ def _list(type: Type) -> _Decoder:
 def _map(type: Type) -> _Decoder:
     assert type.item is not None
     kind = type.item
-    item = compiled(kind)
+    item = _resource if type.name == "ResourceList" else compiled(kind)
     if kind.form == "string":
 
         def texts(value: Any, unknown: list[bool]) -> Any:
@@ -249,6 +249,14 @@ def _bytes(value: Any, unknown: list[bool]) -> Any:
 def _quantity(value: Any, unknown: list[bool]) -> Any:
     try:
         return quantities.canonical(_number_text(value))
+    except ValueError:
+        raise _Mismatch from None
+
+
+def _resource(value: Any, unknown: list[bool]) -> Any:
+    """An amount of a resource: at most thousandths."""
+    try:
+        return quantities.canonical_milli(_number_text(value))
     except ValueError:
         raise _Mismatch from None
 

@@ -83,5 +83,5 @@ class History:
                 await waiter
 
 
-def _revision(change: Change) -> int:
+def _revision(change: Change) -> Revision:
     return change.revision

@@ -67,9 +67,16 @@ DELETE FROM log WHERE revision IN (
 """
 
 
+Changes = list[Change]
+Row = list[object]
+
+
 class _Write(NamedTuple):
     change: Change
     done: asyncio.Future[Revision]
+
+
+Writes = list[_Write]
 
 
 class SqliteStore:
@@ -217,7 +224,7 @@ class SqliteStore:
         finally:
             self._drainer = None
 
-    def _publish(self, batch: list[_Write]) -> None:
+    def _publish(self, batch: Writes) -> None:
         for change, _ in batch:
             if change.type == "delete":
                 del self._newest[change.key]
@@ -233,7 +240,7 @@ class SqliteStore:
             if not done.done():
                 done.set_result(change.revision)
 
-    def _fail(self, batch: list[_Write], error: sqlite3.Error) -> None:
+    def _fail(self, batch: Writes, error: sqlite3.Error) -> None:
         """Nothing of the batch was written; what was decided upon it falls with it."""
         text = f"the store could not write: {_explain(error)}"
         log.error("%s", text)
@@ -256,8 +263,8 @@ class SqliteStore:
 
     # in the store's thread
 
-    def _commit(self, changes: list[Change]) -> None:
-        rows: list[object] = []
+    def _commit(self, changes: Changes) -> None:
+        rows: Row = []
         for change in changes:
             rows += (change.revision, change.key, None if change.type == "delete" else change.value)
         marks = ",".join(["(?,?,?)"] * len(changes))
@@ -294,8 +301,8 @@ class SqliteStore:
         if self.history.revision < self._assigned:  # nothing but compaction since
             self.history = History(self._assigned)
 
-    def _recent(self, start: Revision) -> list[Change]:
-        out: list[Change] = []
+    def _recent(self, start: Revision) -> Changes:
+        out: Changes = []
         last: dict[str, bytes | None] = {}
         for revision, key, value in self._connection.execute(
             "SELECT revision, key, value FROM log WHERE revision > ? ORDER BY revision", (start,)

@@ -85,7 +85,16 @@ class Outcome:
 
 def concrete(answer: Any) -> Any:
     """A recorded answer with a time for each that the recording hides."""
-    return orjson.loads(orjson.dumps(answer).replace(b'"<time>"', b'"2026-01-01T00:00:00Z"'))
+    raw = orjson.dumps(answer)
+    for hidden, shown in (
+        (b'"<time>"', b'"2026-01-01T00:00:00Z"'),
+        (b'"<port>"', b"30000"),
+        (b"<generated>", b"abcde"),
+        (b"<uid>", b"uid-1"),
+        (b"<ip>", b"10.0.0.9"),
+    ):
+        raw = raw.replace(hidden, shown)
+    return orjson.loads(raw)
 
 
 @dataclass
@@ -130,6 +139,7 @@ class World:
         if where.namespace:
             obj["metadata"].setdefault("namespace", where.namespace)
         kind.default(obj, where.version)
+        problems += kind.tidy(obj)
         obj = kind.convert(obj, api_version(where.group, where.version), kind.storage_api_version)
         outcome = self._update(where, obj) if method == "PUT" else self._create(where, obj)
         outcome.warnings = problems + outcome.warnings
@@ -144,6 +154,7 @@ class World:
         where.kind.prepare_create(obj)
         faults = where.kind.validate_create(obj)
         if not faults:
+            where.kind.settle(obj)
             self.objects[self._key(where, meta.get("name", ""))] = copy.deepcopy(obj)
         return Outcome(obj, faults, warnings=where.kind.warnings(obj, None))
 
@@ -219,6 +230,7 @@ SET_BY_SERVER: dict[str, tuple[str, ...]] = {
     "CustomResourceDefinition": (".status",),
     "CertificateSigningRequest": (".spec.username", ".spec.groups", ".spec.uid", ".spec.extra"),
     "Namespace": (".metadata.annotations",),
+    "Node": (".spec.taints",),
     "StorageClass": (),
     "FlowSchema": (".status",),
 }

@@ -169,8 +169,8 @@ class ServiceAccountTokens:
             keys.append(
                 {"use": "sig", "kid": key.id, "alg": key.algorithm, **algorithm.to_jwk(key.public, as_dict=True)}
             )
-        for key in keys:
-            key.pop("key_ops", None)
+        for entry in keys:
+            entry.pop("key_ops", None)
         discovery = {
             "issuer": self.issuer,
             "jwks_uri": jwks_uri,

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -134,7 +134,7 @@ def rule_allows(rule: Object, asked: Attributes) -> bool:
     return not names or asked.name in names
 
 
-def _resource_matches(resources: list[str], asked: Attributes) -> bool:
+def _resource_matches(resources: Sequence[str], asked: Attributes) -> bool:
     full = asked.full_resource
     for resource in resources:
         if resource in ("*", full):

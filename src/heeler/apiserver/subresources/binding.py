@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.body import check_kind, parse_json, Unparsable
+from heeler.apiserver.body import Unparsable, check_kind, parse
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
 from heeler.apiserver.verbs.update import change_object
@@ -39,9 +39,9 @@ def _read(call: Call, context: Context) -> Object:
     binding = context.server.kinds.by_path("", "v1", "bindings")
     assert binding is not None
     try:
-        value = parse_json(call.body)
+        value, _ = parse(call)
     except Unparsable as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise bad_request(str(error)) from None
     check_kind(value, binding, "v1", context.server.kinds, call.body)
     return value if isinstance(value, dict) else {}
 

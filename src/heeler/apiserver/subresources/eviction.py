@@ -5,9 +5,9 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from heeler.apiserver.body import Unparsable, check_type_meta, parse_json
+from heeler.apiserver.body import Unparsable, check_type_meta, parse
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
@@ -60,9 +60,9 @@ def _read(call: Call, context: Context) -> Object:
     if not call.body:
         return {}
     try:
-        value: Any = parse_json(call.body)
+        value, _ = parse(call)
     except Unparsable as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise bad_request(str(error)) from None
     check_type_meta(value, "Eviction", GROUP, "v1", context.server.kinds, call.body)
     return value if isinstance(value, dict) else {}
 

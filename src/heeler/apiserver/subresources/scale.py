@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from heeler.apiserver.body import Unparsable, check_type_meta, parse_json
+from heeler.apiserver.body import Unparsable, check_type_meta, parse
 from heeler.apiserver.cache import key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
@@ -58,9 +58,9 @@ async def update(call: Call, context: Context) -> Plain:
         value: Any = call.object
     else:
         try:
-            value = parse_json(call.body)
+            value, _ = parse(call)
         except Unparsable as error:
-            raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+            raise bad_request(str(error)) from None
         check_type_meta(value, "Scale", GROUP, "v1", context.server.kinds, call.body)
     name = (value.get("metadata") or {}).get("name", "")
     if name != context.info.name:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
-from heeler.apiserver.body import Unparsable, check_type_meta, parse_json
+from heeler.apiserver.body import Unparsable, check_type_meta, parse
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
 from heeler.base.clock import rfc3339
@@ -74,9 +74,9 @@ def _read(call: Call, context: Context) -> Object:
     if not call.body:
         return {}
     try:
-        value: Any = parse_json(call.body)
+        value, _ = parse(call)
     except Unparsable as error:
-        raise bad_request(f"couldn't get version/kind; json parse error: {error}") from None
+        raise bad_request(str(error)) from None
     check_type_meta(value, "TokenRequest", GROUP, "v1", context.server.kinds, call.body)
     return value if isinstance(value, dict) else {}
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from heeler.apiserver.body import Unparsable, parse_json
 from heeler.apiserver.cache import Event, Item, ResourceCache, Watcher, key_of
 from heeler.apiserver.call import Call, Many, One, Watching
-from heeler.apiserver.body import Unparsable, parse_json
 from heeler.apiserver.options import (
     ListOptions,
     list_options,
@@ -30,7 +30,6 @@ from heeler.store.store import Compacted, FutureRevision
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
-    from heeler.kinds.kind import Kind
 
 #: Seconds that a watch lasts when the client doesn't say: between these two (upstream: 1800 to 3600).
 WATCH_SECONDS = (1800, 3600)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.apps.replicas import selector_cell
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, at, cell, container_columns, label_text
@@ -74,6 +78,12 @@ COLUMNS = (
     Column("Selector", selector_cell, priority=1, about="apps.v1.DaemonSetSpec.selector"),
 )
 
+
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    before = None if old is None else old["spec"].get("template")
+    yield from of_template(new["spec"].get("template"), before, "spec.template")
+
+
 OWN = Own(
     "apps",
     "DaemonSet",
@@ -82,6 +92,9 @@ OWN = Own(
     generation=True,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    rules=rules.daemonset,
+    update_rules=rules.daemonset_update,
+    warnings=_warnings,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.daemonset_status)},
 )

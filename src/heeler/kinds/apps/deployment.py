@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.apps.replicas import selector_cell
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, at, cell, container_columns
@@ -55,6 +59,12 @@ COLUMNS = (
     Column("Selector", selector_cell, priority=1, about="apps.v1.DeploymentSpec.selector"),
 )
 
+
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    before = None if old is None else old["spec"].get("template")
+    yield from of_template(new["spec"].get("template"), before, "spec.template")
+
+
 OWN = Own(
     "apps",
     "Deployment",
@@ -63,6 +73,9 @@ OWN = Own(
     generation=True,
     generation_of=("spec", "metadata.annotations"),
     prepare_create=_prepare_create,
+    rules=rules.deployment,
+    update_rules=rules.deployment_update,
+    warnings=_warnings,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(_prepare_status)},
+    subresources={"status": SubresourceOwn(_prepare_status, rules.deployment_status)},
 )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.apps.replicas import selector_cell, status_replicas
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, at, container_columns
@@ -28,6 +32,12 @@ COLUMNS = (
     Column("Selector", selector_cell, priority=1, about="apps.v1.ReplicaSetSpec.selector"),
 )
 
+
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    before = None if old is None else old["spec"].get("template")
+    yield from of_template(new["spec"].get("template"), before, "spec.template")
+
+
 OWN = Own(
     "apps",
     "ReplicaSet",
@@ -35,8 +45,11 @@ OWN = Own(
     status=True,
     generation=True,
     prepare_create=_prepare_create,
+    rules=rules.replicaset,
+    update_rules=rules.replicaset_update,
+    warnings=_warnings,
     columns=COLUMNS,
     selectable={"status.replicas": status_replicas},
     unsupported_label="field label not supported: {label}",
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.replicas_status)},
 )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.core.persistentvolumeclaim import default_claim
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell, container_columns
@@ -40,6 +44,11 @@ def _ready(stateful: Object) -> str:
     return f"{(stateful.get('status') or {}).get('readyReplicas', 0)}/{stateful['spec'].get('replicas', 0)}"
 
 
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    before = None if old is None else old["spec"].get("template")
+    yield from of_template(new["spec"].get("template"), before, "spec.template")
+
+
 OWN = Own(
     "apps",
     "StatefulSet",
@@ -47,11 +56,14 @@ OWN = Own(
     status=True,
     generation=True,
     prepare_create=_prepare_create,
+    rules=rules.statefulset,
+    update_rules=rules.statefulset_update,
+    warnings=_warnings,
     columns=(
         NAME,
         Column("Ready", cell(_ready), about="=Number of the pod with ready state"),
         AGE,
         *container_columns("spec.template.spec"),
     ),
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.statefulset_status)},
 )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.batch import job_rules as rules
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, container_columns, count_at, selector_text, since, text_at
@@ -47,6 +51,12 @@ COLUMNS = (
     Column("Selector", cell(_selector), priority=1, about="batch.v1.JobSpec.selector"),
 )
 
+
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    before = None if old is None else old["spec"]["jobTemplate"]["spec"].get("template")
+    yield from of_template(new["spec"]["jobTemplate"]["spec"].get("template"), before, "spec.jobTemplate.spec.template")
+
+
 OWN = Own(
     "batch",
     "CronJob",
@@ -54,6 +64,9 @@ OWN = Own(
     status=True,
     generation=True,
     prepare_create=_prepare_create,
+    rules=rules.cronjob,
+    update_rules=rules.cronjob_update,
+    warnings=_warnings,
     columns=COLUMNS,
     subresources={"status": SubresourceOwn(status_only)},
 )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from heeler.base.clock import parse_rfc3339
 from heeler.kinds.apps.replicas import selector_cell
+from heeler.kinds.batch import job_rules as rules
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell, container_columns, human_duration
@@ -39,9 +43,7 @@ def _default(job: Object, version: str) -> None:
     spec = job["spec"]
     default_template(spec["template"])
     default_job_spec(spec)
-    labels = spec["template"]["metadata"].get("labels")
-    if labels and not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(labels)
+    _labels_of_template(job)
 
 
 def _prepare_create(job: Object) -> None:
@@ -61,8 +63,12 @@ def _generate_selector(job: Object) -> None:
     meta["labels"] = {**(meta.get("labels") or {}), **labels}
     selector = spec["selector"]
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), UID_LABEL: uid}
-    if not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(meta["labels"])
+
+
+def _labels_of_template(job: Object) -> None:
+    labels = job["spec"]["template"]["metadata"].get("labels")
+    if labels and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
 
 
 def _prepare_update(new: Object, old: Object) -> None:
@@ -115,6 +121,17 @@ COLUMNS = (
     Column("Selector", selector_cell, priority=1, about="batch.v1.JobSpec.selector"),
 )
 
+
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    if old is None and "." in new["metadata"].get("name", ""):
+        yield (
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS "
+            "label is recommended: [must not contain dots]"
+        )
+    before = None if old is None else old["spec"].get("template")
+    yield from of_template(new["spec"].get("template"), before, "spec.template")
+
+
 OWN = Own(
     "batch",
     "Job",
@@ -123,8 +140,12 @@ OWN = Own(
     generation=True,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    settle=_labels_of_template,
+    rules=rules.job,
+    update_rules=rules.job_update,
+    warnings=_warnings,
     columns=COLUMNS,
     selectable={"status.successful": lambda obj: str((obj.get("status") or {}).get("succeeded", 0))},
     unsupported_label='field label "{label}" not supported for Job',
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.job_status)},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heeler.kinds.core import endpoint_rules
 from heeler.kinds.kind import Column, Own
 from heeler.kinds.printing import AGE, NAME, NONE, cell
 from heeler.objects.value import Object
@@ -40,6 +41,7 @@ OWN = Own(
     "",
     "Endpoints",
     default=_default,
+    rules=endpoint_rules.endpoints,
     warnings=_warnings,
     columns=(NAME, Column("Endpoints", cell(_shown), about="core.v1.Endpoints.subsets"), AGE),
 )

@@ -6,6 +6,7 @@ Stored is the core group's form. https://kubernetes.io/docs/reference/kubernetes
 from __future__ import annotations
 
 from heeler.base.clock import parse_rfc3339
+from heeler.kinds.core import event_rules
 from heeler.kinds.kind import Cell, Column, Own
 from heeler.kinds.printing import NAME, OBJECT_META, UNKNOWN, cell, human_duration, since, text_at
 from heeler.objects.value import Object
@@ -135,6 +136,8 @@ OWN = Own(
     "",
     "Event",
     convert=convert,
+    rules=event_rules.core,
+    update_rules=lambda new, old: event_rules.core(new),
     columns=COLUMNS,
     selectable=_CORE_LABELS,  # type: ignore[arg-type]
     unsupported_label="field label not supported: {label}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heeler.kinds.core import node_rules
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, text_at
 from heeler.objects.value import Object
@@ -39,11 +40,15 @@ OWN = Own(
     name_form="label",
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    rules=node_rules.finalizer_names,
     columns=(NAME, Column("Status", text_at("status.phase"), about="=The status of the namespace"), AGE),
     selectable={
         "status.phase": lambda obj: str((obj.get("status") or {}).get("phase", "")),
         "name": lambda obj: str(obj["metadata"].get("name", "")),
     },
     unsupported_label="field label not supported: {label}",
-    subresources={"status": SubresourceOwn(status_only), "finalize": SubresourceOwn(_prepare_finalize)},
+    subresources={
+        "status": SubresourceOwn(status_only, node_rules.namespace_status),
+        "finalize": SubresourceOwn(_prepare_finalize, lambda new, old: node_rules.finalizer_names(new)),
+    },
 )

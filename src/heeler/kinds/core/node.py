@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heeler.kinds.core import node_rules
 from heeler.kinds.kind import Cell, Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, UNKNOWN, cell, text_at
 from heeler.objects.value import Object
@@ -11,7 +12,13 @@ ROLE_LABEL = "kubernetes.io/role"
 
 
 def _default(node: Object, version: str) -> None:
-    status = node["status"]
+    status, spec = node["status"], node["spec"]
+    # The configuration of nodes through the API is gone; its field is not kept.
+    spec.pop("configSource", None)
+    if spec.get("podCIDR") and (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
+        spec["podCIDRs"] = [spec["podCIDR"]]
+    elif spec.get("podCIDRs") and not spec.get("podCIDR"):
+        spec["podCIDR"] = spec["podCIDRs"][0]
     if status.get("capacity"):
         allocatable = status.setdefault("allocatable", {})
         for key, value in status["capacity"].items():
@@ -77,9 +84,11 @@ OWN = Own(
     "Node",
     default=_default,
     prepare_update=_prepare_update,
+    rules=node_rules.node,
+    update_rules=node_rules.node_update,
     columns=COLUMNS,
     selectable={"spec.unschedulable": lambda obj: "true" if (obj.get("spec") or {}).get("unschedulable") else "false"},
     unsupported_label="field label not supported: {label}",
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, node_rules.node_status)},
     reset_fields=(("status",),),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
+from heeler.kinds.core import pod_rules, pod_warnings
 from heeler.kinds.core.podspec import default_pod
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, human_duration, text_at
@@ -31,11 +32,11 @@ def qos_class(pod: Object) -> str:
     guaranteed = True
     for resources in holders:
         for name, value in (resources.get("requests") or {}).items():
-            if name in ("cpu", "memory") and parse(value).value:
+            if name in ("cpu", "memory") and parse(value).nano:
                 requests[name] = requests[name] + parse(value) if name in requests else parse(value)
         found = 0
         for name, value in (resources.get("limits") or {}).items():
-            if name in ("cpu", "memory") and parse(value).value:
+            if name in ("cpu", "memory") and parse(value).nano:
                 found += 1
                 limits[name] = limits[name] + parse(value) if name in limits else parse(value)
         guaranteed = guaranteed and found == 2
@@ -321,13 +322,16 @@ OWN = Own(
     generation=True,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    rules=pod_rules.rules,
+    warnings=pod_warnings.of_pod,
+    update_rules=pod_rules.update_rules,
     columns=COLUMNS,
     selectable=SELECTABLE,
     unsupported_label="field label not supported: {label}",
     graceful=graceful,
     subresources={
-        "status": SubresourceOwn(_prepare_status),
-        "ephemeralcontainers": SubresourceOwn(_prepare_ephemeral),
-        "resize": SubresourceOwn(_prepare_resize),
+        "status": SubresourceOwn(_prepare_status, pod_rules.status_rules),
+        "ephemeralcontainers": SubresourceOwn(_prepare_ephemeral, pod_rules.ephemeral_rules),
+        "resize": SubresourceOwn(_prepare_resize, pod_rules.resize_rules),
     },
 )

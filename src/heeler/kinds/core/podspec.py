@@ -101,6 +101,10 @@ def default_container(container: Object) -> None:
             _default_probe(container[key])
     lifecycle = container.get("lifecycle")
     if lifecycle:
+        # A stop signal needs a feature that is off by default.
+        lifecycle.pop("stopSignal", None)
+        if not lifecycle:
+            del container["lifecycle"]
         for key in ("postStart", "preStop"):
             if "httpGet" in lifecycle.get(key, ()):
                 _default_http_get(lifecycle[key]["httpGet"])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.apps.replicas import status_replicas
+from heeler.kinds.core.pod_warnings import of_template
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, at, cell, container_columns, label_text
@@ -43,6 +47,12 @@ COLUMNS = (
     ),
 )
 
+
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    before = None if old is None else old["spec"].get("template")
+    yield from of_template(new["spec"].get("template"), before, "spec.template")
+
+
 OWN = Own(
     "",
     "ReplicationController",
@@ -50,8 +60,10 @@ OWN = Own(
     status=True,
     generation=True,
     prepare_create=_prepare_create,
+    rules=rules.replication_controller,
+    warnings=_warnings,
     columns=COLUMNS,
     selectable={"status.replicas": status_replicas},
     unsupported_label="field label not supported: {label}",
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.replicas_status)},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+from heeler.kinds.core import config_rules
 from heeler.kinds.kind import Column, Own
 from heeler.kinds.printing import AGE, NAME, count_at, text_at
 from heeler.objects.value import Object
@@ -28,6 +29,8 @@ OWN = Own(
     "Secret",
     default=_default,
     prepare_update=_prepare_update,
+    rules=config_rules.secret,
+    update_rules=config_rules.secret_update,
     columns=(
         NAME,
         Column("Type", text_at("type"), about="core.v1.Secret.type"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from heeler.kinds.kind import Column, Own
+from heeler.kinds.core import service_rules
+from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, label_text, text_at
 from heeler.objects.value import Object
 
@@ -41,13 +42,29 @@ def _default(service: Object, version: str) -> None:
 
 def _prepare_create(service: Object) -> None:
     service["status"] = {"loadBalancer": {}}
+    spec = service["spec"]
+    if spec.get("clusterIP") and not spec.get("clusterIPs"):
+        spec["clusterIPs"] = [spec["clusterIP"]]
     _drop_by_type(service, None)
 
 
 def _prepare_update(new: Object, old: Object) -> None:
     new["status"] = old["status"]
+    _match_addresses(new["spec"], old["spec"])
     _keep_allocated(new["spec"], old["spec"])
     _drop_by_type(new, old)
+
+
+def _match_addresses(new: Object, old: Object) -> None:
+    """A writer who knows only the single address field changes the first of the list with it."""
+    same_list = (new.get("clusterIPs") or []) == (old.get("clusterIPs") or [])
+    if new.get("clusterIP") == old.get("clusterIP"):
+        return
+    if not new.get("clusterIP"):
+        if same_list:
+            new.pop("clusterIPs", None)
+    elif same_list or not new.get("clusterIPs"):
+        new["clusterIPs"] = [new["clusterIP"], *(new.get("clusterIPs") or ())[1:]]
 
 
 def _keep_allocated(new: Object, old: Object) -> None:
@@ -158,6 +175,10 @@ OWN = Own(
     name_form="label",
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    rules=service_rules.rules,
+    update_rules=service_rules.update_rules,
+    warnings=service_rules.warnings,
+    subresources={"status": SubresourceOwn(status_only, service_rules.status_rules)},
     columns=COLUMNS,
     selectable={
         "spec.clusterIP": lambda obj: str(obj["spec"].get("clusterIP", "")),

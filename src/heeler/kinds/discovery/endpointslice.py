@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heeler.kinds.core import endpoint_rules
 from heeler.kinds.kind import Column, Own
 from heeler.kinds.printing import AGE, NAME, UNSET, cell, text_at
 from heeler.objects.value import Object
@@ -49,6 +50,8 @@ OWN = Own(
     generation=True,
     generation_of=(),
     prepare_update=_generation,
+    rules=endpoint_rules.slice_rules,
+    update_rules=endpoint_rules.slice_update,
     columns=(
         NAME,
         Column("AddressType", text_at("addressType"), about="discovery.v1.EndpointSlice.addressType"),

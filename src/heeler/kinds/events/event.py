@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.core import event as core
+from heeler.kinds.core import event_rules
 from heeler.kinds.kind import Own
 
 #: Field labels of this group, and the core group's that they stand for.
@@ -21,6 +22,8 @@ OWN = Own(
     "Event",
     storage=core.CORE,
     convert=core.convert,
+    rules=event_rules.events,
+    update_rules=event_rules.events_update,
     columns=core.COLUMNS,
     selectable={new: core.OWN.selectable[old] for new, old in _LABELS.items()},
     unsupported_label="field label not supported: {label}",

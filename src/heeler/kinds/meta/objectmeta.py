@@ -162,21 +162,26 @@ def update_rules(new: Object, old: Object, namespaced: bool) -> Iterator[Fault]:
 IMMUTABLE = "field is immutable"
 
 
-def warnings(new: Object, old: Object | None) -> Iterator[str]:
-    """Owners that are named twice."""
-    owners = new["metadata"].get("ownerReferences") or ()
+def drop_repeated_owners(meta: Object) -> list[str]:
+    """Leave each owner once, in place; the warning names those that stood twice."""
+    owners = meta.get("ownerReferences") or []
     if len(owners) < 2:
-        return
-    counts: dict[str, int] = {}
+        return []
+    kept: list[Object] = []
+    repeated: list[str] = []
     for owner in owners:
-        counts[owner.get("uid", "")] = counts.get(owner.get("uid", ""), 0) + 1
-    twice = [uid for uid, count in counts.items() if count > 1]
-    if twice and (old is None or old["metadata"].get("ownerReferences") != list(owners)):
-        yield (
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
-            "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
-            + ", ".join(twice)
-        )
+        if owner in kept:
+            repeated.append(owner.get("uid", ""))
+        else:
+            kept.append(owner)
+    if not repeated:
+        return []
+    meta["ownerReferences"] = kept
+    return [
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
+        "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+        + ", ".join(repeated)
+    ]
 
 
 def unique(path: str, values: Iterable[Any]) -> Iterator[Fault]:

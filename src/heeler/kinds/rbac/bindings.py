@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from heeler.kinds.kind import Cell, Column, Own
 from heeler.kinds.printing import AGE, NAME, cell
+from heeler.kinds.rbac import rules
 from heeler.objects.value import Object
 
 GROUP = "rbac.authorization.k8s.io"
@@ -47,14 +48,16 @@ def _columns(word: str, role_text: str) -> tuple[Column, ...]:
     )
 
 
-ROLE = Own(GROUP, "Role", name_form="path", allow_create_on_update=True)
-CLUSTER_ROLE = Own(GROUP, "ClusterRole", name_form="path", allow_create_on_update=True)
+ROLE = Own(GROUP, "Role", name_form="path", rules=rules.role, allow_create_on_update=True)
+CLUSTER_ROLE = Own(GROUP, "ClusterRole", name_form="path", rules=rules.cluster_role, allow_create_on_update=True)
 ROLE_BINDING = Own(
     GROUP,
     "RoleBinding",
     default=_default,
     name_form="path",
     allow_create_on_update=True,
+    rules=rules.role_binding,
+    update_rules=rules.binding_update(rules.role_binding),
     columns=_columns("roleBinding", "rbac.v1.RoleBinding.roleRef"),
 )
 CLUSTER_ROLE_BINDING = Own(
@@ -63,5 +66,7 @@ CLUSTER_ROLE_BINDING = Own(
     default=_default,
     name_form="path",
     allow_create_on_update=True,
+    rules=rules.cluster_role_binding,
+    update_rules=rules.binding_update(rules.cluster_role_binding),
     columns=_columns("clusterRoleBinding", "rbac.v1.ClusterRoleBinding.roleRef"),
 )

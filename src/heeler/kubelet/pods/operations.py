@@ -12,7 +12,7 @@ from heeler.kubelet.context import NodeContext
 from heeler.kubelet.pods import config, env, plan, volumes
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
-from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, init_containers, spec_of
+from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, spec_of
 from heeler.kubelet.runtime.cri import RuntimeFault
 from heeler.kubelet.sources import Fetched, fetch_for_environment, fetch_for_volumes
 from heeler.objects.status import StatusError
@@ -44,19 +44,15 @@ class Operations:
         return self._worker.pod
 
     def _event(self, kind: str, reason: str, message: str, container: str = "") -> None:
-        path = ""
-        if container:
-            inits = [c["name"] for c in init_containers(self.pod)]
-            extra = [c["name"] for c in spec_of(self.pod).get("ephemeralContainers") or []]
-            group = (
-                "initContainers"
-                if container in inits
-                else "ephemeralContainers"
-                if container in extra
-                else "containers"
-            )
-            path = f"spec.{group}{{{container}}}"
+        path = self._path(container) if container else ""
         self._context.events.event(self.pod, kind, reason, message, path)
+
+    def _path(self, container: str) -> str:
+        """A container's field path, as Events name it."""
+        for group in ("initContainers", "ephemeralContainers"):
+            if any(c["name"] == container for c in spec_of(self.pod).get(group) or []):
+                return f"spec.{group}{{{container}}}"
+        return f"spec.containers{{{container}}}"
 
     def _facts(self, sandbox: SandboxView | None) -> env.Facts:
         options = self._context.options
@@ -169,7 +165,7 @@ class Operations:
                 # The agent was started anew: the volumes are there, but may be old.
                 await self._fill_volumes(1.0)
                 self._volumes_ready = True
-            ready = await self._puller.ensure(self.pod, container)
+            ready = await self._puller.ensure(self.pod, container, self._path(name))
             made = await self._configuration(container, attempt, sandbox, ready.reference, ready.user)
         except ImageFault as fault:
             if fault.reason == "ErrImagePull":

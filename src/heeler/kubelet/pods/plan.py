@@ -214,8 +214,11 @@ def _keep(pod: Object, container: Object, view: View, memory: Memory, now: float
         _check(pod, container, latest, memory, decision)
     elif latest.state == "created":
         # Made, and the agent died before it was started (or the start is under way).
-        if f"start/{name}" not in memory.busy:
+        if not {f"start/{name}", f"remove/{latest.id}"} & memory.busy.keys():
             decision.todo.append(RemoveContainer(latest.id))
+    elif f"start/{name}" in memory.busy:
+        # Under way: what is seen here is the container before.
+        return
     elif (
         latest.state == "exited"
         and restarts(pod, container, latest)

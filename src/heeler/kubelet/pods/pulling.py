@@ -48,10 +48,9 @@ class Puller:
         self._context = context
         self._delays: dict[str, float] = {}
 
-    async def ensure(self, pod: Object, container: Object) -> Ready:
-        """Raises ImageFault."""
+    async def ensure(self, pod: Object, container: Object, path: str) -> Ready:
+        """`path` is the container's field path, for Events. Raises ImageFault."""
         name, policy = str(container.get("image", "")), container.get("imagePullPolicy") or "IfNotPresent"
-        path = f"spec.containers{{{container['name']}}}"
         events, runtime = self._context.events, self._context.runtime
         if not _NAME.match(name):
             why = f'couldn\'t parse image name "{name}": invalid reference format'

@@ -238,7 +238,8 @@ class PodWorker:
         """(started, ready) at first: what the status says of the same container, else what follows without probes."""
         for group in ("initContainerStatuses", "containerStatuses"):
             for known in (self.pod.get("status") or {}).get(group) or []:
-                if known.get("name") == container["name"] and str(known.get("containerID", "")).endswith(found):
+                same = known.get("name") == container["name"] and str(known.get("containerID", "")).endswith(found)
+                if same and "running" in (known.get("state") or {}):
                     return bool(known.get("started")), bool(known.get("ready"))
         starts = "startupProbe" not in container
         return starts, starts and "readinessProbe" not in container

@@ -29,6 +29,8 @@ MAX_BODY_BYTES = 3 * 1024 * 1024
 #: Seconds that a client may take to send a request's head, and its whole body.
 HEAD_SECONDS = 32.0
 BODY_SECONDS = 60.0
+#: Seconds that TLS may take to begin.
+HANDSHAKE_SECONDS = 10.0
 #: Seconds that a connection may be idle between requests.
 IDLE_SECONDS = 180.0
 #: Bytes that wait to be written before a stream's producer has to wait.
@@ -58,7 +60,7 @@ class Server:
             port,
             ssl=self.tls,
             backlog=1024,
-            **({"ssl_handshake_timeout": 10.0} if self.tls else {}),
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if self.tls else None,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

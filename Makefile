@@ -1,0 +1,60 @@
+# Heeler's tasks. Everything is installed into .venv; nothing outside the project is changed without being said.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NAME ?= heeler
+
+.PHONY: up install test lint types bench reference clean tools down delete
+
+## up: set-up, cluster, example app; the last lines are the app's address and three kubectl commands
+up: install
+	@$(BIN)/python scripts/prerequisites.py
+	@$(BIN)/python scripts/example.py --name $(NAME)
+
+## install: only .venv/bin/heeler
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Heeler needs Python 3.11 or newer; this is %d.%d. Set PYTHON=..." % sys.version_info[:2])'
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: sudo apt-get install python3-venv"; exit 1; }
+	@echo "Installing Heeler into $(VENV)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+tools: $(VENV)/.tools
+
+$(VENV)/.tools: $(VENV)/.installed requirements-dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+## test: set-up, tools, the whole test suite
+test: tools
+	@$(BIN)/python scripts/prerequisites.py --optional
+	$(BIN)/python -m pytest
+
+## lint, types: the checks on the code
+lint: tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: tools
+	$(BIN)/mypy
+
+## bench: figures, printed with the machine's size
+bench: tools
+	$(BIN)/python bench/run.py
+
+## reference: refresh tests/reference from REFERENCE=DIR
+reference: tools
+	$(BIN)/python scripts/reference.py $(REFERENCE)
+
+down:
+	$(BIN)/heeler down --name $(NAME)
+
+delete:
+	$(BIN)/heeler delete --name $(NAME)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

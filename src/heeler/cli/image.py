@@ -1,0 +1,128 @@
+"""`heeler image`: images of a local cluster's nodes, without a registry."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+from pathlib import Path
+
+import click
+import orjson
+
+from heeler.base.processes import ProgramError
+from heeler.cli.flags import fail
+from heeler.cli.status import output_option
+from heeler.cluster import real_names
+from heeler.local import processes
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, layout_of, owner
+
+name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
+data_option = click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Its folder.")
+
+
+@click.group(epilog="Example: heeler image build examples/guestbook/image --load")
+def image() -> None:
+    """Load, build and list images of a cluster's nodes."""
+
+
+def _cluster(name: str, data_dir: Path | None) -> tuple[Layout, Spec]:
+    layout = layout_of(name, data_dir, owner(os.environ), os.environ)
+    spec = layout.load()
+    if spec is None:
+        raise LocalError(f'there is no cluster "{name}": heeler up')
+    if not spec.nodes:
+        raise LocalError(f'the cluster "{name}" has no real node, so it needs no images')
+    return layout, spec
+
+
+def _as_root(*words: str) -> None:
+    """containerd's socket is root's: run this command again as root if we aren't."""
+    if os.geteuid() == 0:
+        return
+    done = subprocess.run(["sudo", "-n", *processes.command(*words)], check=False)
+    if done.returncode == 1:
+        fail("the nodes' containerd belongs to root: call this with sudo")
+    raise SystemExit(done.returncode)
+
+
+@image.command(epilog="Example: heeler image load app.tar")
+@click.argument("archive", type=click.Path(path_type=Path))
+@name_option
+@data_option
+def load(archive: Path, name: str, data_dir: Path | None) -> None:
+    """Load an image archive (`docker save`, or an OCI layout as tar) into all real nodes."""
+    try:
+        layout, spec = _cluster(name, data_dir)
+        if not archive.exists():
+            raise LocalError(f"{archive} isn't there")
+        _as_root("image", "load", str(archive.absolute()), "--name", name, "--data-dir", str(layout.root))
+        for text in asyncio.run(_load(layout, spec, archive)):
+            click.echo(text)
+    except (LocalError, ProgramError, ValueError, OSError) as error:
+        fail(str(error))
+
+
+async def _load(layout: Layout, spec: Spec, archive: Path) -> list[str]:
+    from heeler.images.load import load as load_archive
+    from heeler.local.node import socket_of
+
+    names: list[str] = []
+    for node in real_names(spec):
+        names = await load_archive(socket_of(layout, spec, node), archive)
+    return names
+
+
+@image.command(epilog="Example: heeler image build examples/guestbook/image --load")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--load", "load_it", is_flag=True, help="Load it into the cluster's nodes as well.")
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Where packages and archives are kept [~/.cache/heeler/images].",
+)
+@name_option
+@data_option
+def build(folder: Path, load_it: bool, cache: Path | None, name: str, data_dir: Path | None) -> None:
+    """Build an image of a folder with an image.toml: Debian packages and files, without a registry or Docker."""
+    from heeler.images.build import build as build_image
+    from heeler.images.build import read_recipe
+
+    who = owner(os.environ)
+    place = cache or who.home / ".cache" / "heeler" / "images"
+    try:
+        built = asyncio.run(build_image(read_recipe(folder), place))
+        click.echo(f"{built.name}: {built.archive}{'' if built.fresh else ' (unchanged)'}")
+        if load_it:
+            layout, spec = _cluster(name, data_dir)
+            _as_root("image", "load", str(built.archive), "--name", name, "--data-dir", str(layout.root))
+            asyncio.run(_load(layout, spec, built.archive))
+            click.echo(f'loaded into cluster "{name}"')
+    except FileNotFoundError as error:
+        fail(f"{error.filename} isn't there: a folder to build has an image.toml")
+    except (LocalError, ProgramError, ValueError, OSError) as error:
+        fail(str(error))
+
+
+@image.command("list", epilog="Example: heeler image list -o json")
+@name_option
+@data_option
+@output_option
+def list_(name: str, data_dir: Path | None, output: str) -> None:
+    """List the images of the first real node."""
+    from heeler.images.load import listed
+    from heeler.local.node import socket_of
+
+    try:
+        layout, spec = _cluster(name, data_dir)
+        _as_root("image", "list", "--name", name, "--data-dir", str(layout.root), "--output", output)
+        found = asyncio.run(listed(socket_of(layout, spec, real_names(spec)[0])))
+    except (LocalError, ProgramError, OSError) as error:
+        fail(str(error))
+    if output == "json":
+        rows = [{"name": i.name, "digest": i.digest, "sizeBytes": i.size} for i in found]
+        click.echo(orjson.dumps({"images": rows}, option=orjson.OPT_INDENT_2).decode())
+        return
+    for entry in found:
+        click.echo(f"{entry.name:<60} {entry.size / 2**20:8.1f} MiB")

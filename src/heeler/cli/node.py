@@ -1,0 +1,144 @@
+"""`heeler node`: a node's agent alone, and the hidden command that removes a local cluster's nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from heeler.cli.flags import fail, set_up_logging
+from heeler.local import processes
+from heeler.local.layout import Layout, LocalError
+
+
+@click.command(epilog="Example: sudo heeler node --kubeconfig node.kubeconfig --hostname-override worker-1")
+@click.option(
+    "--kubeconfig", type=click.Path(path_type=Path), default=None, help="Access of this node (user system:node:NAME)."
+)
+@click.option("--hostname-override", "--name", "name", default="", help="The node's name [this machine's].")
+@click.option(
+    "--cluster-name", default="heeler", show_default=True, help="Names this machine's namespaces and cgroups."
+)
+@click.option(
+    "--root-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/var/lib/heeler-node"),
+    show_default=True,
+    help="Images, volumes and logs.",
+)
+@click.option("--pod-cidr", default="", help="Addresses of this node's pods [a part of --cluster-cidr].")
+@click.option("--cluster-cidr", default="10.244.0.0/16", show_default=True, help="Addresses of all pods.")
+@click.option("--service-cluster-ip-range", default="10.96.0.0/16", show_default=True, help="Addresses of Services.")
+@click.option("--uplink/--no-uplink", default=True, show_default=True, help="Whether pods may reach the world outside.")
+@click.option(
+    "--tls-cert-file", type=click.Path(path_type=Path), default=None, help="Serving certificate of the kubelet API."
+)
+@click.option("--tls-private-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
+@click.option(
+    "--client-ca-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority of the API server's client certificate.",
+)
+@click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the kubelet API [a free one].")
+@click.option("--node-labels", default="", help="Comma-separated key=value labels.")
+@click.option("--max-pods", default=110, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--cluster-dir", type=click.Path(path_type=Path), default=None, hidden=True)
+@click.option("-v", "--verbose", count=True, help="Log more.")
+@click.argument("component", default="", required=False)
+def node(cluster_dir: Path | None, component: str, verbose: int, **flags: Any) -> None:
+    """Run a node's agent in the foreground. Needs root, containerd, runc, the CNI plugins and nftables."""
+    from heeler.base.processes import ProgramError
+    from heeler.client.kubeconfig import KubeconfigError
+
+    set_up_logging(max(verbose, 1) if cluster_dir else verbose)
+    try:
+        if os.geteuid() != 0:
+            raise LocalError("a node's agent must run as root: use sudo")
+        if cluster_dir is not None:
+            _of_local_cluster(Layout(cluster_dir), flags["name"], component)
+        else:
+            _alone(flags)
+    except (LocalError, ProgramError, KubeconfigError, OSError, ValueError) as error:
+        processes.say_failed(str(error))
+        fail(str(error))
+    except Exception as error:
+        processes.say_failed(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _of_local_cluster(layout: Layout, name: str, component: str) -> None:
+    from heeler.local.node import serve
+
+    spec = layout.load()
+    if spec is None:
+        raise LocalError(f"no cluster in {layout.root}")
+    processes.note_pid(layout, component)
+    asyncio.run(serve(layout, spec, name, component))
+
+
+def _alone(flags: dict[str, Any]) -> None:
+    import platform
+
+    from heeler.base.clock import SystemClock
+    from heeler.base.random import SystemRandom
+    from heeler.client.https import HttpsClient
+    from heeler.kubelet.agent import run_node
+    from heeler.kubelet.options import NodeOptions
+
+    if flags["kubeconfig"] is None:
+        raise LocalError("--kubeconfig is missing: the access of user system:node:NAME")
+    name = flags["name"] or platform.node().lower()
+    labels = dict(part.partition("=")[::2] for part in flags["node_labels"].split(",") if part)
+    options = NodeOptions(
+        cluster=flags["cluster_name"],
+        node=name,
+        data_dir=flags["root_dir"],
+        pod_cidr=flags["pod_cidr"],
+        cluster_cidr=flags["cluster_cidr"],
+        service_cidr=flags["service_cluster_ip_range"],
+        uplink=flags["uplink"],
+        max_pods=flags["max_pods"],
+        labels=labels,
+        kubelet_port=flags["port"],
+        serving_cert=flags["tls_cert_file"],
+        serving_key=flags["tls_private_key_file"],
+        client_ca=flags["client_ca_file"],
+    )
+
+    async def run() -> None:
+        import contextlib
+        import signal
+
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        client = HttpsClient.from_kubeconfig(flags["kubeconfig"], user_agent="kubelet/v1.37.2")
+        running = asyncio.ensure_future(run_node(options, client, SystemClock(), SystemRandom()))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+
+
+@click.command(hidden=True)
+@click.option("--cluster-dir", type=click.Path(path_type=Path), required=True)
+def node_remove(cluster_dir: Path) -> None:
+    """Remove what a cluster's nodes left on this machine (called by `heeler delete` as root)."""
+    from heeler.base.processes import ProgramError
+    from heeler.local.node import remove_nodes
+
+    layout = Layout(cluster_dir)
+    try:
+        spec = layout.load()
+        if spec is None:
+            raise LocalError(f"no cluster in {cluster_dir}")
+        asyncio.run(remove_nodes(layout, spec))
+    except (LocalError, ProgramError, OSError) as error:
+        fail(str(error))

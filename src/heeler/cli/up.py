@@ -1,0 +1,326 @@
+"""`heeler up`, `down`, `delete`, and the hidden command that a control plane's process runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from heeler.base.clock import SystemClock
+from heeler.base.random import SystemRandom
+from heeler.cli.flags import fail, set_up_logging
+from heeler.client import kubeconfig
+from heeler.local import processes
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, changed, layout_of, owner
+
+name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
+data_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The cluster's folder [~/.local/share/heeler/clusters/NAME].",
+)
+CONFIG_KEYS = ("name", "nodes", "simulatedNodes", "dataDir", "kubeconfig", "port", "serviceCidr", "podCidr", "uplink")
+
+
+def report(name: str, seconds: float, remark: str) -> None:
+    """One line a stage."""
+    click.echo(f"  {name:<22}{seconds:6.2f} s  {remark}".rstrip())
+
+
+@click.command(
+    epilog="Example: heeler up --name dev --simulated-nodes 3\n\nA FILE of --config is YAML with the keys "
+    + ", ".join(CONFIG_KEYS)
+)
+@name_option
+@click.option("--nodes", type=click.IntRange(0, 20), default=None, help="Real nodes (containerd; need root). [1]")
+@click.option(
+    "--simulated-nodes",
+    type=click.IntRange(0, 5000),
+    default=None,
+    help="Nodes that only pretend to run pods. With it --nodes is 0 unless given.",
+)
+@data_option
+@click.option(
+    "--kubeconfig",
+    "kubeconfig_file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="File to merge the access into [$KUBECONFIG or ~/.kube/config].",
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=None, help="Port of the API server [the first free one from 6443]."
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Read these settings from a YAML file.",
+)
+@click.option("--uplink/--no-uplink", default=None, help="Whether pods may reach the world outside [yes].")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the nodes are ready.")
+@click.option("--foreground", is_flag=True, help="Stay, and stop the cluster at Ctrl-C.")
+def up(**flags: Any) -> None:
+    """Start a cluster, or bring a running one to what the flags say. Flags that aren't given stay as they were."""
+    try:
+        _up(_with_config(flags))
+    except LocalError as error:
+        fail(str(error))
+
+
+def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags with what the --config file says for those that aren't given. Raises LocalError."""
+    path = flags.pop("config_file")
+    if path is None:
+        return flags
+    from heeler.objects import yaml_text
+
+    try:
+        value, _ = yaml_text.load(path.read_bytes())
+    except OSError as error:
+        raise LocalError(f"cannot read {path}: {error.strerror}") from error
+    except yaml_text.YamlError as error:
+        raise LocalError(f"{path} is no YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise LocalError(f"{path} must hold settings: {', '.join(CONFIG_KEYS)}")
+    unknown = sorted(set(value) - set(CONFIG_KEYS))
+    if unknown:
+        raise LocalError(f"{path}: unknown setting {unknown[0]}: there are {', '.join(CONFIG_KEYS)}")
+    checks = {
+        "name": str,
+        "nodes": int,
+        "simulatedNodes": int,
+        "dataDir": str,
+        "kubeconfig": str,
+        "port": int,
+        "uplink": bool,
+    }
+    for key, wanted in checks.items():
+        if key in value and (not isinstance(value[key], wanted) or (wanted is int and isinstance(value[key], bool))):
+            raise LocalError(
+                f"{path}: {key} must be {'text' if wanted is str else 'a number' if wanted is int else 'true or false'}"
+            )
+    for flag, key in (
+        ("nodes", "nodes"),
+        ("simulated_nodes", "simulatedNodes"),
+        ("port", "port"),
+        ("uplink", "uplink"),
+    ):
+        if flags[flag] is None:
+            flags[flag] = value.get(key)
+    if flags["name"] == DEFAULT_NAME:
+        flags["name"] = value.get("name", DEFAULT_NAME)
+    for flag, key in (("data_dir", "dataDir"), ("kubeconfig_file", "kubeconfig")):
+        if flags[flag] is None and value.get(key):
+            flags[flag] = Path(value[key])
+    flags["service_cidr"], flags["pod_cidr"] = value.get("serviceCidr"), value.get("podCidr")
+    return flags
+
+
+def _up(flags: dict[str, Any]) -> None:
+    from heeler.local.up import Up
+
+    who = owner(os.environ)
+    layout = layout_of(flags["name"], flags["data_dir"], who, os.environ)
+    old = layout.load()
+    spec = old or Spec(name=flags["name"], suffix=_suffix(layout, flags["data_dir"]))
+    nodes, simulated = flags["nodes"], flags["simulated_nodes"]
+    if nodes is None and simulated is not None and old is None:
+        nodes = 0
+    if (
+        old is not None
+        and flags["port"]
+        and flags["port"] != old.port
+        and processes.running_pid(layout, "control-plane")
+    ):
+        raise LocalError(
+            f"the cluster runs on port {old.port}: `heeler down --name {spec.name}` first, then choose another"
+        )
+    path = flags["kubeconfig_file"] or (Path(spec.kubeconfig) if spec.kubeconfig else _kubeconfig_path(who.home))
+    restart = old is not None and simulated is not None and simulated != old.simulated_nodes
+    spec = changed(
+        spec,
+        nodes=nodes,
+        simulated_nodes=simulated,
+        port=flags["port"],
+        uplink=flags["uplink"],
+        service_cidr=flags.get("service_cidr"),
+        pod_cidr=flags.get("pod_cidr"),
+        kubeconfig=str(Path(path).absolute()),
+    )
+    click.echo(f'Cluster "{spec.name}"')
+    clock = SystemClock()
+    work = Up(layout, spec, who, clock, report, Path(path).absolute())
+
+    async def run() -> Spec:
+        if restart:
+            await processes.stop(layout, "control-plane", clock)
+        return await work.run(wait=flags["wait"])
+
+    spec = asyncio.run(run())
+    click.echo(f"Try:  kubectl --context {spec.context} get nodes")
+    if flags["foreground"]:
+        _stay(layout)
+
+
+def _suffix(layout: Layout, data_dir: Path | None) -> str:
+    """A mark of the folder, for a cluster that isn't in the usual place."""
+    import hashlib
+
+    return hashlib.sha256(str(layout.root).encode()).hexdigest()[:6] if data_dir else ""
+
+
+def _kubeconfig_path(home: Path) -> Path:
+    environment = {"KUBECONFIG": os.environ.get("KUBECONFIG", ""), "HOME": str(home)}
+    return kubeconfig.default_path(environment)
+
+
+def _stay(layout: Layout) -> None:
+    """Wait for Ctrl-C or SIGTERM, then stop the cluster."""
+    from heeler.local.prerequisites import check_node_possible
+    from heeler.local.up import down as stop_all
+    from heeler.local.up import running_nodes
+
+    click.echo("Running; Ctrl-C stops the cluster.")
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    try:
+        while processes.running_pid(layout, "control-plane") is not None:
+            signal.sigtimedwait([], 1) if hasattr(signal, "sigtimedwait") else signal.pause()
+        fail("the control plane has ended; its log: heeler logs control-plane")
+    except KeyboardInterrupt:
+        sudo = check_node_possible() if running_nodes(layout) else ()
+        asyncio.run(stop_all(layout, SystemClock(), report, sudo))
+
+
+def _existing(name: str, data_dir: Path | None) -> tuple[Layout, Spec]:
+    """A cluster that is there. Raises LocalError."""
+    layout = layout_of(name, data_dir, owner(os.environ), os.environ)
+    spec = layout.load()
+    if spec is None:
+        raise LocalError(f'there is no cluster "{name}" in {layout.root}: heeler status shows those that are')
+    return layout, spec
+
+
+def _sudo_for(layout: Layout, spec: Spec) -> tuple[str, ...]:
+    """How to touch what is root's; () when there is nothing. Raises LocalError."""
+    if os.geteuid() == 0:
+        return ()
+    nodes = layout.root / "nodes"
+    if not spec.nodes and not nodes.exists():
+        return ()
+    can = (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    )
+    if can:
+        return ("sudo", "-n")
+    raise LocalError(f"the cluster has real nodes, which belong to root: call `sudo heeler {' '.join(sys.argv[1:])}`")
+
+
+@click.command(epilog="Example: heeler down --name dev")
+@name_option
+@data_option
+def down(name: str, data_dir: Path | None) -> None:
+    """Stop all of a cluster; its data stays, `heeler up` brings it back."""
+    from heeler.local.up import down as stop_all
+
+    try:
+        layout, spec = _existing(name, data_dir)
+        sudo = _sudo_for(layout, spec)
+        if not asyncio.run(stop_all(layout, SystemClock(), report, sudo)):
+            click.echo(f'Cluster "{name}" does not run.')
+    except LocalError as error:
+        fail(str(error))
+
+
+@click.command(epilog="Example: heeler delete --name dev")
+@name_option
+@data_option
+def delete(name: str, data_dir: Path | None) -> None:
+    """Delete a cluster: processes, containers, network, data and its kubeconfig entries. Nothing is left."""
+    from heeler.local.up import down as stop_all
+
+    try:
+        layout, spec = _existing(name, data_dir)
+        sudo = _sudo_for(layout, spec)
+        asyncio.run(stop_all(layout, SystemClock(), report, sudo))
+        if spec.nodes or (layout.root / "nodes").exists():
+            _remove_nodes(layout, spec, sudo)
+        if spec.kubeconfig:
+            kubeconfig.remove_from(Path(spec.kubeconfig), spec.context)
+        _remove_files(layout)
+        click.echo(f'Cluster "{name}" is deleted.')
+    except (LocalError, kubeconfig.KubeconfigError) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"could not remove all of the cluster: {error}")
+
+
+def _remove_nodes(layout: Layout, spec: Spec, sudo: tuple[str, ...]) -> None:
+    """Take away what is root's, in a process that is root."""
+    if sudo:
+        words = processes.command("node-remove", "--cluster-dir", str(layout.root))
+        done = subprocess.run([*sudo, *words], check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise LocalError(f"the nodes could not be removed: {done.stderr.strip() or done.stdout.strip()}")
+        return
+    from heeler.local.node import remove_nodes
+
+    asyncio.run(remove_nodes(layout, spec))
+
+
+def _remove_files(layout: Layout) -> None:
+    for entry in ("cluster.json", "admin.kubeconfig"):
+        (layout.root / entry).unlink(missing_ok=True)
+    for folder in ("pki", "store", "logs", "run", "nodes"):
+        shutil.rmtree(layout.root / folder, ignore_errors=False) if (layout.root / folder).exists() else None
+    try:
+        layout.root.rmdir()
+    except OSError:
+        pass  # somebody else's files are in it: they stay
+
+
+@click.command(hidden=True)
+@click.option("--data-dir", type=click.Path(path_type=Path), required=True)
+@click.option("-v", "--verbose", count=True)
+@click.argument("component")
+def control_plane(data_dir: Path, verbose: int, component: str) -> None:
+    """The process of a control plane (started by `heeler up`)."""
+    set_up_logging(max(verbose, 1))
+    layout = Layout(data_dir)
+    try:
+        spec = layout.load()
+        if spec is None:
+            raise LocalError(f"no cluster in {data_dir}")
+        processes.note_pid(layout, component)
+        import uvloop
+
+        uvloop.run(_serve(layout, spec))
+    except (OSError, ValueError, LocalError) as error:
+        processes.say_failed(str(error))
+        fail(str(error))
+    except Exception as error:
+        processes.say_failed(f"{type(error).__name__}: {error}")
+        raise
+
+
+async def _serve(layout: Layout, spec: Spec) -> None:
+    from heeler import cluster
+
+    sys.setswitchinterval(0.0005)  # the store's thread must get the interpreter in time (ARCHITECTURE.md)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    plane = cluster.control_plane(layout, spec, durable=True, clock=SystemClock(), random=SystemRandom())
+    async with plane as found:
+        processes.say_ready(str(found.running.listener.port))
+        await stop.wait()

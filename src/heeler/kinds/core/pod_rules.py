@@ -1,0 +1,161 @@
+"""What is checked of a Pod, and what an update may change."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+from heeler.kinds.core.podspec_rules import pod_annotations, spec_rules, tolerations
+from heeler.kinds.internal_form import difference, internal
+from heeler.kinds.meta.checks import MAX_INT32, numbered
+from heeler.kinds.meta.objectmeta import each
+from heeler.kinds.types import type_named
+from heeler.objects import names
+from heeler.objects.faults import Fault, forbidden, invalid
+from heeler.objects.value import Object
+
+MAY_CHANGE = (
+    "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
+    "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
+    "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n"
+)
+
+
+def rules(pod: Object) -> Iterator[Fault]:
+    """A pod that is made."""
+    yield from _pod(pod)
+    if (pod.get("spec") or {}).get("ephemeralContainers"):
+        yield forbidden("spec.ephemeralContainers", "cannot be set on create")
+
+
+def _pod(pod: Object) -> Iterator[Fault]:
+    spec = pod.get("spec") or {}
+    yield from pod_annotations(pod["metadata"].get("annotations"), spec, "metadata.annotations")
+    yield from spec_rules(spec, "spec")
+    for key in ("containers", "initContainers"):
+        for at, container in numbered(spec.get(key)):
+            image = container.get("image", "")
+            if image.strip() != image:
+                yield invalid(f"spec.{key}[{at}].image", image, "must not have leading or trailing whitespace")
+
+
+def update_rules(new: Object, old: Object) -> Iterator[Fault]:
+    """A changed pod: little of the spec may change."""
+    yield from _pod(new)
+    spec, was = new.get("spec") or {}, old.get("spec") or {}
+    for key in ("containers", "initContainers"):
+        if len(spec.get(key) or ()) != len(was.get(key) or ()):
+            yield forbidden(f"spec.{key}", "pod updates may not add or remove containers")
+            return
+    yield from _deadline(spec.get("activeDeadlineSeconds"), was.get("activeDeadlineSeconds"))
+    added = list(_only_added(spec.get("tolerations") or [], was.get("tolerations") or []))
+    yield from added
+    gated = bool(was.get("schedulingGates"))
+    munged = _munge(spec, was, gated)
+    if munged != was:
+        kind = type_named("io.k8s.api.core.v1.PodSpec")
+        lines = difference(internal(was, kind), internal(munged, kind))
+        yield forbidden("spec", MAY_CHANGE + lines)
+
+
+def _deadline(new: int | None, old: int | None) -> Iterator[Fault]:
+    path = "spec.activeDeadlineSeconds"
+    if new is not None:
+        if not 0 <= new <= MAX_INT32:
+            yield invalid(path, new, f"must be between 0 and {MAX_INT32}, inclusive")
+        elif old is not None and old < new:
+            yield invalid(path, new, "must be less than or equal to previous value")
+    elif old is not None:
+        yield invalid(path, None, "must not update from a positive integer to nil value")
+
+
+def _only_added(new: list[Object], old: list[Object]) -> Iterator[Fault]:
+    """Tolerations may be added; of an old one only the seconds may change."""
+
+    def without_seconds(row: Object) -> Object:
+        return {k: v for k, v in row.items() if k != "tolerationSeconds"}
+
+    kept = [without_seconds(row) for row in new]
+    for row in old:
+        if without_seconds(row) not in kept:
+            yield forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
+            return
+    yield from tolerations(new, "spec.tolerations")
+
+
+def _munge(spec: Object, was: Object, gated: bool) -> Object:
+    """The new spec with everything put back that may change."""
+    out = copy.deepcopy(spec)
+    for key in ("containers", "initContainers"):
+        for container, old in zip(out.get(key) or (), was.get(key) or ()):
+            container["image"] = old.get("image", "")
+            if "image" not in old:
+                del container["image"]
+    keep = ["activeDeadlineSeconds", "tolerations"]
+    if out.get("terminationGracePeriodSeconds") == 1 and (was.get("terminationGracePeriodSeconds") or 0) < 0:
+        keep.append("terminationGracePeriodSeconds")
+    if gated:
+        keep += ["nodeSelector", "schedulingGates"]
+    elif not spec.get("schedulingGates"):
+        keep.append("schedulingGates")
+    for key in keep:
+        if key in was:
+            out[key] = was[key]
+        else:
+            out.pop(key, None)
+    return out
+
+
+def status_rules(new: Object, old: Object) -> Iterator[Fault]:
+    """What is checked of a written status."""
+    status = new.get("status") or {}
+    for at, condition in numbered(status.get("conditions")):
+        kind = condition.get("type", "")
+        yield from each(f"status.conditions[{at}].Type", kind, names.qualified(kind))
+    for key in ("hostIPs", "podIPs"):
+        for at, row in numbered(status.get(key)):
+            yield from each(f"status.{key}[{at}]", row.get("ip", ""), names.address(row.get("ip", "")))
+    rows = [row.get("ip", "") for row in status.get("podIPs") or ()]
+    if len(rows) > 2:
+        yield invalid("status.podIPs", status["podIPs"], "may specify no more than one IP for each IP family")
+
+
+def resize_rules(new: Object, old: Object) -> Iterator[Fault]:
+    """What a resize may change: cpu and memory, without another class of service."""
+    from heeler.kinds.core.pod import qos_class
+
+    yield from _pod(new)
+    was = qos_class(old)
+    now = qos_class(new)
+    if was != now:
+        yield invalid("spec", now, "Pod QOS Class may not change as a result of resizing")
+    spec, before = new.get("spec") or {}, old.get("spec") or {}
+    for key in ("containers", "initContainers"):
+        for container, other in zip(spec.get(key) or (), before.get(key) or ()):
+            if _other_resources(container) != _other_resources(other):
+                yield forbidden("spec", "only cpu and memory resources are mutable")
+                return
+
+
+def _other_resources(container: Object) -> Object:
+    resources = container.get("resources") or {}
+    return {
+        part: {k: v for k, v in (resources.get(part) or {}).items() if k not in ("cpu", "memory")}
+        for part in ("limits", "requests")
+    }
+
+
+def ephemeral_rules(new: Object, old: Object) -> Iterator[Fault]:
+    """Ephemeral containers may be added, never changed or taken away."""
+    yield from _pod(new)
+    rows = {c.get("name", ""): c for c in (new.get("spec") or {}).get("ephemeralContainers") or ()}
+    for container in (old.get("spec") or {}).get("ephemeralContainers") or ():
+        name = container.get("name", "")
+        if name not in rows:
+            yield forbidden("spec.ephemeralContainers", f'existing ephemeral containers "{name}" may not be removed\n')
+        elif rows[name] != container:
+            kind = type_named("io.k8s.api.core.v1.EphemeralContainer")
+            lines = difference(internal(container, kind), internal(rows[name], kind))
+            yield forbidden(
+                "spec.ephemeralContainers", f'existing ephemeral containers "{name}" may not be changed\n{lines}'
+            )

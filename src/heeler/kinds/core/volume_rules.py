@@ -1,0 +1,295 @@
+"""What is checked of a pod's volumes. https://kubernetes.io/docs/concepts/storage/volumes/"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from heeler.kinds.core.field_rules import VOLUME_FIELDS, field_selector, resource_selector
+from heeler.kinds.meta.checks import needed, no_backsteps, not_negative, numbered, one_of, unreserved_path
+from heeler.kinds.meta.objectmeta import each
+from heeler.objects import names
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
+from heeler.objects.quantities import parse
+from heeler.objects.value import Object
+
+MODE_RANGE = "must be a number between 0 and 0777 (octal), both inclusive"
+HOST_PATH_TYPES = (
+    *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
+)
+Rule = Callable[[Object, str], Iterator[Fault]]
+
+
+def volumes(rows: list[Object] | None, path: str) -> tuple[dict[str, Object], list[Fault]]:
+    """`(good ones by name, faults)` of a pod's volumes."""
+    good: dict[str, Object] = {}
+    faults: list[Fault] = []
+    for at, volume in numbered(rows):
+        here, name = f"{path}[{at}]", volume.get("name", "")
+        wrong = list(source(volume, here, name))
+        if not name:
+            wrong.append(required(f"{here}.name"))
+        else:
+            wrong += each(f"{here}.name", name, names.label(name))
+        if name in good:
+            wrong.append(duplicate(f"{here}.name", name))
+        if not wrong:
+            good[name] = volume
+        faults += wrong
+    return good, faults
+
+
+def source(volume: Object, path: str, name: str = "") -> Iterator[Fault]:
+    """Exactly one source, and what holds for it."""
+    found = 0
+    for key, rule in SOURCES.items():
+        if key not in volume:
+            continue
+        if found:
+            yield forbidden(f"{path}.{key}", "may not specify more than 1 volume type")
+        else:
+            found += 1
+            yield from rule(volume[key], f"{path}.{key}")
+    if not found:
+        yield required(path, "must specify a volume type")
+
+
+def _empty_dir(value: Object, path: str) -> Iterator[Fault]:
+    if value.get("sizeLimit") is not None and parse(value["sizeLimit"]).nano < 0:
+        yield forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")
+
+
+def host_path(value: Object, path: str) -> Iterator[Fault]:
+    if not value.get("path"):
+        yield required(f"{path}.path")
+        return
+    yield from no_backsteps(value["path"], f"{path}.path")
+    if value.get("type") is not None and value["type"] not in HOST_PATH_TYPES:
+        yield not_supported(f"{path}.type", value["type"], HOST_PATH_TYPES)
+
+
+def _mode(value: int | None, path: str) -> Iterator[Fault]:
+    if value is not None and not 0 <= value <= 0o777:
+        yield invalid(path, value, MODE_RANGE)
+
+
+def _items(rows: list[Object] | None, path: str) -> Iterator[Fault]:
+    for at, row in numbered(rows):
+        here = f"{path}[{at}]"
+        yield from needed(row.get("key"), f"{here}.key")
+        if not row.get("path"):
+            yield required(f"{here}.path")
+        yield from unreserved_path(row.get("path", ""), f"{here}.path")
+        yield from _mode(row.get("mode"), f"{here}.mode")
+
+
+def _secret(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("secretName"), f"{path}.secretName")
+    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
+    yield from _items(value.get("items"), f"{path}.items")
+
+
+def _config_map(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("name"), f"{path}.name")
+    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
+    yield from _items(value.get("items"), f"{path}.items")
+
+
+def nfs(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("server"), f"{path}.server")
+    yield from needed(value.get("path"), f"{path}.path")
+    if not value.get("path", "").startswith("/"):
+        yield invalid(f"{path}.path", value.get("path", ""), "must be an absolute path")
+
+
+def _claim(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("claimName"), f"{path}.claimName")
+
+
+def _downward_file(row: Object, path: str) -> Iterator[Fault]:
+    if not row.get("path"):
+        yield required(f"{path}.path")
+    yield from unreserved_path(row.get("path", ""), f"{path}.path")
+    if "fieldRef" in row:
+        yield from field_selector(row["fieldRef"], VOLUME_FIELDS, f"{path}.fieldRef")
+        if "resourceFieldRef" in row:
+            yield invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")
+    elif "resourceFieldRef" in row:
+        yield from resource_selector(row["resourceFieldRef"], f"{path}.resourceFieldRef", True)
+    else:
+        yield required(path, "one of fieldRef and resourceFieldRef is required")
+    yield from _mode(row.get("mode"), f"{path}.mode")
+
+
+def _downward(value: Object, path: str) -> Iterator[Fault]:
+    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
+    for _, row in numbered(value.get("items")):
+        yield from _downward_file(row, path)
+
+
+def _projected(value: Object, path: str) -> Iterator[Fault]:
+    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
+    paths: list[str] = []
+    for at, part in numbered(value.get("sources")):
+        here = f"{path}.sources[{at}]"
+        found = 0
+        for key, rule in _PROJECTIONS.items():
+            if key not in part:
+                continue
+            if found:
+                yield forbidden(f"{here}.{key}", "may not specify more than 1 volume type")
+                continue
+            found += 1
+            yield from rule(part[key], f"{here}.{key}")
+            for file in _projected_paths(key, part[key]):
+                if file in paths:
+                    yield invalid(f"{path}.sources", file, "conflicting duplicate paths")
+                elif file:
+                    paths.append(file)
+
+
+def _projected_paths(key: str, value: Object) -> list[str]:
+    if key == "serviceAccountToken":
+        return [value.get("path", "")]
+    return [row.get("path", "") for row in value.get("items") or ()]
+
+
+def _projected_named(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("name"), f"{path}.name")
+    yield from _items(value.get("items"), f"{path}.items")
+
+
+def _projected_downward(value: Object, path: str) -> Iterator[Fault]:
+    for at, row in numbered(value.get("items")):
+        yield from _downward_file(row, f"{path}.items[{at}]")
+
+
+def _token(value: Object, path: str) -> Iterator[Fault]:
+    seconds = value.get("expirationSeconds", 3600)
+    if seconds < 600:
+        yield invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+    if seconds > 1 << 32:
+        yield invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+    if not value.get("path"):
+        yield required(f"{path}.path")
+    yield from unreserved_path(value.get("path", ""), f"{path}.path")
+
+
+def _trust_bundle(value: Object, path: str) -> Iterator[Fault]:
+    if value.get("name") is None and value.get("signerName") is None:
+        yield required(path, "either name or signerName must be specified")
+    if not value.get("path"):
+        yield required(f"{path}.path")
+    yield from unreserved_path(value.get("path", ""), f"{path}.path")
+
+
+def _pod_certificate(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("signerName"), f"{path}.signerName")
+    yield from one_of(
+        value.get("keyType"),
+        ("RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"),
+        f"{path}.keyType",
+    )
+
+
+_PROJECTIONS: dict[str, Rule] = {
+    "secret": _projected_named,
+    "configMap": _projected_named,
+    "downwardAPI": _projected_downward,
+    "serviceAccountToken": _token,
+    "clusterTrustBundle": _trust_bundle,
+    "podCertificate": _pod_certificate,
+}
+
+
+def csi_driver_name(name: str, path: str) -> Iterator[Fault]:
+    if not name:
+        yield required(path)
+        return
+    if len(name) > 63:
+        yield Fault("FieldValueTooLong", "Too long: may not be more than 63 bytes", path)
+    yield from each(path, name, names.subdomain(name.lower()))
+
+
+def _csi(value: Object, path: str) -> Iterator[Fault]:
+    yield from csi_driver_name(value.get("driver", ""), f"{path}.driver")
+    reference = value.get("nodePublishSecretRef")
+    if reference is not None and not reference.get("name"):
+        yield required(f"{path}.nodePublishSecretRef.name")
+
+
+def _ephemeral(value: Object, path: str) -> Iterator[Fault]:
+    from heeler.kinds.core.claim_rules import claim_spec
+
+    template = value.get("volumeClaimTemplate")
+    if template is None:
+        yield required(f"{path}.volumeClaimTemplate")
+    else:
+        yield from claim_spec(template.get("spec") or {}, f"{path}.volumeClaimTemplate.spec")
+
+
+def _image(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("reference"), f"{path}.reference")
+    yield from one_of(value.get("pullPolicy"), ("Always", "IfNotPresent", "Never"), f"{path}.pullPolicy")
+
+
+def iscsi(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("targetPortal"), f"{path}.targetPortal")
+    iqn = value.get("iqn", "")
+    if not iqn:
+        yield required(f"{path}.iqn")
+    elif not iqn.startswith(("iqn", "eui", "naa")):
+        yield invalid(f"{path}.iqn", iqn, "must be valid format starting with iqn, eui, or naa")
+    if not 0 <= value.get("lun", 0) <= 255:
+        yield invalid(f"{path}.lun", value["lun"], "must be between 0 and 255, inclusive")
+    chap = value.get("chapAuthDiscovery") or value.get("chapAuthSession")
+    if chap and value.get("secretRef") is None:
+        yield required(f"{path}.secretRef")
+
+
+def fields_needed(*keys: str) -> Rule:
+    """The source has all these fields."""
+
+    def rule(value: Object, path: str) -> Iterator[Fault]:
+        for key in keys:
+            yield from needed(value.get(key), f"{path}.{key}")
+
+    return rule
+
+
+def _gce(value: Object, path: str) -> Iterator[Fault]:
+    yield from needed(value.get("pdName"), f"{path}.pdName")
+    yield from not_negative(value.get("partition"), f"{path}.partition")
+
+
+SOURCES: dict[str, Rule] = {
+    "emptyDir": _empty_dir,
+    "hostPath": host_path,
+    "gitRepo": fields_needed("repository"),
+    "gcePersistentDisk": _gce,
+    "awsElasticBlockStore": fields_needed("volumeID"),
+    "secret": _secret,
+    "nfs": nfs,
+    "iscsi": iscsi,
+    "glusterfs": fields_needed("endpoints", "path"),
+    "flocker": lambda value, path: iter(()),
+    "persistentVolumeClaim": _claim,
+    "rbd": fields_needed("monitors", "image"),
+    "cinder": fields_needed("volumeID"),
+    "cephfs": fields_needed("monitors"),
+    "quobyte": fields_needed("registry", "volume"),
+    "downwardAPI": _downward,
+    "fc": lambda value, path: iter(()),
+    "flexVolume": fields_needed("driver"),
+    "configMap": _config_map,
+    "azureFile": fields_needed("secretName", "shareName"),
+    "vsphereVolume": fields_needed("volumePath"),
+    "photonPersistentDisk": fields_needed("pdID"),
+    "portworxVolume": fields_needed("volumeID"),
+    "azureDisk": fields_needed("diskName", "diskURI"),
+    "storageos": fields_needed("volumeName"),
+    "projected": _projected,
+    "scaleIO": fields_needed("gateway", "system", "volumeName"),
+    "csi": _csi,
+    "ephemeral": _ephemeral,
+    "image": _image,
+}

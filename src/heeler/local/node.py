@@ -1,0 +1,100 @@
+"""A real node of a local cluster: the options of its agent, its process, and its removal. All of it runs as root."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from heeler.base.clock import SystemClock
+from heeler.base.random import SystemRandom
+from heeler.client.https import HttpsClient
+from heeler.cluster import real_names
+from heeler.kubelet.options import NodeOptions
+from heeler.local import processes
+from heeler.local.certificates import AGENT_CLIENT
+from heeler.local.layout import Layout, LocalError, Spec
+
+
+def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
+    """What the agent of `node` is told."""
+    pki = layout.pki
+    return NodeOptions(
+        cluster=spec.machine_name,
+        node=node,
+        data_dir=layout.node_data(node),
+        index=real_names(spec).index(node) if node in real_names(spec) else 0,
+        cluster_cidr=spec.pod_cidr,
+        service_cidr=spec.service_cidr,
+        uplink=spec.uplink,
+        api_server=("127.0.0.1", spec.port),
+        serving_cert=pki / f"node-{node}.crt",
+        serving_key=pki / f"node-{node}.key",
+        client_ca=pki / "ca.crt",
+        api_client_name=AGENT_CLIENT,
+    )
+
+
+def socket_of(layout: Layout, spec: Spec, node: str) -> Path:
+    """The node's containerd."""
+    return options(layout, spec, node).containerd_socket
+
+
+async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
+    """Be the node until told to stop. Raises ProgramError, OSError, LocalError."""
+    from heeler.kubelet.agent import Node
+
+    if os.geteuid() != 0:
+        raise LocalError("a node's agent must run as root")
+    os.umask(0o022)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    client = HttpsClient.from_kubeconfig(layout.pki / f"node-{node}.kubeconfig", user_agent="kubelet/v1.37.2")
+    work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom())
+    running = asyncio.ensure_future(work.run())
+    stopping = asyncio.ensure_future(stop.wait())
+    ready = asyncio.ensure_future(_say_ready(client, node))
+    try:
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (ready, stopping, running):
+            task.cancel()
+        await asyncio.gather(ready, stopping, return_exceptions=True)
+        try:
+            await running
+        except asyncio.CancelledError:
+            pass
+        finally:
+            await client.close()
+
+
+async def _say_ready(client: HttpsClient, node: str) -> None:
+    """Once the node is registered, whoever started us need not wait any longer."""
+    from heeler.objects.status import StatusError
+    from heeler.objects.value import GroupVersionResource
+
+    while True:
+        try:
+            await client.get(GroupVersionResource("", "v1", "nodes"), node)
+            processes.say_ready(node)
+            return
+        except (StatusError, OSError):
+            await asyncio.sleep(0.02)
+
+
+async def remove_nodes(layout: Layout, spec: Spec) -> None:
+    """Leave nothing of the cluster's nodes on this machine. Raises ProgramError, OSError."""
+    from heeler.kubelet.teardown import remove_cluster
+
+    clock = SystemClock()
+    names = dict.fromkeys(real_names(spec))
+    folder = layout.root / "nodes"
+    if folder.exists():
+        names |= dict.fromkeys(sorted(p.name for p in folder.iterdir()))
+    nodes = [options(layout, spec, name) for name in names]
+    await remove_cluster(options(layout, spec, next(iter(names), "none")), clock, nodes)
+    if folder.exists():
+        folder.rmdir()

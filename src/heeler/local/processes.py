@@ -1,0 +1,187 @@
+"""The processes of a local cluster: the control plane, and one agent for each real node.
+
+Each is a daemon in a session of its own that logs to a file and says through a pipe when it is ready, or why it isn't.
+A process is known by its pid file and by its command line (a pid that was given to somebody else doesn't count).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from heeler.base.clock import Clock, SystemClock
+from heeler.base.files import write_atomic
+from heeler.local.layout import Layout, LocalError, Owner
+
+#: Seconds that a process may take to be ready, and to stop before it is killed.
+READY_SECONDS = 60.0
+STOP_SECONDS = 25.0
+#: The descriptor on which a daemon says that it is ready is named in this variable.
+READY_VARIABLE = "HEELER_READY_FD"
+#: Log files are moved aside at this size.
+MAX_LOG = 16 * 1024 * 1024
+
+
+def command(*arguments: str) -> list[str]:
+    """How to run heeler itself again."""
+    return [sys.executable, "-m", "heeler.cli.main", *arguments]
+
+
+def running_pid(layout: Layout, component: str) -> int | None:
+    """The pid of a component that runs, or None."""
+    try:
+        pid = int(layout.pid_file(component).read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if Path("/proc").exists() else None
+    except (OSError, ValueError):
+        return None
+    if words is None:  # no /proc: macOS
+        return pid if _alive(pid) else None
+    return pid if str(layout.root).encode() in words and component.encode() in words else None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def spawn(
+    layout: Layout,
+    component: str,
+    arguments: list[str],
+    who: Owner,
+    *,
+    as_root: bool = False,
+    prefix: tuple[str, ...] = (),
+) -> str:
+    """Start a daemon and wait until it is ready: what it said. Raises LocalError with the end of its log."""
+    log = layout.log(component)
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > MAX_LOG:
+            log.rename(log.with_suffix(".log.1"))
+    reader, writer = os.pipe()
+    os.set_inheritable(writer, True)
+    environment = {**os.environ, READY_VARIABLE: str(writer)}
+    drop = who.is_other and not as_root
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        if drop:
+            os.fchown(descriptor, who.uid, who.gid)
+            environment |= {"HOME": str(who.home)}
+        process = subprocess.Popen(
+            [*prefix, *command(*arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            pass_fds=(writer,),
+            start_new_session=True,
+            env=environment,
+            cwd="/",
+            user=who.uid if drop else None,
+            group=who.gid if drop else None,
+            extra_groups=[] if drop else None,
+        )
+    except OSError as error:
+        raise LocalError(f"cannot start the {component}: {error}") from error
+    finally:
+        os.close(descriptor)
+        os.close(writer)
+    try:
+        said = _await_ready(reader, process)
+    finally:
+        os.close(reader)
+    if not said.startswith("ready"):
+        process.poll()
+        reason = said.strip() or f"it ended at once; the end of {log}:\n{tail(log)}"
+        raise LocalError(f"the {component} did not start: {reason}")
+    return said.removeprefix("ready").strip()
+
+
+def _await_ready(reader: int, process: subprocess.Popen[bytes]) -> str:
+    """What the daemon writes until it closes the pipe or says that it is ready."""
+    import select
+
+    said = b""
+    clock = SystemClock()
+    end = clock.monotonic() + READY_SECONDS
+    while clock.monotonic() < end:
+        readable, _, _ = select.select([reader], [], [], 0.5)
+        if readable:
+            data = os.read(reader, 65536)
+            if not data:
+                return said.decode("utf-8", "replace")
+            said += data
+            if said.startswith(b"ready") and said.endswith(b"\n"):
+                return said.decode("utf-8", "replace")
+        elif process.poll() is not None:
+            return said.decode("utf-8", "replace")
+    return f"it was not ready after {READY_SECONDS:.0f} s"
+
+
+def say_ready(text: str = "") -> None:
+    """In a daemon: tell whoever started us that we are ready."""
+    _say(f"ready {text}".strip() + "\n")
+
+
+def say_failed(text: str) -> None:
+    """In a daemon: tell whoever started us why we are not."""
+    _say(text)
+
+
+def _say(text: str) -> None:
+    descriptor = os.environ.pop(READY_VARIABLE, "")
+    if descriptor.isdigit():
+        with contextlib.suppress(OSError):
+            os.write(int(descriptor), text.encode())
+            os.close(int(descriptor))
+
+
+def note_pid(layout: Layout, component: str) -> None:
+    """In a daemon: leave our pid."""
+    write_atomic(layout.pid_file(component), f"{os.getpid()}\n".encode(), 0o644)
+
+
+def tail(path: Path, lines: int = 15) -> str:
+    """The last lines of a log."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(no log)"
+
+
+async def stop(layout: Layout, component: str, clock: Clock, *, sudo: tuple[str, ...] = ()) -> bool:
+    """End a component in an orderly way, then by force; False if it didn't run."""
+    pid = running_pid(layout, component)
+    if pid is None:
+        layout.pid_file(component).unlink(missing_ok=True)
+        return False
+    _signal(pid, signal.SIGTERM, sudo)
+    end = clock.monotonic() + STOP_SECONDS
+    while running_pid(layout, component) == pid and clock.monotonic() < end:
+        await clock.sleep(0.02)
+    if running_pid(layout, component) == pid:
+        _signal(pid, signal.SIGKILL, sudo)
+        while running_pid(layout, component) == pid and clock.monotonic() < end + 5:
+            await clock.sleep(0.02)
+    with contextlib.suppress(OSError):
+        layout.pid_file(component).unlink(missing_ok=True)
+    return True
+
+
+def _signal(pid: int, number: signal.Signals, sudo: tuple[str, ...]) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        if not sudo:
+            raise LocalError(f"process {pid} belongs to root: call this with sudo") from None
+        subprocess.run([*sudo, "kill", f"-{number.name.removeprefix('SIG')}", str(pid)], check=False)

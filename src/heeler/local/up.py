@@ -1,0 +1,205 @@
+"""Bring a local cluster to what its specification says: files, control plane, nodes, kubeconfig. Every step may be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heeler.base.clock import Clock
+from heeler.client import kubeconfig
+from heeler.client.https import HttpsClient
+from heeler.cluster import real_names
+from heeler.local import certificates, prerequisites, processes
+from heeler.local.layout import Layout, LocalError, Owner, Spec, free_port, port_is_free
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object
+
+NODES = GroupVersionResource("", "v1", "nodes")
+CONTROL_PLANE = "control-plane"
+#: Seconds for all nodes to be Ready.
+NODES_SECONDS = 60.0
+
+#: Told each stage that is done: its name, its seconds, a remark.
+Report = Callable[[str, float, str], None]
+
+
+def node_component(node: str) -> str:
+    return f"node-{node}"
+
+
+@dataclass(slots=True)
+class Up:
+    """One call of `heeler up`."""
+
+    layout: Layout
+    spec: Spec
+    who: Owner
+    clock: Clock
+    report: Report
+    kubeconfig: Path
+    sudo: tuple[str, ...] = ()
+
+    async def run(self, *, wait: bool) -> Spec:
+        """Do what is missing, in order. Raises LocalError."""
+        started = self.clock.monotonic()
+        self._stage("files", self._files)
+        await self._control_plane()
+        await self._nodes()
+        self._stage("kubeconfig", self._kubeconfig)
+        if wait and (self.spec.nodes or self.spec.simulated_nodes):
+            await self._timed("nodes ready", self._ready())
+        self.layout.hand_over(self.who)
+        self.report("up", self.clock.monotonic() - started, "")
+        return self.spec
+
+    def _stage(self, name: str, work: Callable[[], str]) -> None:
+        began = self.clock.monotonic()
+        remark = work()
+        self.report(name, self.clock.monotonic() - began, remark)
+
+    async def _timed(self, name: str, work: Any) -> None:
+        began = self.clock.monotonic()
+        remark = await work
+        self.report(name, self.clock.monotonic() - began, remark or "")
+
+    def _files(self) -> str:
+        if self.spec.nodes:
+            self.sudo = prerequisites.check_node_possible()
+        self.layout.prepare(self.who)
+        if not self.spec.port:
+            self.spec = _with_port(self.spec, free_port(set()))
+        certificates.prepare(self.layout, self.spec, real_names(self.spec), self.clock)
+        self.layout.save(self.spec)
+        self.layout.hand_over(self.who)
+        return str(self.layout.root)
+
+    async def _control_plane(self) -> None:
+        pid = processes.running_pid(self.layout, CONTROL_PLANE)
+        if pid is not None and await self._answers():
+            self.report("control plane", 0.0, f"runs already on https://127.0.0.1:{self.spec.port}")
+            return
+        if pid is not None:
+            await processes.stop(self.layout, CONTROL_PLANE, self.clock)
+        if not port_is_free(self.spec.port):
+            raise LocalError(
+                f"port {self.spec.port} is in use by another program: stop it (ss -ltnp shows it), "
+                "or choose another with --port"
+            )
+        began = self.clock.monotonic()
+        arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
+        await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
+        self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
+
+    async def _answers(self) -> bool:
+        client = HttpsClient(certificates.admin_access(self.layout, self.spec))
+        try:
+            async with asyncio.timeout(3):
+                status, _ = await client.request("GET", "/readyz")
+        except (OSError, TimeoutError):
+            return False
+        finally:
+            await client.close()
+        return status == 200
+
+    async def _nodes(self) -> None:
+        wanted = real_names(self.spec)
+        for component in running_nodes(self.layout):
+            if component.removeprefix("node-") not in wanted:
+                await processes.stop(self.layout, component, self.clock, sudo=self.sudo)
+                await self._forget_node(component.removeprefix("node-"))
+        missing = [n for n in wanted if processes.running_pid(self.layout, node_component(n)) is None]
+        if not missing:
+            if wanted:
+                self.report("nodes", 0.0, "run already")
+            return
+        began = self.clock.monotonic()
+        await asyncio.gather(*(asyncio.to_thread(self._start_node, node) for node in missing))
+        self.report("nodes", self.clock.monotonic() - began, ", ".join(missing))
+
+    def _start_node(self, node: str) -> None:
+        component = node_component(node)
+        arguments = ["node", "--cluster-dir", str(self.layout.root), "--name", node, component]
+        processes.spawn(self.layout, component, arguments, self.who, as_root=True, prefix=self.sudo)
+
+    async def _forget_node(self, node: str) -> None:
+        client = HttpsClient(certificates.admin_access(self.layout, self.spec))
+        try:
+            with contextlib.suppress(StatusError, OSError):
+                await client.delete(NODES, node)
+        finally:
+            await client.close()
+
+    def _kubeconfig(self) -> str:
+        added = kubeconfig.entry(self.spec.context, certificates.admin_access(self.layout, self.spec))
+        try:
+            kubeconfig.merge_into(self.kubeconfig, self.spec.context, added)
+        except kubeconfig.KubeconfigError as error:
+            raise LocalError(str(error)) from error
+        except OSError as error:
+            raise LocalError(
+                f"cannot write the kubeconfig {self.kubeconfig}: {error.strerror}: choose another with --kubeconfig"
+            ) from error
+        if self.who.is_other:
+            for path in (self.kubeconfig, self.kubeconfig.parent):
+                if path.stat().st_uid == 0 and path.is_relative_to(self.who.home):
+                    os.chown(path, self.who.uid, self.who.gid)
+        return f'context "{self.spec.context}" in {self.kubeconfig}'
+
+    async def _ready(self) -> str:
+        count = self.spec.nodes + self.spec.simulated_nodes
+        client = HttpsClient(certificates.admin_access(self.layout, self.spec))
+        end = self.clock.monotonic() + NODES_SECONDS
+        try:
+            while True:
+                items = (await client.list(NODES)).items
+                ready = sum(map(is_ready, items))
+                if ready >= count:
+                    return f"{ready}"
+                if self.clock.monotonic() > end:
+                    raise LocalError(
+                        f"only {ready} of {count} nodes are ready after {NODES_SECONDS:.0f} s: see heeler logs"
+                    )
+                await self.clock.sleep(0.05)
+        finally:
+            await client.close()
+
+
+def is_ready(node: Object) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def _with_port(spec: Spec, port: int) -> Spec:
+    from dataclasses import replace
+
+    return replace(spec, port=port)
+
+
+def running_nodes(layout: Layout) -> list[str]:
+    """The components that are nodes and run, sorted."""
+    try:
+        names = sorted(p.stem for p in layout.run.glob("node-*.pid"))
+    except OSError:
+        return []
+    return [n for n in names if processes.running_pid(layout, n) is not None]
+
+
+async def down(layout: Layout, clock: Clock, report: Report, sudo: tuple[str, ...]) -> bool:
+    """Stop all, nodes first (their pods end in an orderly way); False if nothing ran."""
+    stopped = False
+    nodes = running_nodes(layout)
+    if nodes:
+        began = clock.monotonic()
+        await asyncio.gather(*(processes.stop(layout, n, clock, sudo=sudo) for n in nodes))
+        report("nodes stopped", clock.monotonic() - began, "")
+        stopped = True
+    began = clock.monotonic()
+    if await processes.stop(layout, CONTROL_PLANE, clock):
+        report("control plane stopped", clock.monotonic() - began, "")
+        stopped = True
+    return stopped

@@ -1,0 +1,196 @@
+"""Pods on a real node: from their creation to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+from pathlib import Path
+
+from heeler.kubelet.pods.config import POD_NAME
+from heeler.kubelet.runtime import containerd
+from tests.containers.node import WAIT, pod, started
+
+
+def test_a_pod_runs_tells_its_status_and_ends(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            resources = {"limits": {"memory": "64Mi", "cpu": "200m"}, "requests": {"cpu": "50m", "memory": "64Mi"}}
+            node.api.put("pods", pod("web", f"echo hello from $HOSTNAME; {WAIT}", container={"resources": resources}))
+            status = await node.phase("web", "Running")
+            assert status["podIP"].startswith("10.244.0.")
+            assert {c["type"]: c["status"] for c in status["conditions"]} == dict.fromkeys(
+                ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"), "True"
+            )
+            assert await node.get("/containerLogs/default/web/c") == (200, "hello from web\n")
+            limits = await node.run_in("web", "cat /proc/self/cgroup; cat /etc/hosts")
+            uid = node.api.find("pods", "web", "default")["metadata"]["uid"]
+            assert f"/heeler.{cluster}/n0/pods/burstable/pod{uid}/" in limits
+            assert f"{status['podIP']}\tweb\n" in limits
+            reasons = [reason for reason, _ in node.events("web") if reason != "MissingClusterDNS"]
+            assert reasons == ["Pulled", "Created", "Started"]
+            await node.delete("web")
+            assert ("Killing", "Stopping container c") in node.events("web")
+            assert not list(node.options.pods_dir.iterdir())
+            assert node.node.runtime is not None
+            assert await node.node.runtime.sandboxes() == []
+
+    asyncio.run(main())
+
+
+def test_crashes_are_restarted_with_a_back_off_and_remembered(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            node.api.put("pods", pod("crash", "echo last words > /dev/termination-log; echo dying; exit 7"))
+            await node.until(lambda: "CrashLoopBackOff" in str(node.container("crash").get("state")))
+            shown = node.container("crash")
+            assert shown["restartCount"] == 1
+            ended = shown["lastState"]["terminated"]
+            assert (ended["exitCode"], ended["reason"], ended["message"]) == (7, "Error", "last words\n")
+            assert await node.get("/containerLogs/default/crash/c?previous=true") == (200, "dying\n")
+            await node.until(lambda: "BackOff" in dict(node.events("crash")))
+
+    asyncio.run(main())
+
+
+def test_init_containers_run_first_and_jobs_complete(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            mounts = [{"name": "shared", "mountPath": "/shared"}]
+            init = {
+                "name": "i",
+                "image": "busybox:1",
+                "command": ["sh", "-c", "echo 42 > /shared/x"],
+                "volumeMounts": mounts,
+            }
+            wanted = pod(
+                "job",
+                'test "$(cat /shared/x)" = 42',
+                container={"volumeMounts": mounts},
+                initContainers=[init],
+                restartPolicy="Never",
+                volumes=[{"name": "shared", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}],
+            )
+            node.api.put("pods", wanted)
+            status = await node.phase("job", "Succeeded")
+            assert status["initContainerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
+            node.api.put("pods", pod("fails", "exit 3", restartPolicy="Never"))
+            assert (await node.phase("fails", "Failed"))["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3
+
+    asyncio.run(main())
+
+
+def test_volumes_show_objects_and_follow_their_changes(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            meta = {"namespace": "default"}
+            node.api.put("configmaps", {"metadata": {"name": "c", **meta}, "data": {"k": "v1"}})
+            hush = base64.b64encode(b"hush").decode()
+            node.api.put("secrets", {"metadata": {"name": "s", **meta}, "data": {"p": hush}})
+            projected = {"sources": [{"serviceAccountToken": {"path": "token"}}, {"configMap": {"name": "c"}}]}
+            wanted = pod(
+                "vols",
+                WAIT,
+                container={
+                    "env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}}],
+                    "volumeMounts": [{"name": n, "mountPath": f"/{n}"} for n in ("cm", "sec", "proj", "down")],
+                },
+                volumes=[
+                    {"name": "cm", "configMap": {"name": "c"}},
+                    {"name": "sec", "secret": {"secretName": "s", "defaultMode": 0o400}},
+                    {"name": "proj", "projected": projected},
+                    {
+                        "name": "down",
+                        "downwardAPI": {"items": [{"path": "n", "fieldRef": {"fieldPath": "metadata.name"}}]},
+                    },
+                ],
+            )
+            node.api.put("pods", wanted)
+            await node.phase("vols", "Running")
+            script = "cat /cm/k; echo; cat /sec/p; echo; cat /proj/token; echo; cat /down/n; echo; echo $P"
+            assert (await node.run_in("vols", script)).split() == ["v1", "hush", "token-of-default", "vols", "hush"]
+            node.api.put("configmaps", {"metadata": {"name": "c", **meta}, "data": {"k": "v2"}})
+            worker = next(iter(node.node.agent.workers.values()))
+            await worker.operations.refresh_volumes(0.0)
+            assert await node.run_in("vols", "cat /cm/k /proj/k") == "v2v2"
+
+    asyncio.run(main())
+
+
+def test_what_is_missing_holds_a_pod_back_until_it_is_there(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            node.api.put("pods", pod("late", WAIT, volumes=[{"name": "v", "configMap": {"name": "later"}}]))
+            await node.until(lambda: "FailedMount" in dict(node.events("late")))
+            text = 'MountVolume.SetUp failed for volume "v" : configmap "later" not found'
+            assert dict(node.events("late"))["FailedMount"] == text
+            assert node.container("late")["state"] == {"waiting": {"reason": "ContainerCreating"}}
+            node.api.put("configmaps", {"metadata": {"name": "later", "namespace": "default"}, "data": {}})
+            await node.phase("late", "Running")
+            node.api.put("pods", pod("odd", WAIT, hostUsers=False))
+            await node.until(
+                lambda: (node.container("odd").get("state") or {}).get("waiting", {}).get("reason") == "Unsupported"
+            )
+
+    asyncio.run(main())
+
+
+def test_probes_decide_on_readiness_and_restarts(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            serve = "mkdir -p /www; echo ok > /www/ok; httpd -p 8080 -h /www; sleep 1; touch /tmp/ready; " + WAIT
+            get = {"httpGet": {"path": "/ok", "port": 8080}}
+            probes = {
+                "startupProbe": get,
+                "readinessProbe": {"exec": {"command": ["cat", "/tmp/ready"]}, "periodSeconds": 1},
+                "livenessProbe": {**get, "periodSeconds": 1, "failureThreshold": 1},
+            }
+            node.api.put("pods", pod("probed", serve, container=probes))
+            await node.phase("probed", "Running")
+            assert not node.container("probed")["ready"]
+            await node.ready("probed")
+            await node.run_in("probed", "rm /www/ok")
+            await node.until(lambda: node.container("probed")["restartCount"] == 1)
+            events = node.events("probed")
+            assert ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 404") in events
+            assert ("Killing", "Container c failed liveness probe, will be restarted") in events
+            await node.ready("probed")
+
+    asyncio.run(main())
+
+
+def test_containers_outlive_the_agent_and_containerd(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive, keep_pods=True) as node:
+            node.api.put("pods", pod("stays", WAIT))
+            before = (await node.phase("stays", "Running"))["containerStatuses"][0]["containerID"]
+            await node.stop()
+            pid = containerd.running(node.node.paths)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            again = type(node)(node.options, node.api, archive, tmp_path)
+            await again.start()
+            try:
+                await again.ready("stays")
+                assert again.container("stays")["containerID"] == before
+                assert again.container("stays")["restartCount"] == 0
+                # A pod that was deleted meanwhile is cleaned up as well.
+                await again.delete("stays")
+                assert again.node.runtime is not None
+                assert await again.node.runtime.sandboxes({POD_NAME: "stays"}) == []
+            finally:
+                await again.stop()
+
+    asyncio.run(main())
+
+
+def test_a_pod_deleted_by_force_is_gone_from_the_node_too(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            node.api.put("pods", pod("stubborn", "trap '' TERM; while :; do sleep 0.1; done"))
+            await node.phase("stubborn", "Running")
+            await node.delete("stubborn", grace=0)
+            await node.until(lambda: not node.node.agent.workers)
+
+    asyncio.run(main())
