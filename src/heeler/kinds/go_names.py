@@ -71,6 +71,42 @@ TEXTS: dict[str, str] = {
     "core.v1.AzureDiskVolumeSource.kind": "AzureDataDiskKind",
     "core.v1.Lifecycle.stopSignal": "Signal",
     "core.v1.ContainerRestartRule.action": "ContainerRestartRuleAction",
+    "core.v1.NamespaceCondition.type": "NamespaceConditionType",
+    "core.v1.PersistentVolumeClaimCondition.type": "PersistentVolumeClaimConditionType",
+    "core.v1.ReplicationControllerCondition.type": "ReplicationControllerConditionType",
+    "core.v1.ContainerRestartRuleOnExitCodes.operator": "ContainerRestartRuleOnExitCodesOperator",
+    "core.v1.NodeStatus.phase": "NodePhase",
+    "apps.v1.DaemonSetCondition.type": "DaemonSetConditionType",
+    "apps.v1.DeploymentCondition.type": "DeploymentConditionType",
+    "apps.v1.ReplicaSetCondition.type": "ReplicaSetConditionType",
+    "apps.v1.StatefulSetCondition.type": "StatefulSetConditionType",
+    "autoscaling.v2.HorizontalPodAutoscalerCondition.type": "HorizontalPodAutoscalerConditionType",
+    "autoscaling.v2.HorizontalPodAutoscalerCondition.status": "v1.ConditionStatus",
+    "autoscaling.v2.MetricStatus.type": "MetricSourceType",
+    "batch.v1.JobCondition.type": "JobConditionType",
+    "batch.v1.PodFailurePolicyOnPodConditionsPattern.type": "PodConditionType",
+    "batch.v1.PodFailurePolicyOnPodConditionsPattern.status": "ConditionStatus",
+    "certificates.v1.CertificateSigningRequestCondition.type": "RequestConditionType",
+    "flowcontrol.v1.FlowSchemaCondition.type": "FlowSchemaConditionType",
+    "flowcontrol.v1.PriorityLevelConfigurationCondition.type": "PriorityLevelConfigurationConditionType",
+    "resource.v1.DeviceSubRequest.allocationMode": "DeviceAllocationMode",
+    "resource.v1.ExactDeviceRequest.allocationMode": "DeviceAllocationMode",
+    "resource.v1.DeviceTaint.effect": "DeviceTaintEffect",
+    "resource.v1.DeviceToleration.effect": "DeviceTaintEffect",
+    "resource.v1.DeviceToleration.operator": "DeviceTolerationOperator",
+    "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec.scope": "ResourceScope",
+    "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceConversion.strategy": "ConversionStrategyType",
+    "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionCondition.type": (
+        "CustomResourceDefinitionConditionType"
+    ),
+    "kube-aggregator.pkg.apis.apiregistration.v1.APIServiceCondition.type": "APIServiceConditionType",
+    "networking.v1.IngressClassParametersReference.scope": "",
+    "authentication.v1.UserInfo.uid": "",
+    "authorization.v1.SubjectAccessReviewSpec.uid": "",
+    "certificates.v1.CertificateSigningRequestSpec.uid": "",
+    "*.podUID": "types.UID",
+    "*.nodeUID": "types.UID",
+    "*.serviceAccountUID": "types.UID",
     "*.dnsPolicy": "DNSPolicy",
     "*.imagePullPolicy": "PullPolicy",
     "*.pullPolicy": "PullPolicy",
@@ -170,7 +206,10 @@ NOT_EMBEDDED = frozenset({"core.v1.Volume.name", "core.v1.EphemeralContainer.tar
 
 def text_name(owner: str, field: str) -> str:
     """The named text type of a field, e.g. "Protocol"; "" for a plain string."""
-    return TEXTS.get(f"{owner}.{field}") or TEXTS.get(f"*.{field}", "")
+    found = TEXTS.get(f"{owner}.{field}")
+    if found is None and field == "status" and owner.endswith("Condition"):
+        return "ConditionStatus"
+    return TEXTS.get(f"*.{field}", "") if found is None else found
 
 
 def map_name(owner: str, field: str) -> str:

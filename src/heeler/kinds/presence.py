@@ -104,7 +104,8 @@ POINTER_TEXTS = _words(
     *.internalTrafficPolicy *.trafficDistribution *.stopSignal *.volumeBindingMode *.reclaimPolicy
     *.resourceClaimName *.resourceClaimTemplateName *.persistentVolumeName *.optionalOldSelf
     *.extendedResourceName *.matchAttribute *.distinctAttribute *.shareID *.holderIdentity *.strategy
-    *.preferredHolder core.v1.HostPathVolumeSource.type core.v1.GRPCAction.service
+    *.preferredHolder networking.v1.HTTPIngressPath.pathType
+    core.v1.HostPathVolumeSource.type core.v1.GRPCAction.service
     core.v1.EndpointAddress.nodeName core.v1.TypedLocalObjectReference.apiGroup
     core.v1.TypedObjectReference.apiGroup core.v1.TypedObjectReference.namespace
     core.v1.PersistentVolumeClaimSpec.storageClassName core.v1.Container.restartPolicy
@@ -150,6 +151,14 @@ KEY_DEFAULTS: dict[str, dict[str, object]] = {
 }
 
 
+#: Lists and maps where an empty one, given, is not the same as none (it is refused, or stops a default).
+KEPT_EMPTY = _words(
+    """
+    autoscaling.v2.HPAScalingRules.policies core.v1.PersistentVolumeSpec.capacity
+    """
+)
+
+
 def short_name(openapi_name: str) -> str:
     """The name as the tables above have it."""
     return openapi_name.removeprefix("io.k8s.api.").removeprefix("io.k8s.")
@@ -175,4 +184,4 @@ def presence(owner: str, name: str, fact: dict[str, Any], is_object: bool) -> tu
         return False, path in POINTER_TEXTS or f"*.{name}" in POINTER_TEXTS
     if shape in ("time", "microtime"):
         return name not in POINTER_TIMES and path not in OMITTED_TIMES, False
-    return False, shape in ("quantity", "intorstring", "any")
+    return False, shape in ("quantity", "intorstring", "any") or path in KEPT_EMPTY

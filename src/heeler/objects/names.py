@@ -158,7 +158,7 @@ def env_name(text: str) -> list[str]:
 def port_name(text: str) -> list[str]:
     """The name of a port (RFC 6335)."""
     out = _longer(text, 15)
-    if not re.match(r"[-a-z0-9]*\Z", text):
+    if not re.match(r"[-a-z0-9]+\Z", text):
         out.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not re.search("[a-z]", text):
         out.append("must contain at least one letter (a-z)")

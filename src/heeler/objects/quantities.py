@@ -25,8 +25,9 @@ _FORM = re.compile(r"([+-]?)([0-9]*)(\.?)([0-9]*)([^0-9.].*)?\Z", re.DOTALL)
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)\Z")
 _SHAPE = re.compile(r"[+-]?[0-9.]+[eEinumkKMGTP]*[-+]?[0-9]*\Z")
 #: The greatest magnitude; what is above is capped.
-_MAX = Fraction(2**63 - 1)
+_MAX = (2**63 - 1) * 10**9
 _NANO = 10**9
+_MICRO = 10**6
 
 
 class QuantityError(ValueError):
@@ -35,38 +36,55 @@ class QuantityError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An exact number; `family` decides how it is written."""
+    """An exact number, counted in billionths; `family` decides how it is written."""
 
-    value: Fraction
+    nano: int
     family: Family = "DecimalSI"
 
     def __str__(self) -> str:
-        return _canonical(self.value, self.family)
+        return _canonical(self.nano, self.family)
 
     def __add__(self, other: Quantity) -> Quantity:
         """The sum, in the family of the first that is not zero."""
-        return Quantity(self.value + other.value, self.family if self.value else other.family)
+        return Quantity(self.nano + other.nano, self.family if self.nano else other.family)
 
     def __sub__(self, other: Quantity) -> Quantity:
-        return Quantity(self.value - other.value, self.family if self.value else other.family)
+        return Quantity(self.nano - other.nano, self.family if self.nano else other.family)
 
     def __lt__(self, other: Quantity) -> bool:
-        return self.value < other.value
+        return self.nano < other.nano
 
     def __le__(self, other: Quantity) -> bool:
-        return self.value <= other.value
+        return self.nano <= other.nano
+
+    @property
+    def value(self) -> Fraction:
+        return Fraction(self.nano, _NANO)
 
     @property
     def ceil(self) -> int:
         """The number in whole units, rounded up (away from zero for negative numbers as Kubernetes' Value does)."""
-        whole, rest = divmod(abs(self.value.numerator), self.value.denominator)
-        whole += 1 if rest else 0
-        return whole if self.value >= 0 else -whole
+        return _away_from_zero(self.nano, _NANO)
 
     @property
     def milli(self) -> int:
         """The number in thousandths, rounded up."""
-        return Quantity(self.value * 1000).ceil
+        return _away_from_zero(self.nano, _MICRO)
+
+
+def of(number: int, family: Family = "DecimalSI") -> Quantity:
+    """The quantity of a whole number."""
+    return Quantity(number * _NANO, family)
+
+
+def of_milli(number: int, family: Family = "DecimalSI") -> Quantity:
+    """The quantity of so many thousandths."""
+    return Quantity(number * _MICRO, family)
+
+
+def _away_from_zero(number: int, unit: int) -> int:
+    whole = -(-abs(number) // unit)
+    return whole if number >= 0 else -whole
 
 
 @lru_cache(maxsize=4096)
@@ -93,15 +111,16 @@ def parse(text: str) -> Quantity:
             raise QuantityError(WRONG_SUFFIX)
         family, exponent = "DecimalExponent", int(power.group(1))
         number = number * 10**exponent if exponent >= 0 else number / 10**-exponent
-    number = min(_round_up(number), _MAX)
-    if family == "BinarySI" and 0 < number < 1:
+    nano = min(_round_up(number), _MAX)
+    if family == "BinarySI" and 0 < nano < _NANO:
         family = "DecimalSI"
-    return Quantity(-number if sign == "-" else number, family)
+    return Quantity(-nano if sign == "-" else nano, family)
 
 
-def _round_up(number: Fraction) -> Fraction:
+def _round_up(number: Fraction) -> int:
+    """The number in billionths, rounded up."""
     scaled = number * _NANO
-    return number if scaled.denominator == 1 else Fraction(-(-scaled.numerator // scaled.denominator), _NANO)
+    return -(-scaled.numerator // scaled.denominator)
 
 
 @lru_cache(maxsize=4096)
@@ -114,24 +133,21 @@ def canonical(text: str) -> str:
 def canonical_milli(text: str) -> str:
     """As `canonical`, with what is finer than a thousandth rounded up: amounts of resources. Raises QuantityError."""
     quantity = parse(text)
-    if (quantity.value * 1000).denominator == 1:
-        return str(quantity)
-    return str(Quantity(Fraction(quantity.milli, 1000)))
+    return str(quantity) if quantity.nano % _MICRO == 0 else str(of_milli(quantity.milli))
 
 
-def _canonical(value: Fraction, family: Family) -> str:
-    if value == 0:
+def _canonical(nano: int, family: Family) -> str:
+    if nano == 0:
         return "0"
     if family == "BinarySI":
-        if value.denominator == 1 and abs(value) >= 1024:
-            number, steps = value.numerator, 0
+        number, rest = divmod(nano, _NANO)
+        if rest == 0:
+            steps = 0
             while number % 1024 == 0 and steps < 6:
                 number, steps = number // 1024, steps + 1
             return f"{number}{['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi', 'Ei'][steps]}"
-        if value.denominator == 1:
-            return str(value.numerator)
         family = "DecimalSI"
-    number, exponent = (value * _NANO).numerator, -9
+    number, exponent = nano, -9
     while number % 1000 == 0 and exponent < 18:
         number, exponent = number // 1000, exponent + 3
     if family == "DecimalExponent":
@@ -141,7 +157,7 @@ def _canonical(value: Fraction, family: Family) -> str:
 
 def total(texts: list[str]) -> Quantity:
     """The sum of quantities given as texts; zero for none. Raises QuantityError."""
-    out = Quantity(Fraction(0))
+    out = Quantity(0)
     for text in texts:
         out = out + parse(text)
     return out

@@ -55,5 +55,6 @@ def test_a_canonical_form_is_its_own_canonical_form_and_keeps_the_value(number: 
 def test_sums_are_exact_and_keep_the_family_of_the_first() -> None:
     assert str(total(["0.1", "0.2"])) == "300m"
     assert str(parse("1Gi") + parse("1")) == "1073741825"
-    assert Quantity(Fraction(1, 3)).ceil == 1
+    assert Quantity(1).ceil == 1 and Quantity(-1).ceil == -1
+    assert parse("1.5").value == Fraction(3, 2)
     assert parse("1500m").milli == 1500

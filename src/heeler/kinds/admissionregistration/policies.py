@@ -5,6 +5,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/validating-
 
 from __future__ import annotations
 
+from heeler.kinds.admissionregistration import rules
 from heeler.kinds.admissionregistration.webhooks import GROUP, default_rules
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, UNSET, cell, count_at, text_at
@@ -76,6 +77,7 @@ _BINDING_COLUMNS = (
 VALIDATING = Own(
     GROUP,
     "ValidatingAdmissionPolicy",
+    rules=rules.validating_policy,
     default=_default_policy,
     status=True,
     generation=True,
@@ -96,6 +98,7 @@ VALIDATING = Own(
 VALIDATING_BINDING = Own(
     GROUP,
     "ValidatingAdmissionPolicyBinding",
+    rules=lambda obj: rules.binding(obj, True),
     default=_default_binding,
     generation=True,
     columns=_BINDING_COLUMNS,
@@ -103,6 +106,7 @@ VALIDATING_BINDING = Own(
 MUTATING = Own(
     GROUP,
     "MutatingAdmissionPolicy",
+    rules=rules.mutating_policy,
     default=_default_mutating,
     generation=True,
     columns=(
@@ -120,6 +124,7 @@ MUTATING = Own(
 MUTATING_BINDING = Own(
     GROUP,
     "MutatingAdmissionPolicyBinding",
+    rules=lambda obj: rules.binding(obj, False),
     default=_default_binding,
     generation=True,
     columns=_BINDING_COLUMNS,

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/extend-resources/mutating-we
 
 from __future__ import annotations
 
+from heeler.kinds.admissionregistration import rules
 from heeler.kinds.kind import Column, Own
 from heeler.kinds.printing import AGE, NAME, count_at
 from heeler.objects.value import Object
@@ -50,6 +51,7 @@ _COLUMNS = (
 MUTATING = Own(
     GROUP,
     "MutatingWebhookConfiguration",
+    rules=lambda obj: rules.webhooks(obj, True),
     default=_default_mutating,
     generation=True,
     generation_of=("webhooks",),
@@ -58,6 +60,7 @@ MUTATING = Own(
 VALIDATING = Own(
     GROUP,
     "ValidatingWebhookConfiguration",
+    rules=lambda obj: rules.webhooks(obj, False),
     default=_default_validating,
     generation=True,
     generation_of=("webhooks",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.policy import rules
 from heeler.kinds.printing import AGE, NAME, cell
 from heeler.objects.value import Object
 
@@ -34,6 +35,8 @@ def _available(service: Object) -> str:
 OWN = Own(
     "apiregistration.k8s.io",
     "APIService",
+    name_form="path",
+    rules=rules.api_service,
     default=_default,
     status=True,
     prepare_create=_prepare_create,

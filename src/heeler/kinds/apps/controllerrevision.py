@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own
+from heeler.kinds.policy import rules
 from heeler.kinds.printing import AGE, NAME, NONE, at, cell
 from heeler.objects.value import Object
 
@@ -18,6 +19,8 @@ def _controller(revision: Object) -> str:
 OWN = Own(
     "apps",
     "ControllerRevision",
+    rules=rules.revision,
+    update_rules=rules.revision_update,
     columns=(
         NAME,
         Column("Controller", cell(_controller), about="=Controller of the object"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from heeler.kinds.autoscaling import rules
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, UNKNOWN, UNSET, at, cell, text_at
 from heeler.objects.value import Object
@@ -336,11 +337,12 @@ COLUMNS = (
 OWN = Own(
     "autoscaling",
     "HorizontalPodAutoscaler",
+    rules=rules.rules,
     default=_default,
     convert=convert,
     status=True,
     generation=True,
     prepare_create=_prepare_create,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.status_rules)},
 )

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/cer
 
 from __future__ import annotations
 
+from heeler.kinds.certificates import rules
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, human_duration, text_at
 from heeler.objects.value import Object
@@ -42,6 +43,8 @@ def _duration(request: Object) -> str:
 SIGNING_REQUEST = Own(
     GROUP,
     "CertificateSigningRequest",
+    rules=rules.signing_request,
+    update_rules=rules.request_update,
     status=True,
     prepare_create=_prepare_request,
     columns=(
@@ -60,7 +63,10 @@ SIGNING_REQUEST = Own(
     ),
     selectable={"spec.signerName": lambda obj: str(obj["spec"].get("signerName", ""))},
     unsupported_label="field label not supported: {label}",
-    subresources={"status": SubresourceOwn(status_only), "approval": SubresourceOwn(_prepare_approval)},
+    subresources={
+        "status": SubresourceOwn(status_only, rules.request_status),
+        "approval": SubresourceOwn(_prepare_approval, rules.request_approval),
+    },
 )
 
 
@@ -80,6 +86,7 @@ _POD_SPEC = "certificates.v1.PodCertificateRequestSpec"
 POD_REQUEST = Own(
     GROUP,
     "PodCertificateRequest",
+    rules=rules.pod_request,
     default=_default_pod_request,
     status=True,
     prepare_create=_prepare_request,
@@ -107,6 +114,8 @@ POD_REQUEST = Own(
 CLUSTER_TRUST_BUNDLE = Own(
     GROUP,
     "ClusterTrustBundle",
+    name_form="any",
+    rules=rules.trust_bundle,
     columns=(
         NAME,
         Column("SignerName", text_at("spec.signerName"), about="certificates.v1.ClusterTrustBundleSpec.signerName"),

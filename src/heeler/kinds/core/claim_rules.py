@@ -33,7 +33,7 @@ def claim_spec(spec: Object, path: str) -> Iterator[Fault]:
     storage = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
     if storage is None:
         yield required(f"{path}.resources[storage]")
-    elif parse(storage).value <= 0:
+    elif parse(storage).nano <= 0:
         yield invalid(f"{path}.resources.requests[storage]", storage, "must be greater than zero")
     if spec.get("storageClassName"):
         yield from each(f"{path}.storageClassName", spec["storageClassName"], names.subdomain(spec["storageClassName"]))
@@ -65,5 +65,5 @@ def _sources(spec: Object, path: str) -> Iterator[Fault]:
         return
     for key in ("apiGroup", "kind", "name"):
         if (source.get(key) or None) != (reference.get(key) or None):
-            yield invalid(path, path.rpartition(".")[2], "must match dataSourceRef")
+            yield invalid(path, {}, "must match dataSourceRef")
             return

@@ -18,8 +18,8 @@ REDACTED = "<secret contents redacted>"
 SERVICE_ACCOUNT = "kubernetes.io/service-account.name"
 
 
-def _decoded_size(text: str) -> int:
-    return len(text) * 3 // 4 - text.count("=", -2)
+def _decoded_size(text: str | None) -> int:
+    return len(text) * 3 // 4 - text.count("=", -2) if text else 0
 
 
 def config_map(obj: Object) -> Iterator[Fault]:
@@ -87,9 +87,9 @@ def _by_type(obj: Object, data: Object) -> Iterator[Fault]:
                 yield required(f"data[{key}]")
 
 
-def _json_map(encoded: str, path: str) -> Iterator[Fault]:
+def _json_map(encoded: str | None, path: str) -> Iterator[Fault]:
     """The value is a JSON object."""
-    raw = base64.b64decode(encoded)
+    raw = base64.b64decode(encoded or "")
     if not raw:
         yield required(path)
         return

@@ -43,7 +43,8 @@ def containers(rows: list[Object] | None, around: Around, path: str) -> Iterator
         here = f"{path}[{at}]"
         yield from _common(container, around, here)
         yield from _unique_name(container, around, here)
-        yield from _lifecycle(container, around, here)
+        if "lifecycle" in container:
+            yield from _lifecycle(container, around, here)
         yield from _probes(container, around, here)
         if container.get("restartPolicy") is not None and not container.get("restartPolicyRules"):
             yield from _restart_policy(container, here)
@@ -118,15 +119,23 @@ def _common(container: Object, around: Around, path: str) -> Iterator[Fault]:
         ("File", "FallbackToLogsOnError"),
         f"{path}.terminationMessagePolicy",
     )
-    yield from _ports(container.get("ports"), f"{path}.ports")
-    yield from env(container.get("env"), f"{path}.env")
-    yield from env_from(container.get("envFrom"), f"{path}.envFrom")
-    yield from _mounts(container, around, f"{path}.volumeMounts")
-    yield from _devices(container, around, f"{path}.volumeDevices")
+    if container.get("ports"):
+        yield from _ports(container["ports"], f"{path}.ports")
+    if container.get("env"):
+        yield from env(container["env"], f"{path}.env")
+    if container.get("envFrom"):
+        yield from env_from(container["envFrom"], f"{path}.envFrom")
+    if container.get("volumeMounts"):
+        yield from _mounts(container, around, f"{path}.volumeMounts")
+    if container.get("volumeDevices"):
+        yield from _devices(container, around, f"{path}.volumeDevices")
     yield from one_of(container.get("imagePullPolicy"), PULL_POLICIES, f"{path}.imagePullPolicy")
-    yield from requirements(container.get("resources") or {}, around.claims, f"{path}.resources")
-    yield from _resize(container.get("resizePolicy"), f"{path}.resizePolicy")
-    yield from container_security(container.get("securityContext"), f"{path}.securityContext", around.host_users)
+    if container.get("resources"):
+        yield from requirements(container["resources"], around.claims, f"{path}.resources")
+    if container.get("resizePolicy"):
+        yield from _resize(container["resizePolicy"], f"{path}.resizePolicy")
+    if container.get("securityContext") is not None:
+        yield from container_security(container["securityContext"], f"{path}.securityContext", around.host_users)
 
 
 def _ports(rows: list[Object] | None, path: str) -> Iterator[Fault]:

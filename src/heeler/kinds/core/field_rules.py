@@ -69,7 +69,7 @@ def resource_selector(selector: Object, path: str, of_volume: bool) -> Iterator[
 
 
 def _divisor(resource: str, divisor: str, path: str) -> Iterator[Fault]:
-    value = parse(divisor).value
+    value = parse(divisor).nano
     if value == 0:
         return
     short = resource.partition(".")[2]
@@ -81,5 +81,5 @@ def _divisor(resource: str, divisor: str, path: str) -> Iterator[Fault]:
         allowed, words = _SIZES, f"{', '.join(_SIZES)} are supported with the {kind} resource"
     else:
         return
-    if value not in [parse(text).value for text in allowed]:
+    if value not in [parse(text).nano for text in allowed]:
         yield invalid(f"{path}.divisor", resource, f"only divisor's values {words}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heeler.kinds.core import quota_rules
 from heeler.kinds.kind import Own
 from heeler.objects.value import Object
 
@@ -16,4 +17,4 @@ def _default(limits: Object, version: str) -> None:
                 item.setdefault(target, {}).setdefault(key, value)
 
 
-OWN = Own("", "LimitRange", default=_default)
+OWN = Own("", "LimitRange", default=_default, rules=quota_rules.limit_range)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.core import podspec
+from heeler.kinds.core import volume_object_rules as rules
 from heeler.kinds.core.persistentvolumeclaim import access_modes, storage_class
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, UNSET, cell, text_at
@@ -81,6 +82,9 @@ COLUMNS = (
 OWN = Own(
     "",
     "PersistentVolume",
+    rules=rules.volume,
+    update_rules=rules.volume_update,
+    warnings=rules.volume_warnings,
     default=_default,
     status=True,
     prepare_create=_prepare_create,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heeler.kinds.core import volume_object_rules as rules
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, UNSET, cell, text_at
 from heeler.objects.value import Object
@@ -89,10 +90,12 @@ COLUMNS = (
 OWN = Own(
     "",
     "PersistentVolumeClaim",
+    rules=rules.claim,
+    update_rules=rules.claim_update,
     default=default_claim,
     status=True,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.claim_status)},
 )

@@ -32,11 +32,11 @@ def qos_class(pod: Object) -> str:
     guaranteed = True
     for resources in holders:
         for name, value in (resources.get("requests") or {}).items():
-            if name in ("cpu", "memory") and parse(value).value:
+            if name in ("cpu", "memory") and parse(value).nano:
                 requests[name] = requests[name] + parse(value) if name in requests else parse(value)
         found = 0
         for name, value in (resources.get("limits") or {}).items():
-            if name in ("cpu", "memory") and parse(value).value:
+            if name in ("cpu", "memory") and parse(value).nano:
                 found += 1
                 limits[name] = limits[name] + parse(value) if name in limits else parse(value)
         guaranteed = guaranteed and found == 2

@@ -55,7 +55,8 @@ def spec_rules(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> I
     yield from faults
     known |= {name: {"name": name, "persistentVolumeClaim": {}} for name in more_volumes}
     claims = tuple(c.get("name", "") for c in spec.get("resourceClaims") or ())
-    yield from _resource_claims(spec.get("resourceClaims"), f"{path}.resourceClaims")
+    if claims:
+        yield from _resource_claims(spec["resourceClaims"], f"{path}.resourceClaims")
     around = Around(
         known,
         claims,
@@ -70,24 +71,32 @@ def spec_rules(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> I
         yield from ephemeral_containers(spec["ephemeralContainers"], around, named, f"{path}.ephemeralContainers")
     if spec.get("resources"):
         yield from requirements(spec["resources"], (), f"{path}.resources")
-    yield from _host_network(spec, path)
+    if spec.get("hostNetwork"):
+        yield from _host_network(spec, path)
     yield from one_of(spec.get("restartPolicy"), RESTART_POLICIES, f"{path}.restartPolicy")
     yield from one_of(spec.get("dnsPolicy"), DNS_POLICIES, f"{path}.dnsPolicy")
-    yield from label_rules(spec.get("nodeSelector"), f"{path}.nodeSelector")
+    if spec.get("nodeSelector"):
+        yield from label_rules(spec["nodeSelector"], f"{path}.nodeSelector")
     yield from pod_security(spec, f"{path}.securityContext", path)
-    yield from _pull_secrets(spec.get("imagePullSecrets"), f"{path}.imagePullSecrets")
-    yield from affinity_rules(spec.get("affinity") or {}, f"{path}.affinity")
+    if spec.get("affinity"):
+        yield from affinity_rules(spec["affinity"], f"{path}.affinity")
     yield from _dns(spec, f"{path}.dnsConfig")
-    yield from _readiness_gates(spec.get("readinessGates"), f"{path}.readinessGates")
-    yield from _scheduling_gates(spec.get("schedulingGates"), f"{path}.schedulingGates")
-    yield from _spread(spec.get("topologySpreadConstraints"), f"{path}.topologySpreadConstraints")
+    if spec.get("readinessGates"):
+        yield from _readiness_gates(spec["readinessGates"], f"{path}.readinessGates")
+    if spec.get("schedulingGates"):
+        yield from _scheduling_gates(spec["schedulingGates"], f"{path}.schedulingGates")
+    if spec.get("topologySpreadConstraints"):
+        yield from _spread(spec["topologySpreadConstraints"], f"{path}.topologySpreadConstraints")
     yield from host_process(spec, path)
     yield from _host_users(spec, path)
     yield from _names(spec, path)
-    yield from tolerations(spec.get("tolerations"), f"{path}.tolerations")
-    yield from _host_aliases(spec.get("hostAliases"), f"{path}.hostAliases")
+    if spec.get("tolerations"):
+        yield from tolerations(spec["tolerations"], f"{path}.tolerations")
+    if spec.get("hostAliases"):
+        yield from _host_aliases(spec["hostAliases"], f"{path}.hostAliases")
     yield from _classes(spec, path)
-    yield from by_system(spec, path)
+    if spec.get("os"):
+        yield from by_system(spec, path)
 
 
 def _resource_claims(rows: list[Object] | None, path: str) -> Iterator[Fault]:
@@ -126,14 +135,6 @@ def _host_network(spec: Object, path: str) -> Iterator[Fault]:
                         port["hostPort"],
                         "must match `containerPort` when `hostNetwork` is true",
                     )
-
-
-def _pull_secrets(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    for at, row in numbered(rows):
-        if not row.get("name"):
-            # An empty name is warned of, not refused: old objects have them.
-            continue
-        yield from each(f"{path}[{at}].name", row["name"], [])
 
 
 def affinity_rules(affinity: Object, path: str) -> Iterator[Fault]:

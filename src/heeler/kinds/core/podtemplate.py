@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own
+from heeler.kinds.policy import rules
 from heeler.kinds.printing import NAME, cell, container_columns, label_text
 from heeler.objects.value import Object
 
@@ -15,6 +16,7 @@ def _default(holder: Object, version: str) -> None:
 OWN = Own(
     "",
     "PodTemplate",
+    rules=rules.pod_template,
     default=_default,
     generation=True,
     generation_of=("template",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heeler.kinds.core import quota_rules
 from heeler.kinds.kind import Cell, Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell
 from heeler.objects.value import Object
@@ -24,6 +25,8 @@ def _rows(limits: bool) -> Cell:
 OWN = Own(
     "",
     "ResourceQuota",
+    rules=quota_rules.quota,
+    update_rules=quota_rules.quota_update,
     status=True,
     prepare_create=_prepare_create,
     columns=(
@@ -41,5 +44,5 @@ OWN = Own(
         ),
         AGE,
     ),
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, quota_rules.quota_status)},
 )

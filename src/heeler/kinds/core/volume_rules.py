@@ -54,7 +54,7 @@ def source(volume: Object, path: str, name: str = "") -> Iterator[Fault]:
 
 
 def _empty_dir(value: Object, path: str) -> Iterator[Fault]:
-    if value.get("sizeLimit") is not None and parse(value["sizeLimit"]).value < 0:
+    if value.get("sizeLimit") is not None and parse(value["sizeLimit"]).nano < 0:
         yield forbidden(f"{path}.sizeLimit", "SizeLimit field must be a valid resource quantity")
 
 

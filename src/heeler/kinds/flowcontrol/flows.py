@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heeler.kinds.flowcontrol import rules
 from heeler.kinds.kind import Cell, Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, at, cell, dig, text_at
 from heeler.objects.value import Object
@@ -65,6 +66,7 @@ def _shares(level: Object) -> Any:
 FLOW_SCHEMA = Own(
     GROUP,
     "FlowSchema",
+    rules=rules.flow_schema,
     default=_default_schema,
     status=True,
     generation=True,
@@ -99,6 +101,7 @@ _QUEUING = "flowcontrol.v1.QueuingConfiguration"
 PRIORITY_LEVEL = Own(
     GROUP,
     "PriorityLevelConfiguration",
+    rules=rules.priority_level,
     default=_default_level,
     status=True,
     generation=True,

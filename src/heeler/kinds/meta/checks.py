@@ -14,9 +14,8 @@ IMMUTABLE = "field is immutable"
 MAX_INT32 = 2**31 - 1
 
 
-def not_negative(value: int | None, path: str) -> Iterator[Fault]:
-    if value is not None and value < 0:
-        yield invalid(path, value, NOT_NEGATIVE)
+def not_negative(value: int | None, path: str) -> tuple[Fault, ...]:
+    return (invalid(path, value, NOT_NEGATIVE),) if value is not None and value < 0 else ()
 
 
 def positive(value: int | None, path: str) -> Iterator[Fault]:
@@ -24,12 +23,11 @@ def positive(value: int | None, path: str) -> Iterator[Fault]:
         yield invalid(path, value, "must be greater than 0")
 
 
-def one_of(value: str | None, allowed: tuple[str, ...], path: str) -> Iterator[Fault]:
+def one_of(value: str | None, allowed: tuple[str, ...], path: str) -> tuple[Fault, ...]:
     """The word is one of `allowed`; an empty one is missing."""
     if not value:
-        yield required(path)
-    elif value not in allowed:
-        yield not_supported(path, value, allowed)
+        return (required(path),)
+    return () if value in allowed else (not_supported(path, value, allowed),)
 
 
 def optional_one_of(value: str | None, allowed: tuple[str, ...], path: str) -> Iterator[Fault]:
@@ -43,10 +41,9 @@ def immutable(new: Any, old: Any, path: str) -> Iterator[Fault]:
         yield invalid(path, new, IMMUTABLE)
 
 
-def needed(value: Any, path: str, detail: str = "") -> Iterator[Fault]:
+def needed(value: Any, path: str, detail: str = "") -> tuple[Fault, ...]:
     """There is a value that is not empty."""
-    if not value:
-        yield required(path, detail)
+    return () if value else (required(path, detail),)
 
 
 def count_or_percent(value: Any, path: str) -> Iterator[Fault]:

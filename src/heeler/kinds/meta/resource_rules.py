@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
+from functools import lru_cache
 
 from heeler.kinds.meta.objectmeta import each
 from heeler.objects import names
@@ -52,50 +52,73 @@ def is_integer(name: str) -> bool:
 
 
 def resource_name(name: str, path: str) -> Iterator[Fault]:
+    return each(path, name, _name_words(name))
+
+
+@lru_cache(maxsize=1024)
+def _name_words(name: str) -> tuple[str, ...]:
     wrong = names.qualified(name)
-    yield from each(path, name, wrong)
     if not wrong and "/" not in name and name not in STANDARD and not is_huge_pages(name):
-        yield invalid(path, name, "must be a standard resource type or fully qualified")
+        return ("must be a standard resource type or fully qualified",)
+    return tuple(wrong)
 
 
 def container_resource_name(name: str, path: str) -> Iterator[Fault]:
-    wrong = list(resource_name(name, path))
-    yield from wrong
+    return each(path, name, _container_name_words(name))
+
+
+@lru_cache(maxsize=1024)
+def _container_name_words(name: str) -> tuple[str, ...]:
+    wrong = _name_words(name)
     if "/" not in name:
         if name not in STANDARD_FOR_CONTAINERS and not is_huge_pages(name):
-            yield invalid(path, name, "must be a standard resource for containers")
+            return (*wrong, "must be a standard resource for containers")
     elif not is_native(name) and not is_extended(name):
-        yield invalid(path, name, "doesn't follow extended resource name standard")
+        return (*wrong, "doesn't follow extended resource name standard")
+    return wrong
 
 
 def quantity(name: str, text: str, path: str) -> Iterator[Fault]:
     """A quantity of a resource is not negative, and whole where the resource is counted."""
-    value = parse(text).value
-    if value < 0:
-        yield invalid(path, text, "must be greater than or equal to 0")
-    if is_integer(name) and Fraction(parse(text).milli, 1000).denominator != 1:
-        yield invalid(path, text, "must be an integer")
+    return each(path, text, _quantity_words(name, text))
+
+
+@lru_cache(maxsize=4096)
+def _quantity_words(name: str, text: str) -> tuple[str, ...]:
+    amount = parse(text)
+    out: tuple[str, ...] = ()
+    if amount.nano < 0:
+        out = ("must be greater than or equal to 0",)
+    if is_integer(name) and amount.milli % 1000:
+        out = (*out, "must be an integer")
+    return out
+
+
+def _amount_faults(name: str, text: str, path: str) -> Iterator[Fault]:
+    """Both of a container's amount, asked often: nothing is built while all is well."""
+    if _container_name_words(name):
+        yield from container_resource_name(name, path)
+    if _quantity_words(name, text):
+        yield from quantity(name, text, path)
 
 
 def requirements(resources: Object, claims: tuple[str, ...], path: str) -> Iterator[Fault]:
     """Limits, requests and claims of a container."""
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, text in sorted(limits.items()):
-        yield from container_resource_name(name, f"{path}.limits[{name}]")
-        yield from quantity(name, text, f"{path}.limits[{name}]")
+        yield from _amount_faults(name, text, f"{path}.limits[{name}]")
     for name, text in sorted(requests.items()):
-        yield from container_resource_name(name, f"{path}.requests[{name}]")
-        yield from quantity(name, text, f"{path}.requests[{name}]")
+        yield from _amount_faults(name, text, f"{path}.requests[{name}]")
         yield from _against_limit(name, text, limits.get(name), path)
     asked = {*limits, *requests}
-    if any(is_huge_pages(name) for name in asked) and not asked & {"cpu", "memory"}:
+    if asked and not asked & {"cpu", "memory"} and any(is_huge_pages(name) for name in asked):
         yield forbidden(path, "HugePages require cpu or memory")
     yield from claim_names(resources.get("claims") or [], claims, f"{path}.claims")
 
 
 def _against_limit(name: str, text: str, limit: str | None, path: str) -> Iterator[Fault]:
     if limit is not None:
-        wanted, most = parse(text).value, parse(limit).value
+        wanted, most = parse(text).nano, parse(limit).nano
         if not overcommit_allowed(name) and wanted != most:
             yield invalid(f"{path}.requests", text, f"must be equal to {name} limit of {limit}")
         elif wanted > most:

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/ip-address
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.networking import rules
 from heeler.kinds.printing import AGE, NAME, cell
 from heeler.objects.value import Object
 
@@ -20,6 +21,7 @@ def _parent(address: Object) -> str:
 IP_ADDRESS = Own(
     "networking.k8s.io",
     "IPAddress",
+    rules=rules.ip_address,
     name_form="any",
     columns=(
         NAME,
@@ -36,6 +38,7 @@ def _prepare_create(cidr: Object) -> None:
 SERVICE_CIDR = Own(
     "networking.k8s.io",
     "ServiceCIDR",
+    rules=rules.service_cidr,
     status=True,
     prepare_create=_prepare_create,
     columns=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.networking import rules
 from heeler.kinds.printing import AGE, NAME, NONE, cell, text_at
 from heeler.objects.value import Object
 
@@ -31,6 +32,7 @@ def _ports(ingress: Object) -> str:
 OWN = Own(
     "networking.k8s.io",
     "Ingress",
+    rules=rules.ingress,
     status=True,
     generation=True,
     prepare_create=_prepare_create,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own
+from heeler.kinds.networking import rules
 from heeler.kinds.printing import AGE, NAME, NONE, cell, text_at
 from heeler.objects.value import Object
 
@@ -24,6 +25,8 @@ def _parameters(ingress_class: Object) -> str:
 OWN = Own(
     "networking.k8s.io",
     "IngressClass",
+    rules=rules.ingress_class,
+    update_rules=rules.ingress_class_update,
     default=_default,
     generation=True,
     columns=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own
+from heeler.kinds.networking import rules
 from heeler.kinds.printing import AGE, NAME, cell, selector_text
 from heeler.objects.value import Object
 
@@ -20,6 +21,7 @@ def _default(policy: Object, version: str) -> None:
 OWN = Own(
     "networking.k8s.io",
     "NetworkPolicy",
+    rules=rules.network_policy,
     default=_default,
     generation=True,
     columns=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own
+from heeler.kinds.policy import rules
 from heeler.kinds.printing import AGE, NAME, text_at
 from heeler.objects.value import Object
 
@@ -16,5 +17,7 @@ def _default(runtime_class: Object, version: str) -> None:
 OWN = Own(
     "node.k8s.io",
     "RuntimeClass",
+    rules=rules.runtime_class,
+    update_rules=rules.runtime_class_update,
     columns=(NAME, Column("Handler", text_at("handler"), about="="), AGE),
 )

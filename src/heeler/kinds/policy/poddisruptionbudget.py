@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.policy import rules
 from heeler.kinds.printing import AGE, NAME, at, text_at
 from heeler.objects.value import Object
 
@@ -14,6 +15,7 @@ def _prepare_create(budget: Object) -> None:
 OWN = Own(
     "policy",
     "PodDisruptionBudget",
+    rules=rules.budget,
     status=True,
     generation=True,
     prepare_create=_prepare_create,
@@ -38,5 +40,5 @@ OWN = Own(
         ),
         AGE,
     ),
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.budget_status)},
 )

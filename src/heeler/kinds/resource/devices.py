@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell, text_at
+from heeler.kinds.resource import rules
 from heeler.objects.value import Object
 
 GROUP = "resource.k8s.io"
@@ -54,10 +55,11 @@ def _state(claim: Object) -> str:
     return ",".join(states)
 
 
-DEVICE_CLASS = Own(GROUP, "DeviceClass", generation=True, columns=(NAME, AGE))
+DEVICE_CLASS = Own(GROUP, "DeviceClass", rules=rules.device_class, generation=True, columns=(NAME, AGE))
 DEVICE_TAINT_RULE = Own(
     GROUP,
     "DeviceTaintRule",
+    rules=rules.taint_rule,
     status=True,
     generation=True,
     prepare_create=_empty_status,
@@ -66,6 +68,8 @@ DEVICE_TAINT_RULE = Own(
 RESOURCE_CLAIM = Own(
     GROUP,
     "ResourceClaim",
+    rules=rules.claim,
+    update_rules=rules.claim_update,
     default=_default_claim,
     status=True,
     prepare_create=_empty_status,
@@ -76,10 +80,19 @@ RESOURCE_CLAIM = Own(
     ),
     subresources={"status": SubresourceOwn(status_only)},
 )
-RESOURCE_CLAIM_TEMPLATE = Own(GROUP, "ResourceClaimTemplate", default=_default_template, columns=(NAME, AGE))
+RESOURCE_CLAIM_TEMPLATE = Own(
+    GROUP,
+    "ResourceClaimTemplate",
+    rules=rules.template,
+    update_rules=rules.template_update,
+    default=_default_template,
+    columns=(NAME, AGE),
+)
 RESOURCE_SLICE = Own(
     GROUP,
     "ResourceSlice",
+    rules=rules.resource_slice,
+    update_rules=rules.slice_update,
     generation=True,
     columns=(
         NAME,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own
+from heeler.kinds.policy import rules
 from heeler.kinds.printing import AGE, NAME, at
 from heeler.objects.value import Object
 
@@ -14,6 +15,8 @@ def _default(priority_class: Object, version: str) -> None:
 OWN = Own(
     "scheduling.k8s.io",
     "PriorityClass",
+    rules=rules.priority_class,
+    update_rules=rules.priority_class_update,
     default=_default,
     generation=True,
     generation_of=(),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, at, text_at
+from heeler.kinds.storage import rules
 from heeler.objects.value import Object
 
 
@@ -18,6 +19,9 @@ def _default(storage_class: Object, version: str) -> None:
 STORAGE_CLASS = Own(
     "storage.k8s.io",
     "StorageClass",
+    rules=rules.storage_class,
+    update_rules=rules.storage_class_update,
+    warnings=rules.storage_class_warnings,
     default=_default,
     columns=(
         NAME,
@@ -40,6 +44,8 @@ STORAGE_CLASS = Own(
 VOLUME_ATTRIBUTES_CLASS = Own(
     "storage.k8s.io",
     "VolumeAttributesClass",
+    rules=rules.attributes_class,
+    update_rules=rules.attributes_class_update,
     columns=(
         NAME,
         Column("DriverName", text_at("driverName"), about="storage.v1.VolumeAttributesClass.driverName"),
@@ -55,6 +61,8 @@ def _prepare_attachment(attachment: Object) -> None:
 VOLUME_ATTACHMENT = Own(
     "storage.k8s.io",
     "VolumeAttachment",
+    rules=rules.attachment,
+    update_rules=rules.attachment_update,
     status=True,
     prepare_create=_prepare_attachment,
     allow_unconditional_update=False,

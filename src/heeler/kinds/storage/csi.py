@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, UNSET, at, cell, count_at
+from heeler.kinds.storage import rules
 from heeler.objects.value import Object
 
 _SPEC = "storage.v1.CSIDriverSpec"
@@ -38,6 +39,9 @@ def _modes(driver: Object) -> str:
 CSI_DRIVER = Own(
     "storage.k8s.io",
     "CSIDriver",
+    rules=rules.csi_driver,
+    update_rules=rules.csi_driver_update,
+    warnings=rules.csi_driver_warnings,
     default=_default_driver,
     allow_unconditional_update=False,
     columns=(
@@ -60,6 +64,7 @@ def _empty_status(obj: Object) -> None:
 CSI_NODE = Own(
     "storage.k8s.io",
     "CSINode",
+    rules=rules.csi_node,
     status=True,
     prepare_create=_empty_status,
     columns=(
@@ -79,6 +84,8 @@ CSI_NODE = Own(
 CSI_STORAGE_CAPACITY = Own(
     "storage.k8s.io",
     "CSIStorageCapacity",
+    rules=rules.storage_capacity,
+    update_rules=rules.storage_capacity_update,
     columns=(
         NAME,
         Column("StorageClassName", at("storageClassName"), about="storage.v1.CSIStorageCapacity.storageClassName"),

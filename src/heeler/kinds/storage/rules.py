@@ -1,0 +1,223 @@
+"""What is checked of the kinds of storage.k8s.io."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from heeler.kinds.core.pod_warnings import old_label
+from heeler.kinds.core.volume_rules import csi_driver_name
+from heeler.kinds.internal_form import mapped
+from heeler.kinds.meta.checks import IMMUTABLE, numbered, optional_one_of
+from heeler.kinds.meta.objectmeta import each
+from heeler.kinds.meta.selector_rules import label_selector
+from heeler.objects import names
+from heeler.objects.faults import Fault, duplicate, invalid, not_supported, required, too_long
+from heeler.objects.quantities import parse
+from heeler.objects.value import Object
+
+MAX_PARAMETERS = 512
+MAX_PARAMETERS_BYTES = 256 * 1024
+
+
+def _provisioner(name: str, path: str) -> Iterator[Fault]:
+    if not name:
+        yield required(path)
+    else:
+        yield from each(path, name, names.qualified(name.lower()))
+
+
+def _parameters(values: dict[str, str] | None, path: str) -> Iterator[Fault]:
+    values = values or {}
+    if len(values) > MAX_PARAMETERS:
+        yield too_long(path, MAX_PARAMETERS)
+        return
+    size = 0
+    for key, value in sorted(values.items()):
+        if not key:
+            yield invalid(path, key, "field can not be empty.")
+        size += len(key.encode()) + len(value.encode())
+    if size > MAX_PARAMETERS_BYTES:
+        yield too_long(path, MAX_PARAMETERS_BYTES)
+
+
+def storage_class(obj: Object) -> Iterator[Fault]:
+    yield from _provisioner(obj.get("provisioner", ""), "provisioner")
+    yield from _parameters(obj.get("parameters"), "parameters")
+    yield from optional_one_of(obj.get("reclaimPolicy"), ("Delete", "Retain"), "reclaimPolicy")
+    mode = obj.get("volumeBindingMode")
+    if mode is None:
+        yield required("volumeBindingMode")
+    else:
+        yield from optional_one_of(mode, ("Immediate", "WaitForFirstConsumer"), "volumeBindingMode")
+    yield from _topologies(obj.get("allowedTopologies"), "allowedTopologies")
+
+
+def _topologies(rows: list[Object] | None, path: str) -> Iterator[Fault]:
+    seen_terms: list[dict[str, tuple[str, ...]]] = []
+    for at, term in numbered(rows):
+        here = f"{path}[{at}].matchLabelExpressions"
+        keys: dict[str, tuple[str, ...]] = {}
+        for index, row in numbered(term.get("matchLabelExpressions")):
+            one, key, values = f"{here}[{index}]", row.get("key", ""), row.get("values") or []
+            if not values:
+                yield required(f"{one}.values")
+            seen: list[str] = []
+            for number, value in enumerate(values):
+                if value in seen:
+                    yield duplicate(f"{one}.values[{number}]", value)
+                seen.append(value)
+            yield from each(f"{one}.key", key, names.qualified(key))
+            if key in keys:
+                yield duplicate(f"{one}.key", key)
+            keys[key] = tuple(sorted(values))
+        if keys in seen_terms:
+            yield duplicate(here, "")
+        seen_terms.append(keys)
+
+
+def storage_class_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from storage_class(new)
+    for key in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
+        if (new.get(key) or None) != (old.get(key) or None):
+            yield invalid(key, None, IMMUTABLE)
+
+
+def storage_class_warnings(new: Object, old: Object | None) -> Iterator[str]:
+    for at, term in numbered(new.get("allowedTopologies")):
+        for index, row in numbered(term.get("matchLabelExpressions")):
+            yield from old_label(row.get("key", ""), f"allowedTopologies[{at}].matchLabelExpressions[{index}].key")
+
+
+def attributes_class(obj: Object) -> Iterator[Fault]:
+    yield from _provisioner(obj.get("driverName", "").lower(), "driverName")
+    if not obj.get("parameters"):
+        yield required("parameters", "must contain at least one key/value pair")
+    yield from _parameters(obj.get("parameters"), "parameters")
+
+
+def attributes_class_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from attributes_class(new)
+    if new.get("driverName") != old.get("driverName"):
+        yield invalid("driverName", new.get("driverName", ""), IMMUTABLE)
+    if (new.get("parameters") or None) != (old.get("parameters") or None):
+        yield invalid("parameters", mapped(new.get("parameters")), IMMUTABLE)
+
+
+def attachment(obj: Object) -> Iterator[Fault]:
+    spec = obj["spec"]
+    yield from csi_driver_name(spec.get("attacher", ""), "spec.attacher")
+    yield from _source(spec.get("source") or {}, "spec.source")
+    node = spec.get("nodeName", "")
+    yield from each("spec.nodeName", node, names.subdomain(node))
+
+
+def _source(source: Object, path: str) -> Iterator[Fault]:
+    name, inline = source.get("persistentVolumeName"), source.get("inlineVolumeSpec")
+    if name is None and inline is None:
+        yield required(path, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+    elif name is not None and inline is not None:
+        from heeler.objects.faults import forbidden
+
+        yield forbidden(path, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+    elif name is not None:
+        if not name:
+            yield required(f"{path}.persistentVolumeName", "must specify non empty persistentVolumeName")
+        yield from each(f"{path}.persistentVolumeName", name, names.subdomain(name))
+
+
+def attachment_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from attachment(new)
+    if new["spec"] != old["spec"]:
+        yield invalid("spec", new["spec"], IMMUTABLE)
+
+
+def csi_driver(obj: Object) -> Iterator[Fault]:
+    yield from csi_driver_name(obj["metadata"].get("name", ""), "metadata.name")
+    spec = obj["spec"]
+    for key in ("attachRequired", "podInfoOnMount", "storageCapacity"):
+        if spec.get(key) is None:
+            yield required(f"spec.{key}")
+    yield from optional_one_of(
+        spec.get("fsGroupPolicy"), ("File", "None", "ReadWriteOnceWithFSType"), "spec.fsGroupPolicy"
+    )
+    seen: list[str] = []
+    for at, row in numbered(spec.get("tokenRequests")):
+        here, audience = f"spec.tokenRequests[{at}]", row.get("audience", "")
+        if audience in seen:
+            yield duplicate(f"{here}.audience", audience)
+        seen.append(audience)
+        seconds = row.get("expirationSeconds")
+        if seconds is not None:
+            if seconds < 600:
+                yield invalid(f"{here}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+            if seconds > 1 << 32:
+                yield invalid(
+                    f"{here}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"
+                )
+    for _, mode in numbered(spec.get("volumeLifecycleModes")):
+        if mode not in ("Ephemeral", "Persistent"):
+            yield not_supported("spec.volumeLifecycleModes", mode, ("Ephemeral", "Persistent"))
+    if spec.get("serviceAccountTokenInSecrets") is not None and not spec.get("tokenRequests"):
+        yield invalid(
+            "spec.serviceAccountTokenInSecrets",
+            spec["serviceAccountTokenInSecrets"],
+            "must be unset if tokenRequests is not specified",
+        )
+
+
+def csi_driver_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from csi_driver(new)
+    for key in ("attachRequired", "volumeLifecycleModes"):
+        if new["spec"].get(key) != old["spec"].get(key):
+            yield invalid(f"spec.{key}", new["spec"].get(key), IMMUTABLE)
+
+
+def csi_driver_warnings(new: Object, old: Object | None) -> Iterator[str]:
+    spec = new["spec"]
+    if spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
+        yield (
+            "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
+            "possible logging of tokens in volume attributes"
+        )
+
+
+def csi_node(obj: Object) -> Iterator[Fault]:
+    seen: list[str] = []
+    for at, driver in numbered((obj.get("spec") or {}).get("drivers")):
+        here, name = f"spec.drivers[{at}]", driver.get("name", "")
+        yield from csi_driver_name(name, f"{here}.name")
+        node = driver.get("nodeID", "")
+        if not node:
+            yield required(f"{here}.nodeID")
+        elif len(node) > 256:
+            yield invalid(f"{here}.nodeID", node, "must be 256 characters or less")
+        count = (driver.get("allocatable") or {}).get("count")
+        if count is not None and count < 0:
+            yield invalid(f"{here}.allocatable.count", count, "must be greater than or equal to 0")
+        keys: list[str] = []
+        for index, key in numbered(driver.get("topologyKeys")):
+            if not key:
+                yield required(f"{here}.topologyKeys")
+            if key in keys:
+                yield duplicate(f"{here}.topologyKeys[{index}]", key)
+            keys.append(key)
+            yield from each(f"{here}.topologyKeys", key, names.qualified(key))
+        if name in seen:
+            yield duplicate(f"{here}.name", name)
+        seen.append(name)
+
+
+def storage_capacity(obj: Object) -> Iterator[Fault]:
+    name = obj.get("storageClassName", "")
+    yield from each("storageClassName", name, names.subdomain(name))
+    yield from label_selector(obj.get("nodeTopology"), "nodeTopology")
+    for key in ("capacity", "maximumVolumeSize"):
+        if obj.get(key) is not None and parse(obj[key]).nano < 0:
+            yield invalid(key, obj[key], "must be greater than or equal to 0")
+
+
+def storage_capacity_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from storage_capacity(new)
+    for key in ("storageClassName", "nodeTopology"):
+        if new.get(key) != old.get(key):
+            yield invalid(key, new.get(key), IMMUTABLE)
