@@ -1,7 +1,7 @@
-"""OpenAPI documents made from the same facts that decode objects: types, list types, merge keys; no prose.
+"""OpenAPI documents made from the same facts that decode objects: types, list types, merge keys.
 
-Descriptions are upstream's text and not ours to carry (see `heeler.kinds.descriptions`). Documents are made at the first
-request and kept compressed as bytes. Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
+Descriptions are upstream's text and not ours to carry: the v3 documents have them where the `kubernetes` package is
+installed (see `heeler.kinds.descriptions`). Documents are made at the first request and kept as bytes. Source: https://kubernetes.io/docs/concepts/overview/kubernetes-api/#openapi-interface-definition
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from heeler.kinds.descriptions import of_type as describe_type
+from heeler.kinds.types import built_names
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -25,12 +27,24 @@ _SCALARS: dict[str, Object] = {
     "float": {"type": "number", "format": "double"},
     "bool": {"type": "boolean"},
     "bytes": {"type": "string", "format": "byte"},
-    "time": {"type": "string", "format": "date-time"},
-    "microtime": {"type": "string", "format": "date-time"},
-    "duration": {"type": "string"},
-    "quantity": {"type": "string"},
-    "any": {"type": "object"},
 }
+
+
+_META = "io.k8s.apimachinery.pkg"
+#: Scalars that have a definition of their own.
+_NAMED: dict[str, tuple[str, Object]] = {
+    "time": (f"{_META}.apis.meta.v1.Time", {"type": "string", "format": "date-time"}),
+    "microtime": (f"{_META}.apis.meta.v1.MicroTime", {"type": "string", "format": "date-time"}),
+    "duration": (f"{_META}.apis.meta.v1.Duration", {"type": "string"}),
+    "quantity": (f"{_META}.api.resource.Quantity", {"type": "string"}),
+    "intorstring": (f"{_META}.util.intstr.IntOrString", {"type": "string", "format": "int-or-string"}),
+    "any": (f"{_META}.runtime.RawExtension", {"type": "object"}),
+}
+_UNIONS = {"quantity": ("string", "number"), "intorstring": ("integer", "string")}
+
+
+def _without_type(schema: Object) -> Object:
+    return {k: v for k, v in schema.items() if k != "type"}
 
 
 class _Schemas:
@@ -40,6 +54,7 @@ class _Schemas:
         self._prefix = prefix
         self._three = three
         self._names: dict[int, str] = {}
+        self._known = built_names()
         self.found: dict[str, Object] = {}
 
     def of(self, type: Type, name: str = "") -> Object:
@@ -57,16 +72,20 @@ class _Schemas:
         if type.form == "map":
             assert type.item is not None
             return {"type": "object", "additionalProperties": self.of(type.item)}
-        if type.form == "intorstring":
-            if self._three:
-                return {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]}
-            return {"type": "string", "format": "int-or-string"}
+        if type.form in _NAMED:
+            name, schema = _NAMED[type.form]
+            if self._three and type.form in _UNIONS:
+                schema = {"oneOf": [{"type": t} for t in _UNIONS[type.form]], **_without_type(schema)}
+            self.found.setdefault(name, schema)
+            return {"$ref": self._prefix + name}
         return dict(_SCALARS[type.form])
 
     def _struct(self, type: Type, name: str) -> str:
         if id(type) in self._names:
             return self._names[id(type)]
-        base = name or type.name or "Object"
+        own = self._known.get(id(type)) or built_names().get(id(type), "")
+        base = name or own or type.name or "Object"
+        described = describe_type(own) if own and self._three else {}
         unique, number = base, 2
         while unique in self.found:
             unique, number = f"{base}{number}", number + 1
@@ -76,6 +95,9 @@ class _Schemas:
         properties: Object = {}
         for field in type.fields.values():
             entry = self.of(field.type)
+            if field.name in described:
+                text = {"description": described[field.name]}
+                entry = {"allOf": [entry], **text} if "$ref" in entry else {**entry, **text}
             extra: Object = {}
             if field.patch_strategy:
                 extra["x-kubernetes-patch-strategy"] = field.patch_strategy

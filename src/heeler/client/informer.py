@@ -88,6 +88,9 @@ class Informer:
         """The objects that an index has under a value, in the order in which they came."""
         return list(self._indexes[name][1].get(value, {}).values())
 
+    def count_by_index(self, name: str, value: str) -> int:
+        return len(self._indexes[name][1].get(value, ()))
+
     @property
     def synced(self) -> bool:
         """The first list is in."""

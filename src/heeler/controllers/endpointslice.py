@@ -9,7 +9,7 @@ from heeler.base.tasks import together
 from heeler.client.client import Client
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
-from heeler.controllers.endpointslice_plan import Changes, Wanted, plan
+from heeler.controllers.endpointslice_plan import Changes, Wanted, bare, contents, plan
 from heeler.controllers.loop import Context
 from heeler.controllers.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from heeler.objects import selectors
@@ -130,8 +130,7 @@ class EndpointSliceController:
                         "ownerReferences": [owners.reference(service, "v1", "Service")],
                     },
                     "addressType": address_type,
-                    "endpoints": found,
-                    "ports": ports,
+                    **contents(ports, found),
                 },
                 namespace,
             )
@@ -142,9 +141,7 @@ class EndpointSliceController:
 
     async def _update(self, obj: Object, labels: dict[str, str], ports: list[Object], found: list[Object]) -> None:
         metadata = {**obj["metadata"], "labels": labels}
-        done = await self._client.update(
-            ENDPOINT_SLICES, {**obj, "metadata": metadata, "ports": ports, "endpoints": found}
-        )
+        done = await self._client.update(ENDPOINT_SLICES, {**bare(obj), "metadata": metadata, **contents(ports, found)})
         self._slices.assume(done)
 
 

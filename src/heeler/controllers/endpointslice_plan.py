@@ -88,3 +88,18 @@ def _group(group: Wanted, ports: list[Object], slices: Sequence[Object], changes
         changes.create.append((group.address_type, ports, []))
     for start in range(0, len(rest), LIMIT):
         changes.create.append((group.address_type, ports, rest[start : start + LIMIT]))
+
+
+def contents(ports: Sequence[Object], found: Sequence[Object]) -> Object:
+    """The parts of a slice that a plan decides; what is empty is left out."""
+    out: Object = {}
+    if found:
+        out["endpoints"] = list(found)
+    if ports:
+        out["ports"] = list(ports)
+    return out
+
+
+def bare(obj: Object) -> Object:
+    """A slice without these parts."""
+    return {key: value for key, value in obj.items() if key not in ("endpoints", "ports")}

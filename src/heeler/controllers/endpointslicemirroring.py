@@ -8,7 +8,7 @@ from __future__ import annotations
 from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers.endpointslice import delete_slice, service_key
-from heeler.controllers.endpointslice_plan import Changes, Wanted, plan
+from heeler.controllers.endpointslice_plan import Changes, Wanted, bare, contents, plan
 from heeler.controllers.loop import Context
 from heeler.controllers.resources import ENDPOINT_SLICES, ENDPOINTS, SERVICES
 from heeler.objects.value import Object, labels_of, meta, name_of
@@ -72,8 +72,7 @@ class EndpointSliceMirroringController:
                 "kind": "EndpointSlice",
                 "metadata": metadata,
                 "addressType": address_type,
-                "endpoints": found,
-                "ports": ports,
+                **contents(ports, found),
             }
             self._slices.assume(await self._client.create(ENDPOINT_SLICES, obj, namespace))
         touched = {name_of(obj) for obj, _, _ in changes.update} | {name_of(obj) for obj in changes.delete}
@@ -85,7 +84,7 @@ class EndpointSliceMirroringController:
         ]
         for obj, ports, found in [*changes.update, *stale]:
             metadata = {**obj["metadata"], "labels": labels, "annotations": annotations}
-            changed = {**obj, "metadata": metadata, "ports": ports, "endpoints": found}
+            changed = {**bare(obj), "metadata": metadata, **contents(ports, found)}
             self._slices.assume(await self._client.update(ENDPOINT_SLICES, changed))
         for obj in changes.delete:
             await delete_slice(self._client, self._slices, obj)

@@ -127,7 +127,8 @@ class GarbageCollector:
                 self._check_place(self._nodes[dependent], node)
 
     def _link(self, node: Node, wanted: dict[str, Object]) -> None:
-        for uid in [uid for uid in node.owners if uid not in wanted]:
+        before, node.owners = node.owners, wanted
+        for uid in [uid for uid in before if uid not in wanted]:
             owner = self._nodes.get(uid)
             if owner is not None:
                 owner.dependents.pop(node.uid, None)
@@ -136,7 +137,7 @@ class GarbageCollector:
                 self._forget_virtual(owner)
         changed = False
         for uid, ref in wanted.items():
-            if node.owners.get(uid) == ref:
+            if before.get(uid) == ref:
                 continue
             changed = True
             owner = self._nodes.get(uid)
@@ -150,7 +151,6 @@ class GarbageCollector:
             if owner.waits_for_dependents:
                 self.queue.add(node.uid)
                 self.queue.add(uid)
-        node.owners = wanted
         if changed and node.deleting:
             self.queue.add(node.uid)
 

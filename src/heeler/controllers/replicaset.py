@@ -24,6 +24,10 @@ from heeler.workloads import owners, pods
 
 #: So many pods are made or deleted in one step at most.
 BURST = 500
+#: Changes of sets with so many pods are gathered, so long.
+GATHER_FROM = 20
+GATHER_SECONDS_A_POD = 0.0002
+MAX_GATHER_SECONDS = 0.25
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -173,8 +177,14 @@ class ReplicaSetController:
         self._pods.add_index("namespace", lambda pod: [meta(pod).get("namespace", "")])
         self._sets.add_index("controller", lambda obj: [owners.controller_uid(obj)])
         self._sets.add_index("namespace", lambda obj: [meta(obj).get("namespace", "")])
-        self._sets.add_handler(lambda old, new: self.queue.add(key_of(new or old or {})))
+        self._sets.add_handler(self._set_changed)
         self._pods.add_handler(self._pod_changed)
+
+    def _set_changed(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old or {}
+        told = old is not None and new is not None and meta(old).get("generation") == meta(new).get("generation")
+        # A change of its status mostly is our own.
+        self.queue.add_after(key_of(obj), self._pause(obj["metadata"]["uid"]) if told else 0.0)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         for pod in (old, new):
@@ -182,11 +192,17 @@ class ReplicaSetController:
                 continue
             ref = owners.controller_of(pod)
             if ref is not None and ref.get("kind") == self._flavour.kind:
-                self.queue.add(f"{pod['metadata']['namespace']}/{ref['name']}")
+                key = f"{pod['metadata']['namespace']}/{ref['name']}"
+                self.queue.add_after(key, self._pause(ref["uid"]))
         if new is not None and owners.controller_of(new) is None:
             for obj in self._sets.by_index("namespace", new["metadata"]["namespace"]):
                 if self._flavour.selector(obj).matches(labels_of(new)):
                     self.queue.add(key_of(obj))
+
+    def _pause(self, uid: str) -> float:
+        """A look costs time for each pod: large sets gather changes for a moment instead of looking at each."""
+        count = self._pods.count_by_index("controller", uid)
+        return 0.0 if count < GATHER_FROM else min(count * GATHER_SECONDS_A_POD, MAX_GATHER_SECONDS)
 
     async def reconcile(self, key: str) -> None:
         obj = self._sets.get(key)

@@ -8,14 +8,17 @@ Source: the paths that kube-apiserver calls (k8s.io/kubernetes' registry/core/po
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
 
 from heeler.base.clock import parse_rfc3339, rfc3339
-from heeler.kubelet import logs, remote
+from heeler.base.netns import NetNamespace
+from heeler.kubelet import forward, logs, remote
 from heeler.kubelet.options import NodeOptions
 from heeler.kubelet.pods import config
 from heeler.kubelet.pods.views import ContainerView, container_of
@@ -24,6 +27,7 @@ from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import RuntimeFault
 from heeler.kubelet.runtime.tasks import Tasks
 from heeler.kubelet.sessions import Session, WebSocketSession, handshake
+from heeler.kubelet.spdy import TUNNEL, SpdyConnection, SpdySession, Tunnel
 from heeler.objects.value import Object, name_of
 from heeler.wire.http import server as http
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
@@ -31,6 +35,11 @@ from heeler.wire.streams import channels
 
 if TYPE_CHECKING:
     from heeler.kubelet.agent import Agent
+
+
+SPDY_HEADERS = (("upgrade", "SPDY/3.1"), ("connection", "Upgrade"))
+#: Seconds that a client may take to open its streams.
+STREAM_SECONDS = 30.0
 
 
 class Refused(Exception):
@@ -132,8 +141,12 @@ class KubeletApi:
             raise Refused(404, f'container not found ("{name}")')
         return latest
 
-    def _upgrade(self, request: Request, serve: Callable[[Session], Awaitable[None]]) -> Upgrade:
-        """Speak the client's protocol. Raises Refused for one that isn't known."""
+    def _upgrade(
+        self, request: Request, wanted: tuple[str, ...], serve: Callable[[Session], Awaitable[None]]
+    ) -> Upgrade:
+        """Speak the client's protocol: WebSocket, or SPDY with the `wanted` streams. Raises Refused for another."""
+        if _wants_spdy(request):
+            return self._spdy(request, wanted, serve)
         agreed = handshake(request.headers, channels.PROTOCOLS)
         if agreed is None:
             offered = request.headers.get("upgrade", "") or "none"
@@ -154,6 +167,26 @@ class KubeletApi:
 
         return Upgrade(headers, run)
 
+    def _spdy(self, request: Request, wanted: tuple[str, ...], serve: Callable[[Session], Awaitable[None]]) -> Upgrade:
+        offered = [p.strip() for p in request.headers.get("x-stream-protocol-version", "").split(",")]
+        if channels.V4 not in offered:
+            raise Refused(403, f"unable to upgrade: unknown stream protocols {', '.join(offered)}")
+
+        async def run(stream: Stream) -> None:
+            connection = SpdyConnection(stream)
+            reading = asyncio.ensure_future(connection.run())
+            try:
+                session = SpdySession(connection, wanted)
+                if await asyncio.wait_for(session.wait(), STREAM_SECONDS):
+                    await serve(session)
+            except TimeoutError:
+                pass
+            finally:
+                await connection.close()
+                reading.cancel()
+
+        return Upgrade([*SPDY_HEADERS, ("x-stream-protocol-version", channels.V4)], run)
+
     def _exec(self, request: Request, worker: PodWorker, name: str) -> Upgrade:
         latest = self._running(worker, name)
         command = request.query.get("command", [])
@@ -165,7 +198,7 @@ class KubeletApi:
         async def serve(session: Session) -> None:
             await remote.execute(self._tasks, latest.id, command, stdin=stdin, tty=tty, session=session, random=random)
 
-        return self._upgrade(request, serve)
+        return self._upgrade(request, _streams(request, stdin, tty), serve)
 
     def _attach(self, request: Request, worker: PodWorker, name: str) -> Upgrade:
         latest, spec = self._running(worker, name), self._container(worker, name)
@@ -183,10 +216,38 @@ class KubeletApi:
                 random=context.random,
             )
 
-        return self._upgrade(request, serve)
+        return self._upgrade(request, _streams(request, stdin, bool(spec.get("tty"))), serve)
 
     def _forward(self, request: Request, worker: PodWorker) -> Upgrade:
-        raise Refused(501, "port-forward is not supported by this node yet")
+        sandbox = worker.view.sandbox
+        if sandbox is None or not sandbox.ready:
+            raise Refused(400, f"pod {name_of(worker.pod)} is not running")
+
+        async def connect(port: int) -> socket.socket:
+            inside = await self._namespace(worker, sandbox.id)
+            try:
+                return await inside.connect("127.0.0.1", port)
+            finally:
+                inside.close()
+
+        agreed = handshake(request.headers, (TUNNEL,))
+        if agreed is not None:
+            return Upgrade(agreed[0], lambda stream: forward.serve(SpdyConnection(Tunnel(stream)), connect))
+        if _wants_spdy(request):
+            headers = [*SPDY_HEADERS, ("x-stream-protocol-version", "portforward.k8s.io")]
+            return Upgrade(headers, lambda stream: forward.serve(SpdyConnection(stream), connect))
+        raise Refused(400, f"unable to upgrade: only SPDY/3.1, or {TUNNEL} over websocket")
+
+    async def _namespace(self, worker: PodWorker, sandbox: str) -> NetNamespace:
+        """A pod's network namespace."""
+        if (worker.pod.get("spec") or {}).get("hostNetwork"):
+            return NetNamespace(self._context.netns.path)
+        answer = await self._context.runtime.sandbox_status(sandbox, verbose=True)
+        spec = orjson.loads(answer.info.get("info", "{}")).get("runtimeSpec") or {}
+        for namespace in (spec.get("linux") or {}).get("namespaces") or []:
+            if namespace.get("type") == "network" and namespace.get("path"):
+                return NetNamespace(Path(namespace["path"]))
+        raise OSError(f"the runtime doesn't say where the network namespace of sandbox {sandbox} is")
 
     # Statistics
 
@@ -215,6 +276,19 @@ class KubeletApi:
             )
         body = {"node": {"nodeName": self._options.node}, "pods": list(pods.values())}
         return Response(200, [("content-type", "application/json")], orjson.dumps(body))
+
+
+def _wants_spdy(request: Request) -> bool:
+    return request.headers.get("upgrade", "").lower() == "spdy/3.1"
+
+
+def _streams(request: Request, stdin: bool, tty: bool) -> tuple[str, ...]:
+    """The streams that a SPDY client opens for these flags."""
+    found = ["error"]
+    found += ["stdin"] if stdin else []
+    found += ["stdout"] if _flag(request, "output", "stdout") else []
+    found += ["stderr"] if _flag(request, "error", "stderr") and not tty else []
+    return (*found, *(["resize"] if tty else []))
 
 
 def _flag(request: Request, *names: str) -> bool:

@@ -163,16 +163,19 @@ class SimulatedNodes:
         }
         while True:
             try:
-                await node.client.create(NODES, obj)
-            except StatusError as error:
-                if error.code != 409:
-                    raise
-                await self._write_node_status(node)
-            except OSError:
+                try:
+                    await node.client.create(NODES, obj)
+                except StatusError as error:
+                    if error.code != 409:
+                        raise
+                    await self._write_node_status(node)
+                await self._write_lease(node)
+            except (StatusError, OSError) as error:
+                if isinstance(error, StatusError) and error.code in (401, 403, 422):
+                    raise  # trying again would not help
                 await self._clock.sleep(1.0)
-                continue
-            break
-        await self._write_lease(node)
+            else:
+                return
 
     def _node_status(self, node: _Node) -> Object:
         now = rfc3339(self._clock.time())

@@ -53,6 +53,10 @@ class Mirror:
             except OSError as error:
                 # What is known stays; the watch goes on where it was.
                 log.info("%s: %s", self._resource.resource, error)
+            except ValueError as error:
+                # An answer that can't be read: what came before it may be missing as well.
+                log.warning("%s: %s", self._resource.resource, error)
+                version = ""
             await self._clock.sleep(wait)
             wait = min(LAST_WAIT, wait * 2)
 

@@ -1,0 +1,88 @@
+"""Port-forwards: each of a client's connections is a pair of streams, joined to a port inside the pod's namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable
+
+from heeler.kubelet.spdy import SpdyConnection, SpdyStream
+
+#: A connection to a port of the pod, as seen from inside.
+Connect = Callable[[int], Awaitable[socket.socket]]
+PIECE = 32 * 1024
+
+
+async def serve(connection: SpdyConnection, connect: Connect) -> None:
+    """Forward until the client is gone."""
+    reading = asyncio.ensure_future(connection.run())
+    waiting: dict[str, dict[str, SpdyStream]] = {}
+    tasks: dict[asyncio.Task[None], None] = {}
+    try:
+        while (stream := await connection.accept()) is not None:
+            number = stream.headers.get("requestid", "")
+            pair = waiting.setdefault(number, {})
+            pair[stream.headers.get("streamtype", "").lower()] = stream
+            if "data" in pair and "error" in pair:
+                del waiting[number]
+                task = asyncio.ensure_future(_forward(connection, pair["data"], pair["error"], connect))
+                tasks[task] = None
+                task.add_done_callback(lambda done: tasks.pop(done, None))
+    finally:
+        for task in [reading, *tasks]:
+            task.cancel()
+        for task in [reading, *tasks]:
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await task
+        await connection.close()
+
+
+async def _forward(connection: SpdyConnection, data: SpdyStream, error: SpdyStream, connect: Connect) -> None:
+    port = data.headers.get("port", "")
+    try:
+        number = int(port)
+        made = await connect(number)
+    except (ValueError, OSError) as failure:
+        why = f"failed to connect to localhost:{port} inside the pod's network namespace: {failure}"
+        text = f"an error occurred forwarding {port} -> {port}: error forwarding port {port}: {why}"
+        with contextlib.suppress(ConnectionError):
+            await error.write(text.encode())
+        await error.end()
+        await data.end()
+        _forget(connection, data, error)
+        return
+    outward = asyncio.ensure_future(_out(made, data))
+    inward = asyncio.ensure_future(_in(data, made))
+    try:
+        # The pod's answer decides when it is over; a client that only ends its side still gets it.
+        await asyncio.gather(outward, inward)
+    except OSError:
+        pass
+    finally:
+        for way in (outward, inward):
+            way.cancel()
+        made.close()
+        await data.end()
+        await error.end()
+        _forget(connection, data, error)
+
+
+def _forget(connection: SpdyConnection, *streams: SpdyStream) -> None:
+    for stream in streams:
+        connection.forget(stream)
+
+
+async def _out(made: socket.socket, data: SpdyStream) -> None:
+    loop = asyncio.get_running_loop()
+    while piece := await loop.sock_recv(made, PIECE):
+        await data.write(piece)
+    await data.end()
+
+
+async def _in(data: SpdyStream, made: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while piece := await data.read():
+        await loop.sock_sendall(made, piece)
+    with contextlib.suppress(OSError):
+        made.shutdown(socket.SHUT_WR)

@@ -1,0 +1,105 @@
+"""What tests share: programs that may be missing, and a real API server in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEELER = [sys.executable, "-m", "heeler.cli.main"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # processes that tests start find the package wherever the tests are run from
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH", ""))))
+
+
+def find_kubectl() -> str | None:
+    """The kubectl of the development tools, else the machine's."""
+    beside = Path(sys.executable).with_name("kubectl")
+    return str(beside) if beside.exists() else shutil.which("kubectl")
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> str:
+    found = find_kubectl()
+    if found is None:
+        pytest.skip("kubectl is not here")
+    return found
+
+
+def containers_possible() -> str:
+    """Why real nodes can't be tested here; "" when they can."""
+    from heeler.local.prerequisites import missing
+
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "real nodes need Linux and root"
+    lacking = missing().programs
+    return f"missing: {', '.join(lacking)}" if lacking else ""
+
+
+@pytest.fixture(autouse=True)
+def _needs(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("containers") and (why := containers_possible()):
+        pytest.skip(why)
+
+
+class ApiServerProcess:
+    """`heeler apiserver` with the users that the recorded cases know."""
+
+    def __init__(self, folder: Path, *flags: str) -> None:
+        self.folder, self.flags, self.port = folder, flags, 0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        users = self.folder / "users.csv"
+        users.write_text(
+            'admin-token,admin,u-admin,"system:masters"\n'
+            'alice-token,alice,u-alice,"devs"\n'
+            'bob-token,bob,u-bob,"ops,auditors"\n'
+            "carol-token,carol,u-carol\n"
+        )
+        words = [*HEELER, "apiserver", "--data-dir", str(self.folder / "data"), "--cert-dir", str(self.folder / "pki")]
+        words += ["--token-auth-file", str(users), "--secure-port", str(self.port), *self.flags]
+        log = self.folder / "apiserver.log"
+        with log.open("a") as target:
+            already = log.stat().st_size
+            self.process = subprocess.Popen(words, stdout=target, stderr=target)
+        for _ in range(600):
+            line = next((x for x in log.read_text()[already:].splitlines() if "serving on" in x), "")
+            if line:
+                self.port = int(line.rsplit(":", 1)[1])
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise RuntimeError(f"the API server did not start: {log.read_text()}")
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.terminate()
+            self.process.wait(20)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServerProcess]:
+    found = ApiServerProcess(tmp_path_factory.mktemp("apiserver"), "--authorization-mode", "RBAC")
+    found.start()
+    yield found
+    found.stop()

@@ -1,0 +1,215 @@
+"""The whole path on real parts: `heeler up`, the example, kubectl, faults, and `heeler delete` that leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.cluster import LocalCluster
+from tests.conftest import ROOT, containers_possible, find_kubectl
+
+pytestmark = [pytest.mark.containers, pytest.mark.kubectl, pytest.mark.timeout(180)]
+EXAMPLE = ROOT / "examples" / "guestbook"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    program = find_kubectl()
+    if program is None or containers_possible():
+        pytest.skip(containers_possible() or "kubectl is not here")
+    found = LocalCluster(tmp_path_factory.mktemp("guestbook"), "book", program)
+    found.up()
+    try:
+        found.heeler("image", "build", str(EXAMPLE / "image"), "--load", "--name", "book")
+        found.kubectl("apply", "-f", str(EXAMPLE / "guestbook.yaml"))
+        for name in ("web", "backend"):
+            found.kubectl("rollout", "status", f"deployment/{name}", "--timeout=60s")
+        yield found
+    finally:
+        found.delete()
+    assert left_over("book") == []
+
+
+def left_over(name: str) -> list[str]:
+    """Whatever of a cluster is still on this machine."""
+    found = [f"process {line}" for line in _processes() if re.search(rf"/run/heeler/{name}\b|heeler\.{name}\b", line)]
+    found += [f"mount {line}" for line in Path("/proc/mounts").read_text().splitlines() if f"/{name}/" in line and "heeler" in line]
+    found += [f"namespace {p}" for p in Path("/run/netns").glob(f"heeler.{name}*")] if Path("/run/netns").exists() else []
+    found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob(f"**/heeler.{name}*")]
+    rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
+    found += [f"rule {line}" for line in rules.splitlines() if name in line]
+    return found + [str(p) for p in Path("/run/heeler").glob(name)]
+
+
+def _processes() -> list[str]:
+    out = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if words and "pytest" not in words:
+                out.append(f"{entry.name} {words}")
+    return out
+
+
+def page_address(cluster: LocalCluster) -> str:
+    file = Path(f"/run/heeler/{cluster.name}/{cluster.name}-node-0/published.json")
+    entries = orjson.loads(file.read_bytes())
+    return "http://" + next(e["address"] for e in entries if e["service"] == "guestbook")
+
+
+def page(cluster: LocalCluster) -> str:
+    with urllib.request.urlopen(page_address(cluster), timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def answers(cluster: LocalCluster) -> bool:
+    """The page is there (after a restart it takes a moment)."""
+    try:
+        return "Heeler" in page(cluster)
+    except OSError:
+        return False
+
+
+def web_pods(cluster: LocalCluster) -> list[str]:
+    return sorted(p["metadata"]["name"] for p in cluster.get("pods", "-l", "tier=web")["items"])
+
+
+def test_page_is_answered_by_all_three_replicas(cluster: LocalCluster) -> None:
+    names: set[str] = set()
+    for _ in range(60):
+        names.update(name for name in web_pods(cluster) if name in page(cluster))
+        if len(names) == 3:
+            break
+    assert sorted(names) == web_pods(cluster) and len(names) == 3
+
+
+def test_pods_have_addresses_limits_and_an_orderly_status(cluster: LocalCluster) -> None:
+    pod = cluster.get("pods", "-l", "tier=web")["items"][0]
+    status = pod["status"]
+    assert status["phase"] == "Running" and status["podIP"].startswith("10.244.")
+    assert status["qosClass"] == "Burstable"
+    conditions = {c["type"]: c["status"] for c in status["conditions"]}
+    assert all(conditions[t] == "True" for t in ("PodScheduled", "Initialized", "ContainersReady", "Ready"))
+    assert status["containerStatuses"][0]["started"] and status["containerStatuses"][0]["containerID"].startswith("containerd://")
+
+
+def test_logs_are_followed(cluster: LocalCluster) -> None:
+    pod = web_pods(cluster)[0]
+    following = cluster.start_kubectl("logs", "-f", pod, "--tail=1")
+    assert following.stdout is not None
+    following.stdout.readline()
+    cluster.kubectl("exec", pod, "--", "sh", "-c", "echo from-inside > /proc/1/fd/1")
+    while "from-inside" not in (line := following.stdout.readline()):
+        assert line, "the log ended"
+    following.terminate()
+    following.communicate()
+    assert "from-inside" in cluster.kubectl("logs", pod, "--tail=50", "--timestamps")
+
+
+def test_exec_gives_output_input_and_exit_code(cluster: LocalCluster) -> None:
+    pod = web_pods(cluster)[0]
+    assert cluster.kubectl("exec", pod, "--", "id", "-u").strip() == "65532"
+    assert cluster.kubectl("exec", "-i", pod, "--", "cat", stdin="all of it\n") == "all of it\n"
+    assert "command terminated with exit code 7" in cluster.kubectl("exec", pod, "--", "sh", "-c", "exit 7", check=False)
+
+
+def test_exec_with_a_terminal(cluster: LocalCluster) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    words = [find_kubectl() or "kubectl", "exec", "-it", web_pods(cluster)[0], "--", "sh", "-c", "tty; read x; echo got-$x"]
+    process = subprocess.Popen(words, env=cluster.environment, stdin=follower, stdout=follower, stderr=follower, close_fds=True)
+    os.close(follower)
+    said = b""
+    while b"/dev/pts" not in said:
+        said += os.read(leader, 1024)
+    os.write(leader, b"typed\n")
+    while b"got-typed" not in said:
+        said += os.read(leader, 1024)
+    assert process.wait(20) == 0
+    os.close(leader)
+
+
+def test_killed_container_comes_back(cluster: LocalCluster) -> None:
+    pod = web_pods(cluster)[1]
+    cluster.kubectl("exec", pod, "--", "sh", "-c", "kill 1")
+
+    def restarted() -> bool:
+        status = cluster.get("pod", pod)["status"]["containerStatuses"][0]
+        return bool(status["restartCount"] >= 1 and status["ready"])
+
+    cluster.wait(restarted, 40)
+    state = cluster.get("pod", pod)["status"]["containerStatuses"][0]["lastState"]
+    assert "terminated" in state
+
+
+def test_deleted_pod_is_replaced_and_its_address_leaves_the_service(cluster: LocalCluster) -> None:
+    gone = web_pods(cluster)[2]
+    cluster.kubectl("delete", "pod", gone)
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    assert gone not in web_pods(cluster) and len(web_pods(cluster)) == 3
+    assert all(gone not in page(cluster) for _ in range(10))
+
+
+def test_pods_reach_the_api_server_with_their_account(cluster: LocalCluster) -> None:
+    pod = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "asks"}, "spec": {"restartPolicy": "Never",
+      "containers": [{"name": "asks", "image": "guestbook:1", "imagePullPolicy": "Never", "command": ["sh", "-c",
+      "cat /var/run/secrets/kubernetes.io/serviceaccount/namespace; echo; wc -c < /var/run/secrets/kubernetes.io/serviceaccount/token; head -1 /var/run/secrets/kubernetes.io/serviceaccount/ca.crt; for i in 1 2 3 4 5; do timeout 2 nc $KUBERNETES_SERVICE_HOST $KUBERNETES_SERVICE_PORT < /dev/null && echo connected && break; sleep 1; done"]}]}}"""
+    cluster.kubectl("apply", "-f", "-", stdin=pod)
+    cluster.kubectl("wait", "pod/asks", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+    lines = cluster.kubectl("logs", "asks").split()
+    assert lines[0] == "default" and int(lines[1]) > 500 and "connected" in lines and "BEGIN" in " ".join(lines)
+    cluster.kubectl("delete", "pod", "asks")
+
+
+def test_memory_limit_kills_what_takes_more(cluster: LocalCluster) -> None:
+    pod = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "greedy"}, "spec": {"restartPolicy": "Never",
+      "containers": [{"name": "greedy", "image": "guestbook:1", "imagePullPolicy": "Never",
+      "command": ["sh", "-c", "tail /dev/zero"], "resources": {"limits": {"memory": "16Mi"}}}]}}"""
+    cluster.kubectl("apply", "-f", "-", stdin=pod)
+    cluster.kubectl("wait", "pod/greedy", "--for=jsonpath={.status.phase}=Failed", "--timeout=40s")
+    state = cluster.get("pod", "greedy")["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert (state["reason"], state["exitCode"]) == ("OOMKilled", 137)
+    cluster.kubectl("delete", "pod", "greedy")
+
+
+def test_missing_image_says_so(cluster: LocalCluster) -> None:
+    pod = """{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nowhere"}, "spec": {"containers": [
+      {"name": "nowhere", "image": "not-here:1", "imagePullPolicy": "Never"}]}}"""
+    cluster.kubectl("apply", "-f", "-", stdin=pod)
+    cluster.wait(lambda: "ErrImageNeverPull" in cluster.kubectl("get", "pod", "nowhere"))
+    cluster.kubectl("delete", "pod", "nowhere", "--grace-period=1")
+
+
+def test_containers_outlive_a_killed_agent_and_control_plane(cluster: LocalCluster) -> None:
+    before = {p["metadata"]["name"]: p["status"]["containerStatuses"][0]["containerID"] for p in cluster.get("pods")["items"]}
+    cluster.kubectl("create", "configmap", "acknowledged", "--from-literal=a=1")
+    for component in ("node-book-node-0", "control-plane"):
+        os.kill(cluster.pid(component), signal.SIGKILL)
+    time.sleep(0.2)
+    cluster.up()
+    assert cluster.get("configmap", "acknowledged")["data"] == {"a": "1"}
+    time.sleep(3)
+    after = {p["metadata"]["name"]: p["status"]["containerStatuses"][0]["containerID"] for p in cluster.get("pods")["items"]}
+    assert after == before
+    cluster.wait(lambda: answers(cluster))
+
+
+def test_down_and_up_keep_the_data(cluster: LocalCluster) -> None:
+    cluster.heeler("down", "--name", "book")
+    assert cluster.heeler("status", "--name", "book", check=False).returncode == 3
+    cluster.up()
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    cluster.wait(lambda: answers(cluster))
