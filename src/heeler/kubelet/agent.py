@@ -27,6 +27,7 @@ from heeler.kubelet.events import Recorder
 from heeler.kubelet.options import PAUSE_IMAGE, NodeOptions
 from heeler.kubelet.pods import config, volumes
 from heeler.kubelet.pods.worker import PODS, PodWorker
+from heeler.kubelet.rotation import Rotation
 from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
@@ -174,6 +175,16 @@ class Agent:
         self._states = fresh
         if self.host_ports is not None:
             self.host_ports(self._host_ports())
+
+    def logs(self) -> list[tuple[str, Path]]:
+        """The running containers and their logs."""
+        out = []
+        for worker in self.workers.values():
+            folder = config.pod_log_dir(self.context.options.logs_dir, worker.pod)
+            out += [
+                (c.id, folder / c.name / f"{c.attempt}.log") for c in worker.view.containers if c.state == "running"
+            ]
+        return out
 
     def _host_ports(self) -> tuple[services.HostPort, ...]:
         out = []
@@ -326,6 +337,7 @@ class Node:
             await self._relay(stack)
             await self._register(registered)
             parts.append(registered.run)
+            parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(routes.Routes(client, clock, options.node, options.node_netns).run)
             if options.publish:
                 parts.append(lambda: self._publish(proxy))
