@@ -73,8 +73,8 @@ def field(node: dict[str, Any], needed: bool) -> dict[str, Any]:
     ):
         if fact in node:
             out[key] = node[fact]
-    if node.get("x-kubernetes-map-type") == "atomic":
-        out["a"] = 1
+    if "x-kubernetes-map-type" in node:
+        out["a"] = int(node["x-kubernetes-map-type"] == "atomic")
     text = node.get("description", "").strip()
     breaks = [at for at, char in enumerate(text) if char == "\n"]
     if breaks:

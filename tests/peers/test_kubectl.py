@@ -144,7 +144,9 @@ def test_expose_gives_a_service_with_endpoints(web: LocalCluster) -> None:
         slices = web.get("endpointslices", "-l", "kubernetes.io/service-name=web")["items"]
         web.wait(
             lambda: (
-                len(web.get("endpointslices", "-l", "kubernetes.io/service-name=web")["items"][0].get("endpoints") or [])
+                len(
+                    web.get("endpointslices", "-l", "kubernetes.io/service-name=web")["items"][0].get("endpoints") or []
+                )
                 == 3
             )
         )
@@ -155,7 +157,13 @@ def test_expose_gives_a_service_with_endpoints(web: LocalCluster) -> None:
 
 def test_api_resources_lists_every_default_group(cluster: LocalCluster) -> None:
     names = set(cluster.kubectl("api-resources", "-o", "name").split())
-    assert {"pods", "deployments.apps", "cronjobs.batch", "leases.coordination.k8s.io", "csidrivers.storage.k8s.io"} <= names
+    assert {
+        "pods",
+        "deployments.apps",
+        "cronjobs.batch",
+        "leases.coordination.k8s.io",
+        "csidrivers.storage.k8s.io",
+    } <= names
     assert len(names) > 60
 
 
@@ -227,7 +235,9 @@ def test_drained_node_gets_no_pods(web: LocalCluster) -> None:
 def test_labels_annotations_patches_and_edits(web: LocalCluster) -> None:
     assert web.kubectl("label", "deployment", "web", "tier=front") == "deployment.apps/web labeled\n"
     assert web.kubectl("annotate", "deployment", "web", "note=x") == "deployment.apps/web annotated\n"
-    web.kubectl("patch", "deployment", "web", "--type=json", "-p", '[{"op":"replace","path":"/spec/replicas","value":2}]')
+    web.kubectl(
+        "patch", "deployment", "web", "--type=json", "-p", '[{"op":"replace","path":"/spec/replicas","value":2}]'
+    )
     web.kubectl("patch", "deployment", "web", "-p", '{"spec":{"minReadySeconds":1}}')
     spec = web.get("deployment", "web")["spec"]
     assert (spec["replicas"], spec["minReadySeconds"]) == (2, 1)

@@ -17,9 +17,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from heeler.kinds.types import type_named
+from heeler.objects.decode import collapse
 from heeler.objects.faults import Fault
 from heeler.objects.schema import Type
 from heeler.objects.value import Object
+
+#: The only kind that is stored as another group's.
+_CORE_EVENT = "io.k8s.api.core.v1.Event"
 
 Now = float
 Cell = Callable[[Object, Now], Any]
@@ -76,6 +80,8 @@ class SubresourceOwn:
     update_rules: UpdateRules | None = None
     #: Fields that a writer of this subresource may not own (server-side apply).
     reset_fields: tuple[tuple[str, ...], ...] | None = None
+    #: Set times that tell of the change; called with the new object, the old one and now (RFC 3339).
+    stamp: Callable[[Object, Object, str], None] | None = None
 
 
 def _nothing(*_: Any) -> Iterable[Any]:
@@ -104,6 +110,8 @@ class Own:
     name_form: NameForm = "subdomain"
     prepare_create: Prepare = _keep
     prepare_update: PrepareUpdate = _keep
+    #: Its objects are stored as they were written, with empty lists.
+    keeps_empty: bool = False
     #: What a server fills in when it reads the stored object back (its defaults apply then too).
     settle: Prepare = _keep
     rules: Rules = _nothing
@@ -118,6 +126,16 @@ class Own:
     allow_unconditional_update: bool = True
     graceful: Callable[[Object, int | None], int | None] | None = None
     reset_fields: tuple[tuple[str, ...], ...] | None = None
+    #: Server-side apply keeps track of who owns its fields.
+    tracked: bool = True
+    #: Every answer about it warns of this (the version is deprecated).
+    deprecation: str = ""
+    #: What a row of its table says besides its cells, e.g. that a pod has ended.
+    row_conditions: Callable[[Object], list[Object]] | None = None
+    #: What a deletion without a word on dependents is warned of.
+    deletion_warning: str = ""
+    #: An empty table has no rows at all (null) instead of an empty list of them.
+    null_rows: bool = False
     #: The same fault may be named twice.
     repeats: bool = False
     #: The apiVersion that is stored; "" for the kind's preferred one.
@@ -238,10 +256,16 @@ class Kind:
             obj["metadata"].pop("generation", None)
         self.own.prepare_create(obj)
 
-    def prepare_update(self, new: Object, old: Object, subresource: str = "") -> None:
-        """Put back, in place in `new`, what this endpoint may not change; the generation grows if it must."""
-        if subresource:
+    def prepare_update(self, new: Object, old: Object, subresource: str = "", now: str = "") -> None:
+        """Put back, in place in `new`, what this endpoint may not change; the generation grows if it must.
+
+        `now` (RFC 3339) is for the few kinds whose status tells when it changed; without it those times stay.
+        """
+        if subresource and subresource != "scale":
             self._prepare_subresource(new, old, subresource)
+            own = self.own.subresources.get(subresource)
+            if own is not None and own.stamp is not None and now:
+                own.stamp(new, old, now)
             return
         if self.own.status:
             _reset_status(new, old)
@@ -258,9 +282,16 @@ class Kind:
         elif subresource == "status":
             status_only(new, old)
 
+    @property
+    def storage_type(self) -> Type:
+        """The shape of the stored form."""
+        return type_named(_CORE_EVENT) if self.stored_elsewhere else self.type(self.storage_version)
+
     def settle(self, obj: Object) -> None:
-        """Fill in, in place, what reading the stored object back would: call it once the object is found valid."""
+        """Make, in place, of a valid object what reading it back from the store would give: call it before storing."""
         self.own.settle(obj)
+        if not self.own.keeps_empty:
+            collapse(obj, self.storage_type)
 
     def validate_create(self, obj: Object) -> list[Fault]:
         """All that is wrong with a new object, in upstream's order."""
@@ -310,6 +341,30 @@ class Kind:
         """The cells of one object (stored form), one for each column; `now` in seconds since the epoch."""
         return [column.cell(obj, now) for column in self.columns(self.versions[0])]
 
+    def row_conditions(self, obj: Object) -> list[Object]:
+        """The row's conditions, as tables carry them; mostly none."""
+        return [] if self.own.row_conditions is None else self.own.row_conditions(obj)
+
+    @property
+    def null_rows(self) -> bool:
+        """An empty table of the kind has `rows: null`."""
+        return self.own.null_rows or not self.own.columns
+
+    @property
+    def tracked(self) -> bool:
+        """The owners of its fields are kept track of (managedFields)."""
+        return self.own.tracked
+
+    @property
+    def deprecation(self) -> str:
+        """A warning for every answer about the kind, or ""."""
+        return self.own.deprecation
+
+    def deletion_warnings(self, options: Object) -> list[str]:
+        """What a deletion with these DeleteOptions is warned of."""
+        said = options.get("propagationPolicy") is not None or options.get("orphanDependents") is not None
+        return [] if said or not self.own.deletion_warning else [self.own.deletion_warning]
+
     @property
     def selectable(self) -> Mapping[str, Getter]:
         """The field labels that a field selector may use, with what reads them from an object (stored form)."""
@@ -328,7 +383,7 @@ class Kind:
             own = self.own.subresources.get(subresource)
             if own is not None and own.reset_fields is not None:
                 return own.reset_fields
-            return (("spec",), ("metadata", "deletionTimestamp")) if subresource == "status" else ()
+            return {"status": (("spec",),), "finalize": (("status",),)}.get(subresource, ())
         if self.own.reset_fields is not None:
             return self.own.reset_fields
         return (("status",),) if self.own.status else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from heeler.kinds.kind import Own
 
 PLAIN: dict[tuple[str, str], Own | str] = {
+    ("", "ComponentStatus"): Own("", "ComponentStatus", deprecation="v1 ComponentStatus is deprecated in v1.19+"),
     ("", "ConfigMap"): "core.configmap",
     ("", "Endpoints"): "core.endpoints",
     ("", "Event"): "core.event",

@@ -51,6 +51,13 @@ WRITTEN = _words(
     """
 )
 
+#: Required, and yet left out when empty.
+OMITTED = _words(
+    """
+    admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec.validationActions
+    """
+)
+
 #: Required structs that are pointers nevertheless: written as null when absent.
 NULLABLE = _words(
     """
@@ -145,6 +152,8 @@ OMITTED_TIMES = _words(
 
 #: Defaults of list-map keys that an item may leave out.
 KEY_DEFAULTS: dict[str, dict[str, object]] = {
+    "core.v1.PodSpec.imagePullSecrets": {"name": ""},
+    "core.v1.ServiceAccount.imagePullSecrets": {"name": ""},
     "core.v1.Container.ports": {"protocol": "TCP"},
     "core.v1.EphemeralContainer.ports": {"protocol": "TCP"},
     "core.v1.ServiceSpec.ports": {"protocol": "TCP"},
@@ -175,7 +184,7 @@ def presence(owner: str, name: str, fact: dict[str, Any], is_object: bool) -> tu
             return True, True
         embedded = bool(fact.get("r")) or path in EMBEDDED or (is_object and name in ("metadata", "spec", "status"))
         return embedded or path in WRITTEN, not embedded
-    if fact.get("r") or path in WRITTEN:
+    if (fact.get("r") and path not in OMITTED) or path in WRITTEN:
         return True, shape == "string" and path in POINTER_TEXTS
     if shape in ("int32", "int64", "bool", "float"):
         plain = (path in PLAIN_NUMBERS or f"*.{name}" in PLAIN_NUMBERS) and path not in POINTER_NUMBERS

@@ -89,8 +89,8 @@ def _field_type(owner: str, key: str, fact: dict[str, Any], package: str) -> Typ
         if shape == "any" and owner.endswith(".JSONSchemaProps") and key in _UNIONS:
             return Type("any", item=type_named(_SCHEMA_UNION))
         base = _of(shape)
-        if fact.get("a") and not base.atomic:
-            return Type("struct", base.name, base.fields, atomic=True, package=base.package)
+        if base.form == "struct" and "a" in fact and bool(fact["a"]) != base.atomic:
+            return Type("struct", base.name, base.fields, atomic=not base.atomic, package=base.package)
         return base
     if isinstance(shape, list):
         item = _named_text(named, package) if shape[0] == "string" and named else _of(shape[0])

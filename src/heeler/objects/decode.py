@@ -320,6 +320,70 @@ _SCALARS: dict[str, _Decoder] = {
 }
 
 
+# Storage that knows no empty lists.
+
+_Collapser = Callable[[Any], None]
+_collapsers: dict[int, tuple[Type, _Collapser | None]] = {}
+
+
+def collapse(obj: Value, type: Type) -> None:
+    """Turn, in place, empty lists and maps that are always written into null.
+
+    Upstream stores built-in kinds in a format that has no empty lists, so an object read back shows null for them.
+    """
+    work = _collapser(type)
+    if work is not None:
+        work(obj)
+
+
+def _collapser(type: Type) -> _Collapser | None:
+    """The walk over the parts of a type that can hold such fields; None if it has none."""
+    found = _collapsers.get(id(type))
+    if found is not None:
+        return found[1]
+    held: list[_Collapser | None] = []
+
+    def forward(value: Any) -> None:
+        if held and held[0] is not None:
+            held[0](value)
+
+    _collapsers[id(type)] = (type, forward)  # types may reach themselves
+    held.append(_make_collapser(type))
+    _collapsers[id(type)] = (type, held[0])
+    return held[0]
+
+
+def _make_collapser(type: Type) -> _Collapser | None:
+    if type.form in ("list", "map") and type.item is not None:
+        inner = _collapser(type.item)
+        if inner is None:
+            return None
+
+        def parts(value: Any) -> None:
+            for item in value.values() if value.__class__ is dict else value or ():
+                inner(item)
+
+        return parts
+    if type.form != "struct":
+        return None
+    empties = [f.name for f in type.fields.values() if (f.always or f.pointer) and f.type.form in ("list", "map")]
+    deeper = [(f.name, walk) for f in type.fields.values() if (walk := _collapser(f.type)) is not None]
+    if not empties and not deeper:
+        return None
+
+    def struct(value: Any) -> None:
+        if value.__class__ is not dict:
+            return
+        for name in empties:
+            if name in value and not value[name]:
+                value[name] = None
+        for name, walk in deeper:
+            if name in value:
+                walk(value[name])
+
+    return struct
+
+
 # The slow walk: where and what.
 
 

@@ -156,7 +156,7 @@ class World:
         if not faults:
             where.kind.settle(obj)
             self.objects[self._key(where, meta.get("name", ""))] = copy.deepcopy(obj)
-        return Outcome(obj, faults, warnings=where.kind.warnings(obj, None))
+        return Outcome(obj, faults, warnings=_warnings(where.kind, obj, None))
 
     def _update(self, where: Place, obj: Any) -> Outcome:
         old = self.objects.get(self._key(where, where.name))
@@ -172,7 +172,7 @@ class World:
         faults = where.kind.validate_update(obj, old, where.subresource)
         if not faults:
             self.objects[self._key(where, where.name)] = copy.deepcopy(obj)
-        return Outcome(obj, faults, warnings=where.kind.warnings(obj, old))
+        return Outcome(obj, faults, warnings=_warnings(where.kind, obj, old))
 
     def _key(self, where: Place, name: str) -> tuple[str, str, str, str]:
         return (where.kind.storage_group, where.kind.plural, where.namespace, name)
@@ -185,6 +185,10 @@ class World:
         obj = where.kind.convert(obj, api_version(where.group, where.version), where.kind.storage_api_version)
         obj["metadata"].pop("managedFields", None)
         self.objects[self._key(where, obj["metadata"].get("name", ""))] = obj
+
+
+def _warnings(kind: Kind, obj: Any, old: Any) -> list[str]:
+    return [*([kind.deprecation] if kind.deprecation else []), *kind.warnings(obj, old)]
 
 
 def comparable(obj: Any, where: Place) -> Any:

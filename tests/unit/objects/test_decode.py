@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from heeler.kinds.types import type_named
-from heeler.objects.decode import DecodeError, decode, duplicate_keys, may_repeat_keys
+from heeler.objects.decode import DecodeError, collapse, decode, duplicate_keys, may_repeat_keys
 
 POD = type_named("io.k8s.api.core.v1.Pod")
 DEPLOYMENT = type_named("io.k8s.api.apps.v1.Deployment")
@@ -104,3 +104,11 @@ def test_keys_that_stand_twice_are_found_only_by_the_slow_parser() -> None:
     assert may_repeat_keys(raw, {"data": {"a": "2"}})
     assert duplicate_keys(raw) == ['duplicate field "data"']
     assert not may_repeat_keys(b'{"a":{"b":1}}', {"a": {"b": 1}})
+
+
+def test_an_object_read_back_has_null_for_empty_lists_that_are_always_written() -> None:
+    role = type_named("io.k8s.api.rbac.v1.Role")
+    obj, _ = decode({"metadata": {"name": "a"}, "rules": []}, role)
+    assert obj["rules"] == []
+    collapse(obj, role)
+    assert obj["rules"] is None

@@ -69,6 +69,8 @@ OWN = Own(
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     allow_unconditional_update=False,
+    null_rows=True,
+    keeps_empty=True,
     columns=(
         NAME,
         Column("Scope", text_at("spec.scope"), about="=Cluster/Namespaced"),

@@ -18,6 +18,8 @@ TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 
 def _default(daemonset: Object, version: str) -> None:
     spec = daemonset["spec"]
+    if TEMPLATE_GENERATION not in (daemonset["metadata"].get("annotations") or {}):
+        _set_template_generation(daemonset, 0)
     default_template(spec["template"])
     strategy = spec["updateStrategy"]
     if not strategy.get("type"):

@@ -77,5 +77,7 @@ OWN = Own(
     update_rules=rules.deployment_update,
     warnings=_warnings,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(_prepare_status, rules.deployment_status)},
+    subresources={
+        "status": SubresourceOwn(_prepare_status, rules.deployment_status, (("spec",), ("metadata", "labels")))
+    },
 )

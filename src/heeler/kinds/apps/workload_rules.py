@@ -260,10 +260,10 @@ def statefulset(obj: Object) -> Iterator[Fault]:
         yield invalid("metadata.name", name, "must be no more than 63 characters")
     elif "." in name:
         yield invalid("metadata.name", name, "must not contain dots")
-    yield from _statefulset_spec(obj["spec"])
+    yield from _statefulset_spec(obj["spec"], True)
 
 
-def _statefulset_spec(spec: Object) -> Iterator[Fault]:
+def _statefulset_spec(spec: Object, new: bool) -> Iterator[Fault]:
     policy = spec.get("podManagementPolicy", "")
     if not policy:
         yield required("spec.podManagementPolicy")
@@ -285,17 +285,18 @@ def _statefulset_spec(spec: Object) -> Iterator[Fault]:
     if selector is not None and not valid(selector):
         yield invalid("spec.selector", selector_form(selector), "")
     else:
-        yield from _statefulset_template(spec)
+        yield from _statefulset_template(spec, new)
     yield from _always(spec, "spec", "StatefulSet")
     yield from not_negative(spec.get("revisionHistoryLimit"), "spec.revisionHistoryLimit")
 
 
-def _statefulset_template(spec: Object) -> Iterator[Fault]:
+def _statefulset_template(spec: Object, new: bool) -> Iterator[Fault]:
     """The claims' names are known as volumes too."""
     yield from _labels_match(spec, "spec")
     claims = tuple((c.get("metadata") or {}).get("name", "") for c in spec.get("volumeClaimTemplates") or ())
     yield from template_rules(spec.get("template"), "spec.template", claims)
-    yield from claim_templates(spec)
+    if new:
+        yield from claim_templates(spec)
 
 
 def claim_templates(spec: Object) -> Iterator[Fault]:
@@ -333,7 +334,7 @@ _MAY_CHANGE = (
 
 
 def statefulset_update(new: Object, old: Object) -> Iterator[Fault]:
-    yield from _statefulset_spec(new["spec"])
+    yield from _statefulset_spec(new["spec"], False)
     spec, was = new["spec"], old["spec"]
     for key in ("podManagementPolicy", "selector", "serviceName", "volumeClaimTemplates"):
         if (spec.get(key) or None) != (was.get(key) or None):

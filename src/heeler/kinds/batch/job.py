@@ -141,6 +141,8 @@ OWN = Own(
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     settle=_labels_of_template,
+    deletion_warning="child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to "
+    "remove them or set propagationPolicy=Orphan to suppress this warning",
     rules=rules.job,
     update_rules=rules.job_update,
     warnings=_warnings,

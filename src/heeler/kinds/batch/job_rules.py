@@ -277,12 +277,17 @@ def job_status(new: Object, old: Object) -> Iterator[Fault]:
         yield from not_negative(status.get(key), f"status.{key}")
     conditions = {c.get("type"): c.get("status") for c in status.get("conditions") or ()}
     complete, failed = conditions.get("Complete") == "True", conditions.get("Failed") == "True"
-    if (complete or failed) and not status.get("startTime"):
-        yield required("status.startTime", "startTime is required for finished job")
-    if complete and not status.get("completionTime"):
-        yield required("status.completionTime", "completionTime is required for Complete jobs")
     if complete and failed:
         yield _plain("status.conditions", "cannot set Complete=True and Failed=true conditions")
+    if complete and not status.get("completionTime"):
+        yield required("status.completionTime", "completionTime is required for Complete jobs")
+    before = {c.get("type"): c.get("status") for c in (old.get("status") or {}).get("conditions") or ()}
+    for end, sign in (("Failed", "FailureTarget"), ("Complete", "SuccessCriteriaMet")):
+        fresh = conditions.get(end) == "True" and before.get(end) != "True"
+        if fresh and conditions.get(sign) != "True":
+            yield _plain("status.conditions", f"cannot set {end}=True condition without the {sign}=true condition")
+    if (complete or failed) and not status.get("startTime"):
+        yield required("status.startTime", "startTime is required for finished job")
 
 
 # CronJob.

@@ -17,6 +17,23 @@ def _prepare_request(request: Object) -> None:
     request["status"] = {}
 
 
+def _keep_spec(new: Object, old: Object) -> None:
+    """What was asked for stays; who asked for it too."""
+    new["spec"] = old["spec"]
+
+
+def _stamp(new: Object, old: Object, now: str) -> None:
+    """Conditions without times get them: when they were last written, and when they last changed."""
+    before = {c.get("type"): c for c in (old.get("status") or {}).get("conditions") or ()}
+    for condition in (new.get("status") or {}).get("conditions") or ():
+        if not condition.get("lastUpdateTime"):
+            condition["lastUpdateTime"] = now
+        if not condition.get("lastTransitionTime"):
+            was = before.get(condition.get("type"), {})
+            same = was.get("status") == condition.get("status") and was.get("lastTransitionTime")
+            condition["lastTransitionTime"] = same or now
+
+
 def _prepare_approval(new: Object, old: Object) -> None:
     """Approval changes the conditions alone."""
     conditions = (new.get("status") or {}).get("conditions")
@@ -44,6 +61,8 @@ SIGNING_REQUEST = Own(
     GROUP,
     "CertificateSigningRequest",
     rules=rules.signing_request,
+    prepare_update=_keep_spec,
+    tracked=False,
     update_rules=rules.request_update,
     status=True,
     prepare_create=_prepare_request,
@@ -64,8 +83,8 @@ SIGNING_REQUEST = Own(
     selectable={"spec.signerName": lambda obj: str(obj["spec"].get("signerName", ""))},
     unsupported_label="field label not supported: {label}",
     subresources={
-        "status": SubresourceOwn(status_only, rules.request_status),
-        "approval": SubresourceOwn(_prepare_approval, rules.request_approval),
+        "status": SubresourceOwn(status_only, rules.request_status, stamp=_stamp),
+        "approval": SubresourceOwn(_prepare_approval, rules.request_approval, stamp=_stamp),
     },
 )
 

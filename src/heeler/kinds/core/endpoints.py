@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from heeler.kinds.core import endpoint_rules
 from heeler.kinds.kind import Column, Own
 from heeler.kinds.printing import AGE, NAME, NONE, cell
@@ -33,15 +31,11 @@ def _shown(endpoints: Object) -> str:
     return f"{text} + {len(rows) - 3} more..." if len(rows) > 3 else text
 
 
-def _warnings(new: Object, old: Object | None) -> Iterator[str]:
-    yield "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
-
-
 OWN = Own(
     "",
     "Endpoints",
     default=_default,
     rules=endpoint_rules.endpoints,
-    warnings=_warnings,
+    deprecation="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     columns=(NAME, Column("Endpoints", cell(_shown), about="core.v1.Endpoints.subsets"), AGE),
 )

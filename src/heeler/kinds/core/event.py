@@ -5,10 +5,9 @@ Stored is the core group's form. https://kubernetes.io/docs/reference/kubernetes
 
 from __future__ import annotations
 
-from heeler.base.clock import parse_rfc3339
 from heeler.kinds.core import event_rules
 from heeler.kinds.kind import Cell, Column, Own
-from heeler.kinds.printing import NAME, OBJECT_META, UNKNOWN, cell, human_duration, since, text_at
+from heeler.kinds.printing import NAME, OBJECT_META, cell, since, text_at
 from heeler.objects.value import Object
 
 CORE, EVENTS = "v1", "events.k8s.io/v1"
@@ -40,34 +39,15 @@ def convert(event: Object, source: str, target: str) -> Object:
     return out
 
 
-def _first(event: Object) -> str | None:
-    return event.get("firstTimestamp") or event.get("eventTime")
-
-
 def _first_seen(event: Object, now: float) -> str:
-    moment = event.get("firstTimestamp")
-    if not moment:
-        moment = event.get("eventTime")
-    return since(moment, now)
+    return since(event.get("firstTimestamp") or event.get("eventTime"), now)
 
 
 def _last_seen(event: Object, now: float) -> str:
     series = event.get("series")
-    if series is not None and series.get("lastObservedTime"):
-        return since(series["lastObservedTime"], now)
-    return since(event["lastTimestamp"], now) if event.get("lastTimestamp") else _first_seen(event, now)
-
-
-def _interval(event: Object, now: float) -> str:
-    """How long ago it was last seen and, if it came again, over how long."""
-    series, first = event.get("series"), _first_seen(event, now)
     if series is not None:
-        moment = series.get("lastObservedTime")
-        seen = human_duration(now - parse_rfc3339(moment)) if moment else UNKNOWN
-        return f"{seen} (x{series.get('count', 0)} over {first})"
-    if event.get("count", 0) > 1:
-        return f"{since(event.get('lastTimestamp'), now)} (x{event['count']} over {first})"
-    return first
+        return since(series.get("lastObservedTime"), now)
+    return since(event["lastTimestamp"], now) if event.get("lastTimestamp") else _first_seen(event, now)
 
 
 def _object(event: Object) -> str:
@@ -94,7 +74,7 @@ def _count(event: Object) -> int:
 
 
 COLUMNS = (
-    Column("Last Seen", _interval, about="core.v1.Event.lastTimestamp"),
+    Column("Last Seen", _last_seen, about="core.v1.Event.lastTimestamp"),
     Column("Type", text_at("type"), about="core.v1.Event.type"),
     Column("Reason", text_at("reason"), about="core.v1.Event.reason"),
     Column("Object", cell(_object), about="core.v1.Event.involvedObject"),

@@ -36,6 +36,12 @@ def _prepare_create(volume: Object) -> None:
         volume["status"]["lastPhaseTransitionTime"] = volume["metadata"]["creationTimestamp"]
 
 
+def _stamp(new: Object, old: Object, now: str) -> None:
+    """When the phase last changed."""
+    if (new.get("status") or {}).get("phase") != (old.get("status") or {}).get("phase"):
+        new.setdefault("status", {})["lastPhaseTransitionTime"] = now
+
+
 def _phase(volume: Object) -> str:
     if volume["metadata"].get("deletionTimestamp"):
         return "Terminating"
@@ -89,5 +95,5 @@ OWN = Own(
     status=True,
     prepare_create=_prepare_create,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, stamp=_stamp)},
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from heeler.base.clock import parse_rfc3339
 from heeler.kinds.core import pod_rules, pod_warnings
-from heeler.kinds.core.podspec import default_pod
+from heeler.kinds.core.podspec import default_pod, default_pod_requests
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, human_duration, text_at
 from heeler.objects.quantities import Quantity, parse
@@ -54,6 +54,8 @@ GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 def _prepare_create(pod: Object) -> None:
+    if (pod.get("spec") or {}).get("resources"):
+        default_pod_requests(pod["spec"])
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(pod)}
     spec = pod.get("spec") or {}
     if spec.get("schedulingGates"):
@@ -261,6 +263,15 @@ def _gates(pod: Object) -> str:
     return f"{sum(1 for g in gates if g.get('conditionType') in true)}/{len(gates)}"
 
 
+def _ended_conditions(pod: Object) -> list[Object]:
+    """Tables mark pods that have ended, so that clients can leave them out."""
+    phase = (pod.get("status") or {}).get("phase")
+    messages = {"Succeeded": "The pod has completed successfully.", "Failed": "The pod failed."}
+    if phase not in messages:
+        return []
+    return [{"type": "Completed", "status": "True", "reason": phase, "message": messages[phase]}]
+
+
 COLUMNS = (
     NAME,
     Column(
@@ -329,8 +340,13 @@ OWN = Own(
     selectable=SELECTABLE,
     unsupported_label="field label not supported: {label}",
     graceful=graceful,
+    row_conditions=_ended_conditions,
     subresources={
-        "status": SubresourceOwn(_prepare_status, pod_rules.status_rules),
+        "status": SubresourceOwn(
+            _prepare_status,
+            pod_rules.status_rules,
+            (("spec",), ("metadata", "deletionTimestamp"), ("metadata", "ownerReferences")),
+        ),
         "ephemeralcontainers": SubresourceOwn(_prepare_ephemeral, pod_rules.ephemeral_rules),
         "resize": SubresourceOwn(_prepare_resize, pod_rules.resize_rules),
     },

@@ -128,7 +128,7 @@ def resize_rules(new: Object, old: Object) -> Iterator[Fault]:
     was = qos_class(old)
     now = qos_class(new)
     if was != now:
-        yield invalid("spec", now, "Pod QOS Class may not change as a result of resizing")
+        yield invalid("spec", was, "Pod QOS Class may not change as a result of resizing")
     spec, before = new.get("spec") or {}, old.get("spec") or {}
     for key in ("containers", "initContainers"):
         for container, other in zip(spec.get(key) or (), before.get(key) or ()):

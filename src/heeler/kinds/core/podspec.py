@@ -32,8 +32,6 @@ def default_pod(pod: Object) -> None:
             for port in container.get("ports", ()):
                 if not port.get("hostPort") and port.get("containerPort"):
                     port["hostPort"] = port["containerPort"]
-    if "resources" in spec:
-        _default_pod_requests(spec)
 
 
 def _default_requests(resources: Object) -> None:
@@ -44,7 +42,7 @@ def _default_requests(resources: Object) -> None:
             requests.setdefault(key, value)
 
 
-def _default_pod_requests(spec: Object) -> None:
+def default_pod_requests(spec: Object) -> None:
     """Pod-level requests follow pod-level limits where no container asks for the resource."""
     resources = spec["resources"]
     asked = {key for c in spec.get("containers") or () for key in c["resources"].get("requests", {})}

@@ -20,4 +20,17 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
         )
 
 
-OWN = Own("", "ServiceAccount", warnings=_warnings, columns=(NAME, AGE))
+def _names_only(account: Object, old: Object | None = None) -> None:
+    """Of the secrets that an account lists only the names count."""
+    if account.get("secrets"):
+        account["secrets"] = [{"name": row["name"]} if row.get("name") else {} for row in account["secrets"]]
+
+
+OWN = Own(
+    "",
+    "ServiceAccount",
+    prepare_create=_names_only,
+    prepare_update=_names_only,
+    warnings=_warnings,
+    columns=(NAME, AGE),
+)
