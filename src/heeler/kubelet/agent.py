@@ -237,6 +237,8 @@ class Node:
         self.port = 0
         self.agent: Agent
         self._published = asyncio.Event()
+        #: Set once the node is registered in this run, with its services working.
+        self.ready = asyncio.Event()
         self._version = "containerd://unknown"
 
     async def start_runtime(self) -> Runtime:
@@ -387,6 +389,7 @@ class Node:
         while True:
             try:
                 await registered.register()
+                self.ready.set()
                 break
             except (StatusError, OSError) as error:
                 log.warning("node %s is not registered: %s", self.options.node, error)
