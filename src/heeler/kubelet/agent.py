@@ -287,7 +287,8 @@ class Node:
                     problem = f"container runtime network not ready: {kind}=false reason:{reason} message:{message}"
             for image in await self.runtime.images():
                 names = [*image.repo_digests, *image.repo_tags]
-                images.append({"names": names[:5], "sizeBytes": int(image.size)})
+                if names:  # without one (its tag went to another image) it is of no use to anybody
+                    images.append({"names": names[:5], "sizeBytes": int(image.size)})
         except RuntimeFault as fault:
             problem = f"container runtime is down: {fault.message}"
         images.sort(key=lambda image: -image["sizeBytes"])
@@ -345,7 +346,7 @@ class Node:
             parts.append(lambda: self._register(registered, proxy))
             parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(routes.Routes(client, clock, options.node, options.node_netns).run)
-            if options.publish:
+            if options.publish and options.index == 0:
                 parts.append(lambda: self._publish(proxy))
             await _all(parts)
 
@@ -383,7 +384,7 @@ class Node:
         """Announce the node once its services work (or soon anyway), then keep its lease and status."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(proxy.applied.wait(), ANNOUNCE_SECONDS)
-            if self.options.publish:
+            if self.options.publish and self.options.index == 0:
                 await asyncio.wait_for(self._published.wait(), ANNOUNCE_SECONDS)
         wait = 0.1
         while True:
