@@ -6,11 +6,11 @@ The results go into a pod's memory (`Health`); the plan decides what follows fro
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from heeler.base.clock import Clock
 from heeler.base.random import Random
+from heeler.base.together import end
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.pods.views import Health
 from heeler.objects.value import Object
@@ -47,11 +47,7 @@ class Prober:
                 self._tasks.append(asyncio.ensure_future(self._run(kind, self._container[f"{kind}Probe"])))
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(self._tasks)
         self._tasks = []
 
     async def _run(self, kind: str, probe: Object) -> None:
