@@ -329,9 +329,12 @@ class Node:
             self.machine.memory,
             proxy.services,
             proxy.synced,
+            await runtime.features(),
+            (self.machine.cpus * 1000, max(0, self.machine.memory - registration.MEMORY_RESERVED)),
         )
         agent = Agent(context)
         self.agent = agent
+        context.pods = lambda: [worker.pod for worker in agent.workers.values()]
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
         parts: list[Callable[[], Coroutine[Any, Any, None]]] = [events.run, proxy.run, agent.run]
@@ -386,13 +389,25 @@ class Node:
         while True:
             try:
                 await registered.register()
-                self.ready.set()
+                self._started(registered.node)
                 break
             except (StatusError, OSError) as error:
                 log.warning("node %s is not registered: %s", self.options.node, error)
             await self.clock.sleep(wait)
             wait = min(5.0, wait * 2)
         await registered.run()
+
+    def _started(self, node: Object) -> None:
+        """Tell that the node is up."""
+        self.ready.set()
+        # Events of nodes name them by their name in place of the uid (upstream does the same).
+        shown = {
+            **node,
+            "kind": "Node",
+            "apiVersion": "v1",
+            "metadata": {"name": self.options.node, "uid": self.options.node},
+        }
+        self.agent.context.events.event(shown, "Normal", "Starting", "Starting kubelet.")
 
     async def _publish(self, proxy: Proxy) -> None:
         publisher = publish.Publisher(self.netns, self.options.state / "published.json")
