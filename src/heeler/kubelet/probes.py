@@ -39,6 +39,8 @@ class Prober:
         self._container, self.health, self._check, self._tell = container, health, check, tell
         self._changed, self._clock, self._random = changed, clock, random
         self._tasks: list[asyncio.Task[None]] = []
+        #: The pod is to end: it may get unready, but nobody restarts it any more.
+        self.ending = False
 
     def start(self) -> None:
         """Begin probing; `stop` ends it."""
@@ -56,12 +58,12 @@ class Prober:
         needed = int(probe.get("successThreshold") or 1)
         allowed = int(probe.get("failureThreshold") or 3)
         good = bad = 0
-        if kind != "liveness" and await self._early(kind, probe, period):
+        if await self._early(kind, probe, period):
             good = 1
             if good >= needed and self._succeeded(kind):
                 return
             await self._clock.sleep(period)
-        while True:
+        while not (self.ending and kind != "readiness"):
             if kind != "startup" and not self.health.started:
                 await self._clock.sleep(min(period, 0.25))
                 continue

@@ -215,6 +215,7 @@ class PodWorker:
         running = {c.name: c for c in self.view.containers if c.state == "running"}
         for name in list(self._probers):
             found = running.get(name)
+            self._probers[name].ending = deleting(self.pod) or self.memory.ended is not None
             if found is None or found.id != self._probers[name].health.container or self.gone:
                 await self._probers.pop(name).stop()
                 self.memory.health.pop(name, None)
