@@ -213,9 +213,10 @@ class Agent:
             worker = PodWorker(context, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
             worker.vanish()
             self._employ(uid, worker)
-        for folder in sorted(context.options.pods_dir.iterdir()) if context.options.pods_dir.is_dir() else []:
+        roots = volumes.Roots(context.options.pods_dir, context.options.memory_dir)
+        for folder in [*sorted(roots.pods.glob("*/")), *sorted(roots.memory.glob("*/"))]:
             if folder.name not in self.workers:
-                await volumes.tear_down(context.options.pods_dir, folder.name)
+                await volumes.tear_down(roots, folder.name)
         for group in context.cgroups.left():
             if group.rpartition("/pod")[2] not in self.workers:
                 await asyncio.to_thread(context.cgroups.remove, group)
@@ -246,6 +247,7 @@ class Node:
         private_folder(options.data_dir)
         private_folder(options.state)
         private_folder(options.pods_dir)
+        await volumes.mount_memory(options.memory_dir)
         private_folder(options.logs_dir)
         self.machine = machine.look(options.data_dir)
         await links.up(node_links(options))
@@ -431,6 +433,7 @@ class Node:
             if not self.options.keep_pods:
                 await self._stop_pods(self.runtime)
                 await containerd.stop(self.paths)
+                await volumes.unmount_memory(self.options.memory_dir)
         finally:
             await self.runtime.close()
             self.netns.close()

@@ -40,6 +40,11 @@ class Operations:
         self._backing_off: dict[str, float] = {}
 
     @property
+    def _roots(self) -> volumes.Roots:
+        options = self._context.options
+        return volumes.Roots(options.pods_dir, options.memory_dir)
+
+    @property
     def pod(self) -> Object:
         return self._worker.pod
 
@@ -156,7 +161,7 @@ class Operations:
         facts = self._facts(self._worker.view.sandbox)
         folder = volumes.pod_dir(options.pods_dir, self.pod)
         folder.mkdir(parents=True, exist_ok=True)
-        await volumes.set_up(options.pods_dir, self.pod, fetched, facts, self._context.clock.time())
+        await volumes.set_up(self._roots, self.pod, fetched, facts, self._context.clock.time())
 
     async def refresh_volumes(self, max_age: float) -> None:
         """Bring the volumes up to date; a failure is told and the old content stays."""
@@ -204,7 +209,7 @@ class Operations:
         await context.synced.wait()
         facts = self._facts(sandbox)
         variables = env.environment(self.pod, container, fetched, context.services(), facts)
-        mounts = volumes.mounts(options.pods_dir, self.pod, container, dict(variables))
+        mounts = volumes.mounts(self._roots, self.pod, container, dict(variables))
         mounts += self._own_files(container, attempt, sandbox, mounts)
         target = container.get("targetContainerName")
         beside = self._worker.view.latest(target) if target else None
@@ -373,7 +378,7 @@ class Operations:
             except RuntimeFault as fault:
                 if fault.code != "NOT_FOUND":
                     raise
-        await volumes.tear_down(options.pods_dir, self._worker.uid)
+        await volumes.tear_down(self._roots, self._worker.uid)
         await asyncio.to_thread(remove_tree, config.pod_log_dir(options.logs_dir, self.pod))
         path = self._context.cgroups.pod(self.pod)
         for _ in range(50):
