@@ -102,7 +102,29 @@ def _decode(call: Call, media: str) -> Any:
     return merge_patch.decode(call.body)
 
 
+#: The order of Go's ObjectMeta, in which upstream shows what a patch left alone.
+_METADATA = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
+
+
 def _patched(live: Object, body: Any, media: str, context: Context) -> Any:
+    metadata = live["metadata"]
+    live = {**live, "metadata": {name: metadata[name] for name in _METADATA if name in metadata}}
     if media == JSON_PATCH:
         return json_patch.apply(live, body)
     if media == MERGE:
