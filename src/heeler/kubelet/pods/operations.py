@@ -9,7 +9,7 @@ from heeler.base.files import remove_tree
 from heeler.kubelet import checks
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.context import NodeContext
-from heeler.kubelet.pods import config, env, plan, volumes
+from heeler.kubelet.pods import admit, config, env, plan, volumes
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
 from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, spec_of
@@ -71,7 +71,7 @@ class Operations:
     async def create_sandbox(self, attempt: int) -> None:
         """The pod's group, volumes and sandbox."""
         worker, memory = self._worker, self._worker.memory
-        why = plan.unsupported(self.pod, self._context.features)
+        why = admit.unsupported(self.pod, self._context.features)
         if why:
             worker.all_waiting("Unsupported", why)
             self._event("Warning", "Unsupported", why)
@@ -110,7 +110,7 @@ class Operations:
             return False
         cpu, memory = self._context.allocatable
         others = [p for p in self._context.pods() if str(uid_of(p)) != self._worker.uid]
-        found = plan.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
+        found = admit.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
         if found is None:
             return False
         self._worker.memory.ended = ("Failed", *found)
