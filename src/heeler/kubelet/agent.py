@@ -98,12 +98,16 @@ class Node:
         self.ready = asyncio.Event()
         self._version = "containerd://unknown"
 
+    def _binary(self) -> str:
+        binary = self.options.containerd or find_program("containerd")
+        if not binary:
+            raise ProgramError("containerd is missing (package containerd)")
+        return binary
+
     async def start_runtime(self) -> Runtime:
         """Network, containerd, the pause image. Raises ProgramError, OSError, RuntimeFault."""
         options, paths = self.options, self.paths
-        binary = options.containerd or find_program("containerd")
-        if not binary:
-            raise ProgramError("containerd is missing (package containerd)")
+        binary = self._binary()
         private_folder(options.data_dir)
         private_folder(options.state)
         private_folder(options.pods_dir)
@@ -196,10 +200,10 @@ class Node:
         )
         agent = Agent(context)
         self.agent = agent
-        context.pods = lambda: [worker.pod for worker in agent.workers.values()]
+        context.pods = lambda: [worker.pod for worker in agent.workers.values() if worker.admitted]
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
-        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [events.run, proxy.run, agent.run]
+        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self._keep_runtime, events.run, proxy.run, agent.run]
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._stop, agent)
             await self._serve(stack, agent)
@@ -270,6 +274,15 @@ class Node:
             "metadata": {"name": self.options.node, "uid": self.options.node},
         }
         self.agent.context.events.event(shown, "Normal", "Starting", "Starting kubelet.")
+
+    async def _keep_runtime(self) -> None:
+        """Start containerd again where it died; containers run on under their shims meanwhile."""
+        while True:
+            await self.clock.sleep(1.0)
+            if containerd.running(self.paths) is None:
+                log.warning("containerd is not running: it is started again")
+                netns = NETNS_FOLDER / self.options.node_netns
+                await containerd.start(self.paths, self._binary(), netns, self.clock)
 
     async def _publish(self, proxy: Proxy) -> None:
         publisher = publish.Publisher(self.netns, self.options.state / "published.json")

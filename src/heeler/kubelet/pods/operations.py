@@ -93,6 +93,8 @@ class Operations:
                 '"ClusterFirst" policy. Falling back to "Default" policy.'
             )
             self._event("Warning", "MissingClusterDNS", text)
+        if attempt > 0:
+            self._event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         wanted = self.sandbox_config(max(attempt, self._attempt_floor))
         try:
             async with self._context.starts:
@@ -106,12 +108,13 @@ class Operations:
 
     def _rejected(self) -> bool:
         """A pod that doesn't fit on the node fails at once. One that ran before is let in again."""
-        if self._worker.view.sandboxes or (self.pod.get("status") or {}).get("startTime"):
+        if self._worker.admitted:
             return False
         cpu, memory = self._context.allocatable
         others = [p for p in self._context.pods() if str(uid_of(p)) != self._worker.uid]
         found = admit.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
         if found is None:
+            self._worker.admitted = True
             return False
         self._worker.memory.ended = ("Failed", *found)
         self._event("Warning", found[0], found[1].removeprefix("Pod was rejected: "))
