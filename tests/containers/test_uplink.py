@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from heeler.base import netns
+from heeler.base.processes import find_program
 
 WORLD, HOST, PORT = "203.0.113.9", "203.0.113.1", 8099
 
@@ -35,6 +36,9 @@ def spaces() -> Iterator[tuple[str, str]]:
             run("ip", "-n", name, "address", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", name, "link", "set", "eth0", "up")
         run("ip", "-n", host, "route", "add", "default", "via", WORLD)
+        if find_program("iptables"):
+            # As Docker or ufw leave it.
+            run("nsenter", f"--net={netns.NETNS_FOLDER / host}", "iptables", "-P", "FORWARD", "DROP")
         # The world knows the way to the pods, and must still not get in.
         run("ip", "-n", world, "route", "add", "100.64.0.0/10", "via", HOST)
         run("ip", "-n", world, "route", "add", "10.244.0.0/16", "via", HOST)
@@ -108,4 +112,4 @@ def test_pods_reach_the_world_masqueraded_and_the_world_does_not_reach_them(
     thread.join(5)
     left = run("ip", "-n", host, "-j", "link").stdout + run("nsenter", space, "nft", "list", "ruleset").stdout
     assert "hl" not in [link["ifname"][:2] for link in json.loads(run("ip", "-n", host, "-j", "link").stdout)]
-    assert "heeler_" not in left
+    assert "heeler_" not in left and '"hl' not in left

@@ -17,7 +17,7 @@ from typing import Any
 
 from heeler.base.files import locked
 from heeler.base.netns import NETNS_FOLDER, NetNamespace
-from heeler.base.processes import ProgramError, check, run
+from heeler.base.processes import ProgramError, check, find_program, run
 
 MTU = 1450
 #: The uplink's two ends; the link is found by its names, so the same pair of addresses would do for one cluster only.
@@ -158,6 +158,33 @@ async def _uplink(links: Links) -> None:
     await _forwarding(links.fabric_netns)
     await check(["nft", "-f", "-"], input=uplink_rules(links).encode())
     await asyncio.to_thread(_host_forwarding)
+    await _let_through(links.uplink_host)
+
+
+def forward_rules(link: str) -> list[list[str]]:
+    """What lets the uplink's packets through a host that drops forwarded ones by default (Docker, ufw)."""
+    answers = ["-o", link, "-m", "conntrack", "--ctstate", "RELATED,ESTABLISHED", "-j", "ACCEPT"]
+    return [["-i", link, "-j", "ACCEPT"], answers]
+
+
+async def _let_through(link: str) -> None:
+    """A table of our own can refuse but not overrule another one's refusal: the rules go into iptables' chain."""
+    if find_program("iptables") is None:
+        return
+    done = await run(["iptables", "-w", "-S", "FORWARD"])
+    if done.code != 0 or b"-P FORWARD DROP" not in done.out:
+        return
+    for rule in forward_rules(link):
+        if (await run(["iptables", "-w", "-C", "FORWARD", *rule])).code != 0:
+            await check(["iptables", "-w", "-I", "FORWARD", *rule])
+
+
+async def _take_back(link: str) -> None:
+    if find_program("iptables") is None:
+        return
+    for rule in forward_rules(link):
+        while (await run(["iptables", "-w", "-C", "FORWARD", *rule])).code == 0:
+            await check(["iptables", "-w", "-D", "FORWARD", *rule])
 
 
 def _host_forwarding() -> None:
@@ -210,6 +237,7 @@ async def down_fabric(fabric_netns: str, uplink_host: str, host_table: str) -> N
     """Remove the fabric, the uplink and the host's rules; what isn't there is fine."""
     if uplink_host in await links_of(""):
         await ip([f"link delete {uplink_host}"], force=True)
+    await _take_back(uplink_host)
     done = await run(["nft", "list", "table", "inet", host_table])
     if done.code == 0:
         await check(["nft", "delete", "table", "inet", host_table])
