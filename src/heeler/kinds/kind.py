@@ -112,6 +112,8 @@ class Own:
     prepare_update: PrepareUpdate = _keep
     #: Its objects are stored as they were written, with empty lists.
     keeps_empty: bool = False
+    #: The path of the pod spec in the object, for kinds that have one.
+    pod_spec: tuple[str, ...] = ()
     #: What a server fills in when it reads the stored object back (its defaults apply then too).
     settle: Prepare = _keep
     rules: Rules = _nothing
@@ -254,6 +256,7 @@ class Kind:
             obj["metadata"]["generation"] = 1
         else:
             obj["metadata"].pop("generation", None)
+        self._drop_disabled(obj)
         self.own.prepare_create(obj)
 
     def prepare_update(self, new: Object, old: Object, subresource: str = "", now: str = "") -> None:
@@ -270,9 +273,21 @@ class Kind:
         if self.own.status:
             _reset_status(new, old)
         _keep_generation(new, old)
+        self._drop_disabled(new)
         self.own.prepare_update(new, old)
-        if self.own.generation and any(_part(new, path) != _part(old, path) for path in self.own.generation_of):
+        if self.own.generation and any(
+            _part(new, steps) != _part(old, steps)
+            for path in self.own.generation_of
+            for steps in [tuple(path.split("."))]
+        ):
             new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+    def _drop_disabled(self, obj: Object) -> None:
+        """Fields of pods whose feature is off are dropped."""
+        if self.own.pod_spec:
+            from heeler.kinds.core.podspec import drop_disabled
+
+            drop_disabled(_part(obj, self.own.pod_spec))
 
     def _prepare_subresource(self, new: Object, old: Object, subresource: str) -> None:
         own = self.own.subresources.get(subresource)
@@ -401,9 +416,9 @@ def _namespace(obj: Object) -> str:
     return str(obj["metadata"].get("namespace", ""))
 
 
-def _part(obj: Object, path: str) -> Any:
+def _part(obj: Object, path: tuple[str, ...]) -> Any:
     here: Any = obj
-    for step in path.split("."):
+    for step in path:
         here = here.get(step) if isinstance(here, dict) else None
     return here or None
 

@@ -89,6 +89,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "apps",
     "DaemonSet",
+    pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,

@@ -68,6 +68,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "apps",
     "Deployment",
+    pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,

@@ -41,6 +41,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "apps",
     "ReplicaSet",
+    pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,

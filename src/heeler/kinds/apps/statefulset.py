@@ -52,6 +52,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "apps",
     "StatefulSet",
+    pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,

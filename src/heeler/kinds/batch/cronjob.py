@@ -60,6 +60,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "batch",
     "CronJob",
+    pod_spec=("spec", "jobTemplate", "spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,

@@ -135,6 +135,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "batch",
     "Job",
+    pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,

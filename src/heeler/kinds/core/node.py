@@ -13,8 +13,6 @@ ROLE_LABEL = "kubernetes.io/role"
 
 def _default(node: Object, version: str) -> None:
     status, spec = node["status"], node["spec"]
-    # The configuration of nodes through the API is gone; its field is not kept.
-    spec.pop("configSource", None)
     if spec.get("podCIDR") and (spec.get("podCIDRs") or [""])[0] != spec["podCIDR"]:
         spec["podCIDRs"] = [spec["podCIDR"]]
     elif spec.get("podCIDRs") and not spec.get("podCIDR"):
@@ -25,7 +23,13 @@ def _default(node: Object, version: str) -> None:
             allocatable.setdefault(key, value)
 
 
+def _prepare_create(node: Object) -> None:
+    """The configuration of nodes through the API is gone; its field is not kept."""
+    (node.get("spec") or {}).pop("configSource", None)
+
+
 def _prepare_update(new: Object, old: Object) -> None:
+    _prepare_create(new)
     new["status"] = old.get("status", {})
 
 
@@ -83,6 +87,7 @@ OWN = Own(
     "",
     "Node",
     default=_default,
+    prepare_create=_prepare_create,
     prepare_update=_prepare_update,
     rules=node_rules.node,
     update_rules=node_rules.node_update,

@@ -328,6 +328,7 @@ SELECTABLE = {
 OWN = Own(
     "",
     "Pod",
+    pod_spec=("spec",),
     default=_default,
     status=True,
     generation=True,

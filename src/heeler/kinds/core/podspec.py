@@ -73,6 +73,17 @@ def default_spec(spec: Object) -> None:
             default_container(container)
 
 
+def drop_disabled(spec: Object | None) -> None:
+    """Drop, in place, fields whose feature is off by default: a container's stop signal."""
+    for key in ("initContainers", "containers", "ephemeralContainers"):
+        for container in (spec or {}).get(key) or ():
+            lifecycle = container.get("lifecycle")
+            if lifecycle and "stopSignal" in lifecycle:
+                del lifecycle["stopSignal"]
+                if not lifecycle:
+                    del container["lifecycle"]
+
+
 def pull_policy(image: str) -> str:
     """Always for the tag `latest` (given or meant), else IfNotPresent."""
     reference, _, digest = image.partition("@")
@@ -99,10 +110,6 @@ def default_container(container: Object) -> None:
             _default_probe(container[key])
     lifecycle = container.get("lifecycle")
     if lifecycle:
-        # A stop signal needs a feature that is off by default.
-        lifecycle.pop("stopSignal", None)
-        if not lifecycle:
-            del container["lifecycle"]
         for key in ("postStart", "preStop"):
             if "httpGet" in lifecycle.get(key, ()):
                 _default_http_get(lifecycle[key]["httpGet"])

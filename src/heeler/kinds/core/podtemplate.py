@@ -17,6 +17,7 @@ OWN = Own(
     "",
     "PodTemplate",
     rules=rules.pod_template,
+    pod_spec=("template", "spec"),
     default=_default,
     generation=True,
     generation_of=("template",),

@@ -56,6 +56,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "",
     "ReplicationController",
+    pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,
     generation=True,
