@@ -92,6 +92,8 @@ def internal(value: Value, type: Type) -> Any:
 
 def external(value: Value, type: Type) -> Any:
     """The value in its JSON form, with fields in the struct's order and maps sorted by key, as Go writes it."""
+    if type.name == "ManagedFieldsEntry" and isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in type.fields if value.get(name) is not None}
     if type.form == "struct" and isinstance(value, dict):
         return {name: external(value[name], f.type) for name, f in type.fields.items() if value.get(name) is not None}
     if type.form == "list" and type.item is not None and value is not None:
@@ -99,6 +101,10 @@ def external(value: Value, type: Type) -> Any:
     if type.form == "map" and type.item is not None and value is not None:
         return {key: external(value[key], type.item) for key in sorted(value)}
     return value
+
+
+def _sorted(value: Value) -> Any:
+    return {key: _sorted(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
 
 
 def selector(value: Object | None) -> Any:
