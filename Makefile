@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NAME ?= heeler
+# under sudo what is installed belongs to the person who called
+HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
 .PHONY: up install test lint types bench reference clean tools down delete
 
@@ -21,12 +23,14 @@ $(VENV)/.installed: pyproject.toml requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
+	@$(HAND_OVER)
 
 tools: $(VENV)/.tools
 
 $(VENV)/.tools: $(VENV)/.installed requirements-dev.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+	@$(HAND_OVER)
 
 ## test: set-up, tools, the whole test suite
 test: tools

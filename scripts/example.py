@@ -1,6 +1,6 @@
 """`make up`: a cluster, the guestbook in it, and where to look.
 
-    python scripts/example.py [--name NAME]
+python scripts/example.py [--name NAME]
 """
 
 from __future__ import annotations

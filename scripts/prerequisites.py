@@ -30,7 +30,15 @@ def main() -> int:
     if apt is None or not (root or shutil.which("sudo")):
         print(f"Install: {' '.join(found.packages)}. Until then: heeler up --nodes 0 --simulated-nodes 3")
         return 0
-    words = [*([] if root else ["sudo"]), "apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", *found.packages]
+    words = [
+        *([] if root else ["sudo"]),
+        "apt-get",
+        "install",
+        "--yes",
+        "--no-install-recommends",
+        "--no-remove",
+        *found.packages,
+    ]
     print("  " + " ".join(words))
     if not yes and not _agreed():
         print("Not installed.")

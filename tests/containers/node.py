@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -181,7 +182,7 @@ WAIT = "trap 'exit 0' TERM; while :; do sleep 0.1; done"
 async def started(cluster: str, folder: Path, archive: Path, **more: Any) -> AsyncIterator[TestNode]:
     """A node that is up; afterwards nothing of it is left (asserted)."""
     certs = certificates(folder)
-    values = {"publish": False, "uplink": False, **more}
+    values = {"publish": False, "uplink": False, "containerd": os.environ.get("TEST_CONTAINERD", ""), **more}
     options = NodeOptions(cluster, "n0", folder / "data", folder / "state", **certs, **values)
     node = TestNode(options, FakeApi(), archive, folder)
     try:

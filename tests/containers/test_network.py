@@ -86,6 +86,14 @@ def test_services_lead_to_pods_from_everywhere(cluster: str, tmp_path: Path, arc
             refused = await node.run_in("w0", "wget -q -O - http://10.96.0.22/ ; wget -q -O - http://10.96.0.99/")
             assert refused.count("Connection refused") == 2
             assert await node.run_in("w0", "nc 10.96.0.1 443 < /dev/null") == "the API server"
+            port = {"containerPort": 8080, "hostPort": 18080}
+            node.api.put(
+                "pods", pod("h", SERVE, container={"ports": [port], "readinessProbe": {"tcpSocket": {"port": 8080}}})
+            )
+            await node.ready("h")
+            await node.until(lambda: bool(node.node.agent._host_ports()))
+            await asyncio.sleep(0.5)
+            assert await fetch(node, node.options.node_ip, 18080) == "h"
             node.api.put("endpointslices", endpoints(node, "web", "w1"))
 
             async def settled() -> bool:

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 from heeler.kubelet.pods.config import POD_NAME
+from heeler.kubelet.pods.worker import PODS
 from heeler.kubelet.runtime import containerd
 from tests.containers.node import WAIT, pod, started
 
@@ -192,5 +193,52 @@ def test_a_pod_deleted_by_force_is_gone_from_the_node_too(cluster: str, tmp_path
             await node.phase("stubborn", "Running")
             await node.delete("stubborn", grace=0)
             await node.until(lambda: not node.node.agent.workers)
+
+    asyncio.run(main())
+
+
+def test_hooks_run_after_the_start_and_before_the_end(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        shared = tmp_path / "shared"
+        shared.mkdir(mode=0o777)
+        async with started(cluster, tmp_path, archive) as node:
+            hooks = {
+                "postStart": {"exec": {"command": ["sh", "-c", "echo up >> /shared/told"]}},
+                "preStop": {"exec": {"command": ["sh", "-c", "echo down >> /shared/told"]}},
+            }
+            end = "trap 'echo end >> /shared/told; exit 0' TERM; while :; do sleep 0.1; done"
+            mounts = [{"name": "s", "mountPath": "/shared"}]
+            volume = {"name": "s", "hostPath": {"path": str(shared), "type": "Directory"}}
+            container = {"lifecycle": hooks, "volumeMounts": mounts}
+            node.api.put("pods", pod("hooked", end, container=container, volumes=[volume]))
+            await node.until(lambda: (shared / "told").exists())
+            await node.phase("hooked", "Running")
+            await node.delete("hooked")
+            assert (shared / "told").read_text().split() == ["up", "down", "end"]
+
+    asyncio.run(main())
+
+
+def test_memory_beyond_the_limit_is_told_as_such(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            resources = {"limits": {"memory": "16Mi"}}
+            hungry = "x=0123456789abcdef; while :; do x=$x$x; done"
+            node.api.put("pods", pod("hungry", hungry, container={"resources": resources}, restartPolicy="Never"))
+            ended = (await node.phase("hungry", "Failed"))["containerStatuses"][0]["state"]["terminated"]
+            assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
+
+    asyncio.run(main())
+
+
+def test_a_shorter_grace_period_counts_from_then(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            stubborn = pod("stubborn", "trap '' TERM; while :; do sleep 0.1; done", terminationGracePeriodSeconds=600)
+            node.api.put("pods", stubborn)
+            await node.phase("stubborn", "Running")
+            await node.api.delete(PODS, "stubborn", "default")
+            await node.until(lambda: "Killing" in dict(node.events("stubborn")))
+            await node.delete("stubborn", grace=1)
 
     asyncio.run(main())

@@ -44,7 +44,9 @@ def rates(api_server: ApiServerProcess, tmp_path_factory: pytest.TempPathFactory
     assert out.exists(), done.stdout + done.stderr
     print(done.stdout)
     failing: dict[str, int] = {}
-    areas = {json.loads(line)["id"]: json.loads(line)["area"] for f in files for line in Path(f).read_text().splitlines()}
+    areas = {
+        json.loads(line)["id"]: json.loads(line)["area"] for f in files for line in Path(f).read_text().splitlines()
+    }
     for case in json.loads(out.read_text()):
         failing[areas[case]] = failing.get(areas[case], 0) + 1
     return {area: 100.0 * (count - failing.get(area, 0)) / count for area, count in totals.items()}

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from heeler.kinds.kind import Kind
 
 
+NOBODY = Peer()
+
+
 @dataclass(slots=True)
 class Call:
     """`user` is set when the caller is known already (in-process); `object` when the body needs no parsing."""
@@ -29,7 +32,7 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     oversized: bool = False
-    peer: Peer = Peer()
+    peer: Peer = NOBODY
     user: User | None = None
     object: Object | list[Object] | None = None
     target: str = ""

@@ -41,7 +41,7 @@ class RequestInfo:
 
 def request_info(method: str, path: str, query: dict[str, list[str]]) -> RequestInfo:
     """Never fails: what doesn't name a resource is a plain path."""
-    parts = [p for p in path.strip("/").split("/")] if path.strip("/") else []
+    parts = path.strip("/").split("/") if path.strip("/") else []
     plain = RequestInfo(False, path, method.lower())
     if len(parts) < 3 or parts[0] not in _PREFIXES:
         return plain

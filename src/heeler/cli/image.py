@@ -15,7 +15,7 @@ from heeler.cli.flags import fail
 from heeler.cli.status import output_option
 from heeler.cluster import real_names
 from heeler.local import processes
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, layout_of, owner
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, hand_over, layout_of, owner
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Its folder.")
@@ -93,6 +93,7 @@ def build(folder: Path, load_it: bool, cache: Path | None, name: str, data_dir: 
     place = cache or who.home / ".cache" / "heeler" / "images"
     try:
         built = asyncio.run(build_image(read_recipe(folder), place))
+        hand_over(place, who)
         click.echo(f"{built.name}: {built.archive}{'' if built.fresh else ' (unchanged)'}")
         if load_it:
             layout, spec = _cluster(name, data_dir)

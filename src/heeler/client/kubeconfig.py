@@ -183,4 +183,9 @@ def remove_from(path: Path, name: str) -> None:
 
 
 def _write(path: Path, config: Object) -> None:
-    write_atomic(path.resolve() if path.is_symlink() else path, yaml_text.dump(config).encode(), 0o600)
+    """Written whole, where a link points to, and it stays its owner's though root writes it."""
+    target = path.resolve() if path.is_symlink() else path
+    before = target.stat() if target.exists() else None
+    write_atomic(target, yaml_text.dump(config).encode(), 0o600)
+    if before is not None and os.geteuid() == 0:
+        os.chown(target, before.st_uid, before.st_gid)

@@ -38,7 +38,8 @@ def size(obj: Object) -> int:
 
 
 def available(obj: Object) -> int:
-    return int((obj.get("status") or {}).get("availableReplicas") or 0)
+    """Available pods. A set that was just made smaller may still tell of more than it has."""
+    return min(size(obj), int((obj.get("status") or {}).get("availableReplicas") or 0))
 
 
 def active(sets: Sequence[Object]) -> list[Object]:

@@ -15,6 +15,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
+from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from heeler.controllers.deployment import DeploymentController
 from heeler.controllers.endpoint import EndpointController
 from heeler.controllers.endpointslice import EndpointSliceController
@@ -48,6 +49,11 @@ CONTROLLERS: tuple[Entry, ...] = (
     Entry("namespace-controller", "namespace-controller", NamespaceController),
     Entry("serviceaccount-controller", "service-account-controller", ServiceAccountController),
     Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", RootCaController),
+    Entry(
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation-controller",
+        ClusterRoleAggregationController,
+    ),
     Entry("garbage-collector-controller", "generic-garbage-collector", GarbageCollector),
     Entry("deployment-controller", "deployment-controller", DeploymentController),
     Entry("replicaset-controller", "replicaset-controller", ReplicaSetController),

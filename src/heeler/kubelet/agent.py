@@ -27,6 +27,7 @@ from heeler.kubelet.events import Recorder
 from heeler.kubelet.options import PAUSE_IMAGE, NodeOptions
 from heeler.kubelet.pods import config, volumes
 from heeler.kubelet.pods.worker import PODS, PodWorker
+from heeler.kubelet.rotation import Rotation
 from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
@@ -41,6 +42,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between looks at the runtime; the table of services in the node's namespace.
 RELIST, TABLE = 0.25, "heeler"
+#: Seconds that a node waits for its services before it is announced all the same.
+ANNOUNCE_SECONDS = 5.0
 #: Where pods reach the API server inside the node, when it listens on the host.
 RELAY_PORT = 6443
 
@@ -108,6 +111,8 @@ class Agent:
         return None
 
     async def run(self) -> None:
+        # A second run (after a failure) meets every pod anew.
+        self._pods.items.clear()
         running = [asyncio.ensure_future(self._pods.run()), asyncio.ensure_future(self._watch_runtime())]
         try:
             await asyncio.gather(*running)
@@ -156,7 +161,7 @@ class Agent:
                 if orphans:
                     await self._adopt_orphans()
                     orphans = False
-            except (RuntimeFault, OSError) as error:
+            except (RuntimeFault, ProgramError, OSError) as error:
                 log.warning("container runtime: %s", error)
                 await self.context.clock.sleep(1.0)
             await self.context.clock.sleep(RELIST)
@@ -174,6 +179,16 @@ class Agent:
         self._states = fresh
         if self.host_ports is not None:
             self.host_ports(self._host_ports())
+
+    def logs(self) -> list[tuple[str, Path]]:
+        """The running containers and their logs."""
+        out = []
+        for worker in self.workers.values():
+            folder = config.pod_log_dir(self.context.options.logs_dir, worker.pod)
+            out += [
+                (c.id, folder / c.name / f"{c.attempt}.log") for c in worker.view.containers if c.state == "running"
+            ]
+        return out
 
     def _host_ports(self) -> tuple[services.HostPort, ...]:
         out = []
@@ -221,6 +236,9 @@ class Node:
         self.runtime: Runtime | None = None
         self.port = 0
         self.agent: Agent
+        self._published = asyncio.Event()
+        #: Set once the node is registered in this run, with its services working.
+        self.ready = asyncio.Event()
         self._version = "containerd://unknown"
 
     async def start_runtime(self) -> Runtime:
@@ -269,7 +287,8 @@ class Node:
                     problem = f"container runtime network not ready: {kind}=false reason:{reason} message:{message}"
             for image in await self.runtime.images():
                 names = [*image.repo_digests, *image.repo_tags]
-                images.append({"names": names[:5], "sizeBytes": int(image.size)})
+                if names:  # without one (its tag went to another image) it is of no use to anybody
+                    images.append({"names": names[:5], "sizeBytes": int(image.size)})
         except RuntimeFault as fault:
             problem = f"container runtime is down: {fault.message}"
         images.sort(key=lambda image: -image["sizeBytes"])
@@ -324,10 +343,10 @@ class Node:
             stack.push_async_callback(self._stop, agent)
             await self._serve(stack, agent)
             await self._relay(stack)
-            await self._register(registered)
-            parts.append(registered.run)
+            parts.append(lambda: self._register(registered, proxy))
+            parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(routes.Routes(client, clock, options.node, options.node_netns).run)
-            if options.publish:
+            if options.publish and options.index == 0:
                 parts.append(lambda: self._publish(proxy))
             await _all(parts)
 
@@ -361,17 +380,23 @@ class Node:
         relay = publish.Relay(listening, connect)
         stack.push_async_callback(relay.close)
 
-    async def _register(self, registered: registration.Registration) -> None:
-        """Until the API server takes the node."""
+    async def _register(self, registered: registration.Registration, proxy: Proxy) -> None:
+        """Announce the node once its services work (or soon anyway), then keep its lease and status."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(proxy.applied.wait(), ANNOUNCE_SECONDS)
+            if self.options.publish and self.options.index == 0:
+                await asyncio.wait_for(self._published.wait(), ANNOUNCE_SECONDS)
         wait = 0.1
         while True:
             try:
                 await registered.register()
-                return
+                self.ready.set()
+                break
             except (StatusError, OSError) as error:
                 log.warning("node %s is not registered: %s", self.options.node, error)
             await self.clock.sleep(wait)
             wait = min(5.0, wait * 2)
+        await registered.run()
 
     async def _publish(self, proxy: Proxy) -> None:
         publisher = publish.Publisher(self.netns, self.options.state / "published.json")
@@ -382,6 +407,7 @@ class Node:
             while True:
                 changed.clear()
                 await publisher.update(publish.targets(proxy.services(), self.options.node_ip))
+                self._published.set()
                 await changed.wait()
         finally:
             await publisher.close()
@@ -416,8 +442,8 @@ class Node:
 
 
 async def _all(parts: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
-    """Run all until one fails or this is cancelled; then end all."""
-    tasks = [asyncio.ensure_future(part()) for part in parts]
+    """Run all until this is cancelled; then end all."""
+    tasks = [asyncio.ensure_future(_kept_up(part)) for part in parts]
     try:
         await asyncio.gather(*tasks)
     finally:
@@ -426,6 +452,16 @@ async def _all(parts: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+async def _kept_up(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A part that fails (a defect, a full disk) is logged and started again: the others and all pods go on."""
+    while True:
+        try:
+            await part()
+        except Exception:
+            log.exception("a part of the node failed and is started again")
+        await asyncio.sleep(5.0)
 
 
 async def run_node(options: NodeOptions, client: Client, clock: Clock, random: Random) -> None:

@@ -61,7 +61,7 @@ class NodeOptions:
     version: str = KUBERNETES_VERSION
     #: A containerd binary; by default the one in PATH.
     containerd: str = ""
-    #: Publish NodePort services and those with the annotation on the host's 127.0.0.1.
+    #: Publish NodePort services and annotated ones on the host's 127.0.0.1; a cluster's first node (index 0) does it.
     publish: bool = True
 
     @property

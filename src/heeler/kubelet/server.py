@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from heeler.base.clock import parse_rfc3339, rfc3339
+from heeler.base.files import remove_tree
 from heeler.base.netns import NetNamespace
 from heeler.kubelet import forward, logs, remote
 from heeler.kubelet.options import NodeOptions
@@ -346,6 +347,8 @@ async def start(options: NodeOptions, agent: Agent, paths: RuntimePaths) -> Serv
     tls.load_cert_chain(options.serving_cert, options.serving_key)
     tls.verify_mode = ssl.CERT_REQUIRED
     tls.load_verify_locations(options.client_ca)
+    # What commands under way at a sudden end left behind.
+    await asyncio.to_thread(remove_tree, options.state / "exec")
     tasks = Tasks(paths.socket, paths.task_state, options.state / "exec", agent.context.clock)
     api = KubeletApi(options, agent, tasks)
     server = await http.serve(api.handle, host=options.kubelet_address, port=options.kubelet_port, tls=tls)

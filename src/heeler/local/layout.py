@@ -145,17 +145,7 @@ class Layout:
 
     def hand_over(self, who: Owner) -> None:
         """Give what is the person's to the person (nodes' folders stay root's)."""
-        if not who.is_other:
-            return
-        for base, folders, files in os.walk(self.root):
-            if base == str(self.root) and "nodes" in folders:
-                folders.remove("nodes")
-            for entry in (base, *(os.path.join(base, f) for f in files)):
-                os.chown(entry, who.uid, who.gid, follow_symlinks=False)
-        parent = self.root.parent
-        while parent.is_relative_to(who.home) and parent != who.home and parent.stat().st_uid == 0:
-            os.chown(parent, who.uid, who.gid)
-            parent = parent.parent
+        hand_over(self.root, who, but=("nodes",))
 
     def load(self) -> Spec | None:
         """The cluster's specification, or None if there is no cluster. Raises LocalError."""
@@ -180,6 +170,21 @@ class Layout:
     def save(self, spec: Spec) -> None:
         data = orjson.dumps(asdict(spec), option=orjson.OPT_INDENT_2) + b"\n"
         write_atomic(self.spec_file, data, 0o600)
+
+
+def hand_over(folder: Path, who: Owner, but: tuple[str, ...] = ()) -> None:
+    """Give a folder, and those above it that root made in the person's home, to the person."""
+    if not who.is_other:
+        return
+    for base, folders, files in os.walk(folder):
+        if base == str(folder):
+            folders[:] = [name for name in folders if name not in but]
+        for entry in (base, *(os.path.join(base, f) for f in files)):
+            os.chown(entry, who.uid, who.gid, follow_symlinks=False)
+    parent = folder.parent
+    while parent.is_relative_to(who.home) and parent != who.home and parent.stat().st_uid == 0:
+        os.chown(parent, who.uid, who.gid)
+        parent = parent.parent
 
 
 def clusters_folder(who: Owner, environment: Mapping[str, str]) -> Path:

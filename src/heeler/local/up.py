@@ -70,6 +70,10 @@ class Up:
     def _files(self) -> str:
         if self.spec.nodes:
             self.sudo = prerequisites.check_node_possible()
+        try:
+            kubeconfig.read(self.kubeconfig)  # before anything is started: is it one at all?
+        except kubeconfig.KubeconfigError as error:
+            raise LocalError(str(error)) from error
         self.layout.prepare(self.who)
         if not self.spec.port:
             self.spec = _with_port(self.spec, free_port(set()))

@@ -5,7 +5,7 @@ A pod that was just placed counts on its node at once; the watch confirms it, or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from heeler.client.informer import key_of
 from heeler.objects.value import Object, labels_of, name_of
@@ -80,6 +80,17 @@ class NodeInfo:
             name: int(image.get("sizeBytes") or 0) for image in status.get("images") or () for name in image["names"]
         }
 
+    def copy(self) -> NodeInfo:
+        """One that can be changed by itself (the pods' own infos are shared)."""
+        return replace(
+            self,
+            pods=dict(self.pods),
+            requested=dict(self.requested),
+            scored=dict(self.scored),
+            owners=dict(self.owners),
+            ports={key: dict(taken) for key, taken in self.ports.items()},
+        )
+
     def add(self, info: PodInfo) -> None:
         self.pods[info.key] = info
         self._count(info, 1)
@@ -112,6 +123,30 @@ class Cache:
         self._nodes: dict[str, NodeInfo] = {}
         self._places: dict[str, str] = {}
         self._assumed: dict[str, str] = {}
+        self._promised: dict[str, tuple[PodInfo, str]] = {}
+
+    def promise(self, info: PodInfo, node: str) -> None:
+        """Pods make room for this one on a node: what is not more important leaves that room alone."""
+        self._promised[info.key] = (info, node)
+
+    def release(self, key: str) -> None:
+        self._promised.pop(key, None)
+
+    def promised_to(self, pod: PodInfo) -> str:
+        """The node where room was made for a pod, or ""."""
+        return self._promised.get(pod.key, (pod, ""))[1]
+
+    def with_promises(self, pod: PodInfo) -> list[NodeInfo]:
+        """The nodes as a pod may use them: pods that were promised room and are no less important count as there."""
+        if not self._promised:
+            return self.nodes
+        changed: dict[str, NodeInfo] = {}
+        for info, node in self._promised.values():
+            known = self._nodes.get(node)
+            if info.key == pod.key or info.priority < pod.priority or known is None or info.key in known.pods:
+                continue
+            changed.setdefault(node, known.copy()).add(info)
+        return [changed.get(info.name, info) for info in self.nodes]
 
     @property
     def nodes(self) -> list[NodeInfo]:
@@ -136,6 +171,7 @@ class Cache:
     def assume(self, info: PodInfo, node: str) -> None:
         """The pod is being bound to a node."""
         self._assumed[info.key] = info.uid
+        self._promised.pop(info.key, None)
         self._place(info, node)
 
     def forget(self, info: PodInfo) -> None:
@@ -163,6 +199,7 @@ class Cache:
 
     def drop_pod(self, key: str) -> None:
         self._assumed.pop(key, None)
+        self._promised.pop(key, None)
         self._unplace(key)
 
     def _place(self, info: PodInfo, node: str) -> None:

@@ -5,46 +5,70 @@ Pure: no clock, no API. https://kubernetes.io/docs/concepts/scheduling-eviction/
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from heeler.base.random import Random
 from heeler.scheduler.cache import NodeInfo, PodInfo
 from heeler.scheduler.plugins.list import FILTERS, SCORES
 from heeler.scheduler.plugins.plugin import Refusal
-
-HELPLESS = "Preemption is not helpful for scheduling."
-NO_VICTIMS = "No preemption victims found for incoming pod."
+from heeler.scheduler.preemption import Plan, Protected, eligible, nothing_protected, plan
 
 
 class Decision(NamedTuple):
-    """`node` to go to, or "" and the message that says why."""
+    """`node` to go to; or "", why, and which pods would have to leave which node for it."""
 
     node: str
     message: str
+    preempt: Plan | None = None
 
 
-def decide(pod: PodInfo, nodes: Sequence[NodeInfo], random: Random) -> Decision:
+def decide(
+    pod: PodInfo,
+    nodes: Sequence[NodeInfo],
+    random: Random,
+    *,
+    promised: NodeInfo | None = None,
+    protected: Protected = nothing_protected,
+) -> Decision:
+    """`promised` is the node where other pods already make room for this one."""
     if not nodes:
         return Decision("", "no nodes available to schedule pods")
     possible, refusals = feasible(pod, nodes)
-    if not possible:
-        return Decision("", explain(pod, len(nodes), refusals))
-    if len(possible) == 1:
-        return Decision(possible[0].name, "")
-    return Decision(best(pod, possible, random).name, "")
+    if promised is not None and any(node.name == promised.name for node in possible):
+        return Decision(promised.name, "")
+    if possible:
+        return Decision(possible[0].name if len(possible) == 1 else best(pod, possible, random).name, "")
+    text = f"0/{len(nodes)} nodes are available: {_counted(reason for _, r in refusals for reason in r.reasons)}."
+    no = eligible(pod, promised)
+    if no:
+        return Decision("", f"{text} preemption: {no}")
+    found = plan(pod, refusals, nodes, _refuses, protected)
+    if found.node:
+        told = f"found a potential placement for pod on node {found.node}, preempting {len(found.victims)} victims"
+        return Decision("", f"{text} preemption: {told}", found)
+    return Decision("", f"{text} preemption: 0/{len(nodes)} nodes are available: {_counted(found.reasons)}.")
 
 
-def feasible(pod: PodInfo, nodes: Sequence[NodeInfo]) -> tuple[list[NodeInfo], list[Refusal]]:
-    """The nodes that no plugin refuses, and the first refusal of each of the others."""
+def _refuses(pod: PodInfo, node: NodeInfo, nodes: Sequence[NodeInfo]) -> Refusal | None:
+    for plugin in FILTERS:
+        check = plugin.prepare(pod, nodes)
+        refusal = check(node) if check is not None else None
+        if refusal is not None:
+            return refusal
+    return None
+
+
+def feasible(pod: PodInfo, nodes: Sequence[NodeInfo]) -> tuple[list[NodeInfo], list[tuple[NodeInfo, Refusal]]]:
+    """The nodes that no plugin refuses, and the others with their first refusal."""
     checks = [check for plugin in FILTERS if (check := plugin.prepare(pod, nodes)) is not None]
     possible: list[NodeInfo] = []
-    refusals: list[Refusal] = []
+    refusals: list[tuple[NodeInfo, Refusal]] = []
     for node in nodes:
         for check in checks:
             refusal = check(node)
             if refusal is not None:
-                refusals.append(refusal)
+                refusals.append((node, refusal))
                 break
         else:
             possible.append(node)
@@ -64,19 +88,9 @@ def best(pod: PodInfo, nodes: Sequence[NodeInfo], random: Random) -> NodeInfo:
     return candidates[random.below(len(candidates))] if len(candidates) > 1 else candidates[0]
 
 
-def explain(pod: PodInfo, count: int, refusals: Sequence[Refusal]) -> str:
-    """Upstream's sentence: each reason with its number of nodes, as sorted texts, and what preemption could do."""
+def _counted(reasons: Iterable[str]) -> str:
+    """Each reason with its number of nodes, as sorted texts."""
     counts: dict[str, int] = {}
-    for refusal in refusals:
-        for reason in refusal.reasons:
-            counts[reason] = counts.get(reason, 0) + 1
-    text = f"0/{count} nodes are available: {_counted(counts)}."
-    if pod.pod["spec"].get("preemptionPolicy") == "Never":
-        return f"{text} preemption: not eligible due to preemptionPolicy=Never."
-    helpless = sum(refusal.final for refusal in refusals)
-    answers = {HELPLESS[:-1]: helpless, NO_VICTIMS[:-1]: len(refusals) - helpless}
-    return f"{text} preemption: 0/{count} nodes are available: {_counted({k: n for k, n in answers.items() if n})}."
-
-
-def _counted(counts: dict[str, int]) -> str:
+    for reason in reasons:
+        counts[reason] = counts.get(reason, 0) + 1
     return ", ".join(sorted(f"{number} {reason}" for reason, number in counts.items()))

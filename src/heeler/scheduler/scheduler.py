@@ -1,13 +1,10 @@
-"""The scheduler: watches pods and nodes, decides one pod after the other, binds beside the next decision.
-
-Preemption is not done in this version: a pod that only fits when others go waits until they do.
-"""
+"""The scheduler: watches pods and nodes, decides one pod after the other, binds beside the next decision."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from heeler.base.clock import Clock, rfc3339
 from heeler.base.random import Random
@@ -15,10 +12,11 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers, key_of
+from heeler.objects import selectors
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, name_of
 from heeler.scheduler.cache import Cache, PodInfo, pod_info
-from heeler.scheduler.cycle import decide
+from heeler.scheduler.cycle import Decision, decide
 from heeler.scheduler.queue import SchedulingQueue, Waiting
 from heeler.workloads import pods
 
@@ -26,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PODS = GroupVersionResource("", "v1", "pods")
 NODES = GroupVersionResource("", "v1", "nodes")
+BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
 NAME = "default-scheduler"
 #: So many bindings are under way at once at most.
 MAX_BINDING = 64
@@ -44,6 +43,7 @@ class Scheduler:
         self._own = informers is None
         self._informers = informers or Informers(client, clock)
         self._pods, self._nodes = self._informers.get(PODS), self._informers.get(NODES)
+        self._budgets = self._informers.get(BUDGETS)
         self.cache = Cache()
         self.queue = SchedulingQueue(clock)
         self._events = Recorder(client, name, clock=clock)
@@ -113,12 +113,16 @@ class Scheduler:
     def _schedule(self, waiting: Waiting, tasks: Tasks) -> None:
         """Decide now; what needs the API goes on beside."""
         info = pod_info(waiting.pod)
-        decision = decide(info, self.cache.nodes, self._random)
+        promised = self.cache.node(self.cache.promised_to(info))
+        nodes = self.cache.with_promises(info)
+        decision = decide(info, nodes, self._random, promised=promised, protected=self._protected)
         if decision.node:
             self.cache.assume(info, decision.node)
             tasks.spawn(self._bind(info, decision.node), f"bind {info.key}")
         else:
-            tasks.spawn(self._refuse(info, decision.message), f"refuse {info.key}")
+            if decision.preempt is not None:
+                self.cache.promise(info, decision.preempt.node)
+            tasks.spawn(self._refuse(info, decision), f"refuse {info.key}")
 
     async def _bind(self, info: PodInfo, node: str) -> None:
         metadata = info.pod["metadata"]
@@ -150,23 +154,75 @@ class Scheduler:
         log.warning("binding %s failed: %s", info.key, error)
         self.queue.failed(info.key, unschedulable=False)
 
-    async def _refuse(self, info: PodInfo, message: str) -> None:
-        """Say why the pod stays where it is, then let it wait."""
+    async def _refuse(self, info: PodInfo, decision: Decision) -> None:
+        """Say why the pod stays where it is, make room for it if that helps, then let it wait."""
+        about = {"kind": "Pod", "apiVersion": "v1", **info.pod}
         try:
-            self._events.record({"kind": "Pod", "apiVersion": "v1", **info.pod}, "Warning", "FailedScheduling", message)
-            await self._write_condition(info, message)
+            self._events.record(about, "Warning", "FailedScheduling", decision.message)
+            await self._write_condition(info, decision)
+            if decision.preempt is not None:
+                for victim in decision.preempt.victims:
+                    await self._evict(victim, info, decision.preempt.node)
         except (StatusError, OSError) as error:
-            log.debug("condition of %s was not written: %s", info.key, error)
+            log.debug("the condition of %s or an eviction for it failed: %s", info.key, error)
         finally:
             self.queue.failed(info.key, unschedulable=True)
             self._seats.release()
 
-    async def _write_condition(self, info: PodInfo, message: str) -> None:
+    async def _evict(self, victim: PodInfo, info: PodInfo, node: str) -> None:
+        if pods.is_terminating(victim.pod):
+            return
+        name = victim.pod["metadata"]["name"]
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastTransitionTime": rfc3339(self._clock.time()),
+            "reason": "PreemptionByScheduler",
+            "message": f"{self._name}: preempting to accommodate a higher priority pod",
+        }
+        patch: Object = {"status": {"conditions": [condition]}}
+        try:
+            await self._client.patch(
+                PODS,
+                name,
+                patch,
+                victim.namespace,
+                type="application/strategic-merge-patch+json",
+                subresource="status",
+            )
+            await self._client.delete(PODS, name, victim.namespace, uid=victim.uid)
+        except StatusError as error:
+            if error.code not in (404, 409):
+                raise
+        message = f"Preempted by pod {info.uid} on node {node}"
+        self._events.record({"kind": "Pod", "apiVersion": "v1", **victim.pod}, "Normal", "Preempted", message)
+
+    def _protected(self, victims: Sequence[PodInfo]) -> list[bool]:
+        """Which victims, taken in this order, a disruption budget has no room for."""
+        room = [(budget, int((budget.get("status") or {}).get("disruptionsAllowed") or 0)) for budget in self._budgets]
+        left = [allowed for _, allowed in room]
+        out = []
+        for victim in victims:
+            held = False
+            for i, (budget, _) in enumerate(room):
+                selector = budget["spec"].get("selector")
+                if budget["metadata"].get("namespace") != victim.namespace or not selector:
+                    continue
+                if selectors.of_object(selector).matches(victim.labels):
+                    left[i] -= 1
+                    held = held or left[i] < 0
+            out.append(held)
+        return out
+
+    async def _write_condition(self, info: PodInfo, decision: Decision) -> None:
+        message = decision.message
         current = self._pods.get(info.key)
         if current is None or current["metadata"].get("uid") != info.uid:
             return
         known = pods.condition(current, "PodScheduled") or {}
-        if (known.get("status"), known.get("reason"), known.get("message")) == ("False", "Unschedulable", message):
+        promised = decision.preempt.node if decision.preempt is not None else ""
+        same = (known.get("status"), known.get("reason"), known.get("message")) == ("False", "Unschedulable", message)
+        if same and (not promised or (current.get("status") or {}).get("nominatedNodeName") == promised):
             return
         now = rfc3339(self._clock.time())
         since = known.get("lastTransitionTime") if known.get("status") == "False" else now
@@ -179,6 +235,8 @@ class Scheduler:
             "message": message,
         }
         patch: Object = {"status": {"conditions": [condition]}}
+        if promised:
+            patch["status"]["nominatedNodeName"] = promised
         done = await self._client.patch(
             PODS,
             info.pod["metadata"]["name"],

@@ -70,7 +70,7 @@ def test_a_missing_log_is_empty(tmp_path: Path) -> None:
 
 
 async def until(check: Callable[[], bool]) -> None:
-    while not check():  # noqa: ASYNC110 (the log is polled by the code under test)
+    while not check():
         await asyncio.sleep(0)
 
 

@@ -68,7 +68,32 @@ NO_VICTIMS = "No preemption victims found for incoming pod"
     ],
 )
 def test_a_pod_that_fits_nowhere_is_told_why_in_upstreams_words(what, nodes, message):
-    assert choose(what, *nodes) == ("", message)
+    decision = choose(what, *nodes)
+    assert (decision.node, decision.message) == ("", message)
+
+
+def test_less_important_pods_are_named_to_go_where_it_costs_least():
+    placed = [
+        pod("mid", cpu="3", node_name="a", priority=50),
+        pod("low1", cpu="2", node_name="b", priority=10),
+        pod("low2", cpu="2", node_name="b", priority=5),
+        pod("high", cpu="3", node_name="c", priority=500),
+    ]
+    decision = choose(pod("new", cpu="2", priority=100), node("a"), node("b"), node("c"), placed=placed)
+    assert decision.message == (
+        "0/3 nodes are available: 3 Insufficient cpu. preemption: found a potential placement for pod on node b, "
+        "preempting 1 victims"
+    )
+    assert [victim.pod["metadata"]["name"] for victim in decision.preempt.victims] == ["low2"]
+
+
+def test_room_that_was_made_is_not_for_less_important_pods():
+    cache = Cache()
+    cache.set_node(node("a"))
+    cache.promise(pod_info(pod("high", cpu="3", priority=100)), "a")
+    low, higher = pod_info(pod("low", cpu="2")), pod_info(pod("higher", cpu="2", priority=200))
+    assert decide(low, cache.with_promises(low), SeededRandom(1)).node == ""
+    assert decide(higher, cache.with_promises(higher), SeededRandom(1)).node == "a"
 
 
 def test_the_emptier_node_is_taken():

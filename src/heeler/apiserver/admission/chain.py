@@ -16,6 +16,7 @@ from heeler.apiserver.admission import (
     namespace_lifecycle,
     node_restriction,
     not_enforced,
+    pod_topology_labels,
     priority,
     rbac_escalation,
     service_account,
@@ -54,6 +55,7 @@ Plugin = Callable[[Write], Awaitable[None]]
 
 MUTATING: tuple[Plugin, ...] = (
     namespace_lifecycle.admit,
+    pod_topology_labels.admit,
     taint_nodes.admit,
     service_account.admit,
     priority.admit,

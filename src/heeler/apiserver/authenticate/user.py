@@ -108,9 +108,10 @@ def refusal(user: User, asked: Attributes) -> StatusError:
 
 def _go_user(uid: str, groups: list[str], extra: dict[str, tuple[str, ...]]) -> str:
     """A user as Go prints it, which is what upstream's message shows."""
-    shown_groups = "[]string(nil)" if not groups else "[]string{%s}" % ", ".join(f'"{g}"' for g in groups)
+    quoted = ", ".join(f'"{g}"' for g in groups)
+    shown_groups = f"[]string{{{quoted}}}" if groups else "[]string(nil)"
     shown_extra = "map[string][]string(nil)"
     if extra:
         parts = [f'"{k}":[]string{{{", ".join(chr(34) + v + chr(34) for v in vs)}}}' for k, vs in sorted(extra.items())]
-        shown_extra = "map[string][]string{%s}" % ", ".join(parts)
+        shown_extra = f"map[string][]string{{{', '.join(parts)}}}"
     return f'&user.DefaultInfo{{Name:"", UID:"{uid}", Groups:{shown_groups}, Extra:{shown_extra}}}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heeler.apiserver.admission.pod_topology_labels import of_node
 from heeler.apiserver.body import Unparsable, check_kind, parse
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
@@ -69,6 +70,9 @@ async def _bind(call: Call, context: Context, obj: Object) -> Plain:
         if metadata.get("annotations"):
             annotations = {**(live["metadata"].get("annotations") or {}), **metadata["annotations"]}
             new["metadata"]["annotations"] = annotations
+        topology = of_node(context.server, node)
+        if topology:
+            new["metadata"]["labels"] = {**(live["metadata"].get("labels") or {}), **topology}
         new["status"] = _scheduled(live, context)
         return new, live["metadata"].get("managedFields") or []
 

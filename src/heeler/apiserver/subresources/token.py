@@ -103,11 +103,8 @@ async def _bound(
         return None, None
     found = BOUND_KINDS.get((reference.get("apiVersion", ""), reference.get("kind", "")))
     if found is None:
-        group, _, version = str(reference.get("apiVersion", "")).rpartition("/")
-        shown = f"{group or ''}/{version}, Kind={reference.get('kind', '')}"
-        raise bad_request(
-            f"cannot bind token to object of type {shown.lstrip('/') if group else '/' + version + ', Kind=' + str(reference.get('kind', ''))}"
-        )
+        kind = f"{reference.get('apiVersion', '')}, Kind={reference.get('kind', '')}"
+        raise bad_request(f"cannot bind token to object of type {kind if '/' in kind else '/' + kind}")
     claim, plural = found
     name = reference.get("name", "")
     obj = await context.server.lookup_fresh("", plural, "" if plural == "nodes" else namespace, name)
@@ -115,7 +112,10 @@ async def _bound(
         raise not_found(plural, "", name)
     uid = reference.get("uid")
     if uid and uid != obj["metadata"]["uid"]:
-        why = f"the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
+        why = (
+            f"the UID in the bound object reference ({uid}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
         raise conflict(plural, "", name, why)
     node = None
     if claim == "pod":

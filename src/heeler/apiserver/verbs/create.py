@@ -40,7 +40,7 @@ async def create_object(
     obj: Object, call: Call, context: Context, options: WriteOptions, managed: list[Object] | None = None
 ) -> One:
     """Create a decoded object of the version that was asked for; `managed` is set when apply made it."""
-    server, kind = context.server, context.kind
+    kind = context.kind
     metadata = obj.setdefault("metadata", {})
     _check_metadata(metadata, context)
     generated = not metadata.get("name") and bool(metadata.get("generateName"))

@@ -51,7 +51,6 @@ async def patch(call: Call, context: Context) -> One:
     if media == APPLY:
         return await _apply(call, context, options)
     body = _decode(call, media)
-    kind = context.kind
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)

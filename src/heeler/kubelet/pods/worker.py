@@ -67,9 +67,19 @@ class PodWorker:
 
     def update(self, pod: Object) -> None:
         """A newer version of the pod's object."""
-        if not _older(pod, self.pod):
-            self.pod = pod
-            self.wake()
+        if _older(pod, self.pod):
+            return
+        shorter = deleting(pod) and deleting(self.pod) and grace_of(pod) < grace_of(self.pod)
+        self.pod = pod
+        if shorter:
+            self._spawn("shorten", self._shorten(grace_of(pod)))
+        self.wake()
+
+    async def _shorten(self, grace: float) -> None:
+        """The grace period was cut while it ran: kill what still runs when the new one is over."""
+        await self.context.clock.sleep(grace)
+        for container in self.view.running():
+            await self.operations.kill_now(container.id)
 
     def vanish(self) -> None:
         """The API server has the object no more: end at once."""

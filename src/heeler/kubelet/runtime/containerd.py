@@ -69,8 +69,8 @@ def may_raise_oom_priority() -> bool:
     return found is not None and bool(int(found[1], 16) >> 24 & 1)
 
 
-def configuration(paths: RuntimePaths, major: int, restrict_oom: bool, apparmor: bool) -> str:
-    """containerd's config.toml for its major version 1 or 2."""
+def configuration(paths: RuntimePaths, major: int, restrict_oom: bool, apparmor: bool, shim: str = "") -> str:
+    """containerd's config.toml for its major version 1 or 2. `shim`: the one that belongs to a 2.x ("" for PATH's)."""
     head = f"""version = {2 if major < 2 else 3}
 root = {_quoted(paths.root)}
 state = {_quoted(paths.state / "run")}
@@ -84,9 +84,9 @@ oom_score = 0
   [plugins."io.containerd.internal.v1.opt"]
     path = {_quoted(paths.root / "opt")}
 """
-    return head + (
-        _plugins_1(paths, restrict_oom, apparmor) if major < 2 else _plugins_2(paths, restrict_oom, apparmor)
-    )
+    if major < 2:
+        return head + _plugins_1(paths, restrict_oom, apparmor)
+    return head + _plugins_2(paths, restrict_oom, apparmor, shim)
 
 
 def _flag(value: bool) -> str:
@@ -119,7 +119,7 @@ def _plugins_1(paths: RuntimePaths, restrict_oom: bool, apparmor: bool) -> str:
 """
 
 
-def _plugins_2(paths: RuntimePaths, restrict_oom: bool, apparmor: bool) -> str:
+def _plugins_2(paths: RuntimePaths, restrict_oom: bool, apparmor: bool, shim: str) -> str:
     images, runtime = "plugins.'io.containerd.cri.v1.images'", "plugins.'io.containerd.cri.v1.runtime'"
     return f"""
   [plugins.'io.containerd.nri.v1.nri']
@@ -141,10 +141,17 @@ def _plugins_2(paths: RuntimePaths, restrict_oom: bool, apparmor: bool) -> str:
       default_runtime_name = "runc"
       [{runtime}.containerd.runtimes.runc]
         runtime_type = "io.containerd.runc.v2"
+        runtime_path = {_quoted(shim)}
         [{runtime}.containerd.runtimes.runc.options]
           BinaryName = {_quoted(paths.runc)}
           SystemdCgroup = false
 """
+
+
+def _shim_of(binary: str) -> str:
+    """The shim that stands beside a containerd binary: another version's in PATH must not be taken instead."""
+    path = Path(binary).resolve().with_name("containerd-shim-runc-v2")
+    return str(path) if path.exists() else ""
 
 
 def running(paths: RuntimePaths) -> int | None:
@@ -167,7 +174,7 @@ async def start(paths: RuntimePaths, binary: str, netns: Path | None, clock: Clo
     apparmor = read_text(Path("/sys/module/apparmor/parameters/enabled")) == "Y" and bool(
         find_program("apparmor_parser")
     )
-    text = configuration(paths, major, not may_raise_oom_priority(), apparmor)
+    text = configuration(paths, major, not may_raise_oom_priority(), apparmor, _shim_of(binary))
     write_atomic(paths.config, text.encode())
     enter = ["nsenter", f"--net={netns}"] if netns is not None else []
     log = os.open(paths.root / "containerd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
