@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
@@ -38,6 +37,7 @@ class CustomKind(Kind):
         served = [v for v in spec["versions"] if v.get("served")]
         self.definition = definition
         self._versions: dict[str, Object] = {v["name"]: v for v in spec["versions"]}
+        self._types: dict[str, Type] = {}
         self._stored = next(v["name"] for v in spec["versions"] if v.get("storage"))
         storage = f"{spec['group']}/{self._stored}"
         facts: list[Mapping[str, Any]] = [
@@ -66,11 +66,10 @@ class CustomKind(Kind):
         return found
 
     def type(self, version: str) -> Type:
-        return self._types(version)
+        if version not in self._types:
+            self._types[version] = structural.type_of(self.schema(version), name=self.kind)
+        return self._types[version]
 
-    @lru_cache(maxsize=32)  # noqa: B019: as many as the definition has versions; they go with the kind
-    def _types(self, version: str) -> Type:
-        return structural.type_of(self.schema(version), name=self.kind)
 
     @property
     def storage_type(self) -> Type:
