@@ -1,15 +1,14 @@
 """Recorded requests run through decode, default, convert, prepare and validate, without a server.
 
 A case is a small world: what its requests made is kept by path, so that updates find the old object. What the server
-itself sets (uid, times, addresses, admission's doings) is left out of comparisons. The recordings are found by the
-environment variable REFERENCE (the folder that holds `apiserver/cases`).
+itself sets (uid, times, addresses, admission's doings) is left out of comparisons. The recordings stand in
+`tests/reference/apiserver`.
 """
 
 from __future__ import annotations
 
 import copy
-import json
-import os
+import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from heeler.kinds.kind import Kind, api_version
 from heeler.kinds.registry import built_in
 from heeler.objects.decode import DecodeError, decode
 from heeler.objects.faults import Fault
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "reference" / "apiserver"
 
 #: Of metadata only these are compared.
 COMPARED_META = (
@@ -37,11 +38,9 @@ COMPARED_META = (
 
 
 def cases(area: str) -> Iterator[dict[str, Any]]:
-    """The recorded cases of an area; none without recordings."""
-    folder = os.environ.get("REFERENCE")
-    if folder:
-        for line in (Path(folder) / "apiserver" / "cases" / f"{area}.jsonl").read_text().splitlines():
-            yield json.loads(line)
+    """The recorded cases of an area."""
+    for line in gzip.decompress((RECORDINGS / f"{area}.jsonl.gz").read_bytes()).splitlines():
+        yield orjson.loads(line)
 
 
 @dataclass
