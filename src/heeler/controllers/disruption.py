@@ -111,6 +111,8 @@ class DisruptionController:
             self._events.record(about, "Warning", "CalculateExpectedPodCountFailed", message)
             await self._write(budget, self._failed(budget, str(error), now))
             raise
+        if needs_scale(budget["spec"]) and any(owners.controller_of(pod) is None for pod in members):
+            self._events.record(about, "Warning", "UnmanagedPods", _unmanaged(budget["spec"].get("selector") or {}))
         granted = (budget.get("status") or {}).get("disruptedPods") or {}
         found = count(budget["spec"], members, scale, granted, now)
         granted = still_granted(granted, members, now)
@@ -174,6 +176,23 @@ class DisruptionController:
             return
         done = await self._client.update(BUDGETS, {**budget, "status": status}, subresource="status")
         self._budgets.assume(done)
+
+
+def _unmanaged(selector: Object) -> str:
+    """The warning about pods without a controller, with the selector as Go prints it."""
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    parts = "".join(
+        f"LabelSelectorRequirement{{Key:{e.get('key')},Operator:{e.get('operator')},"
+        f"Values:[{' '.join(e.get('values') or ())}],}},"
+        for e in selector.get("matchExpressions") or ()
+    )
+    shown = f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:"
+    shown += f"[]LabelSelectorRequirement{{{parts}}},}}"
+    return (
+        f"Pods selected by this PodDisruptionBudget (selector: {shown}) were found to be unmanaged. As a result, the "
+        "status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for "
+        'these pods please set ".spec.minAvailable" field of the PDB to an integer value.'
+    )
 
 
 def _replicas(obj: Object | None) -> int:
