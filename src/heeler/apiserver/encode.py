@@ -125,18 +125,22 @@ def _table(
     kind: Kind, objects: list[Object], format: Format, server: ApiServer, include: str, metadata: Object
 ) -> Object:
     """Rows of `objects` (in the version that was asked for)."""
+    rows = [_row(kind, obj, format, server, include) for obj in objects]
     return {
         "kind": "Table",
         "apiVersion": f"{META}/{format.version}",
         "metadata": metadata,
         "columnDefinitions": columns_of(kind, ""),
-        "rows": [_row(kind, obj, format, server, include) for obj in objects],
+        "rows": rows or (None if kind.null_rows else []),
     }
 
 
 def _row(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str) -> Object:
     stored = kind.convert(obj, obj["apiVersion"], kind.storage_api_version)
     row: Object = {"cells": kind.row(stored, server.clock.time())}
+    conditions = kind.row_conditions(stored)
+    if conditions:
+        row["conditions"] = conditions
     if include == "None":
         row["object"] = None
     elif include == "Object":

@@ -129,6 +129,8 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
 async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, Format]:
     """Find what answers this verb on this resource, agree on a format, do it."""
     info, kind = context.info, context.kind
+    if kind.deprecation:
+        call.warn(kind.deprecation)
     if context.subresource:
         found = SUBRESOURCES.get((kind.group, kind.plural, context.subresource)) or SUBRESOURCES.get(
             ("*", "*", context.subresource)

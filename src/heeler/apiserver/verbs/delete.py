@@ -135,6 +135,9 @@ async def delete(call: Call, context: Context) -> One | Plain:
     """DELETE of one object."""
     options = delete_options(call)
     kind = context.kind
+    if not options.propagation:
+        for text in kind.deletion_warnings({}):
+            call.warn(text)
     obj, done = await delete_object(call, context, options, context.info.namespace, context.info.name)
     status = 202 if not done and options.orphan_given else 200
     if done and (kind.group, kind.plural) not in ANSWERED_WITH_OBJECT:

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/ and recorded a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,7 @@ from heeler.apiserver.verbs.create import create_object
 from heeler.apiserver.verbs.fields import ignored_fields
 from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
+from heeler.kinds.internal_form import external
 from heeler.objects import apply, faults, json_patch, merge_patch, strategic, yaml_text
 from heeler.objects.status import (
     StatusError,
@@ -53,7 +55,7 @@ async def patch(call: Call, context: Context) -> One:
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
-        new = _typed(draft, call, context, options)
+        new = _typed(draft, call, context, options, lambda: _patched(_in_order(live, context), body, media, context))
         _check_identity(new, live, context)
         reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
         return new, [] if reset else None
@@ -61,17 +63,24 @@ async def patch(call: Call, context: Context) -> One:
     return await change_object(call, context, options, change, retry=True)
 
 
-def _typed(draft: Any, call: Call, context: Context, options: WriteOptions) -> Object:
-    """The patched document as an object of the kind. Raises 422 with the document in it."""
+def _in_order(live: Object, context: Context) -> Object:
+    """The object with its fields in the order in which upstream writes them: documents in messages keep it."""
+    ordered: Object = external(live, context.kind.type(context.version))
+    return ordered
+
+
+def _typed(draft: Any, call: Call, context: Context, options: WriteOptions, in_order: Callable[[], Any]) -> Object:
+    """The patched document as an object of the kind. Raises 422 with the document (made anew, in order) in it."""
     kind = context.kind
     try:
         if draft.get("kind") != kind.kind or draft.get("apiVersion") != context.api_version:
             check_kind(draft, kind, context.version, context.server.kinds, b"")
         return strictly(draft, kind, context.version, _reader(call), options.validation, [])
     except StatusError as error:
-        where = f'{kind.kind} in version "{context.version}" cannot be handled as a {kind.kind}: '
-        shown = orjson.dumps(_ordered(draft)).decode()
-        fault = faults.invalid("patch", shown, error.message.removeprefix(where))
+        # the words before the fault itself name what the document says that it is
+        _, _, why = error.message.partition(f" cannot be handled as a {kind.kind}: ")
+        shown = orjson.dumps(_ordered(in_order())).decode()
+        fault = faults.invalid("patch", shown, why or error.message)
         raise invalid("", "", "", [fault]) from None
 
 
