@@ -301,3 +301,22 @@ def test_what_has_ended_stays_so_when_the_agent_starts_anew(cluster: str, tmp_pa
                 await again.stop()
 
     asyncio.run(main())
+
+
+def test_resources_change_in_place(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            small = {"limits": {"cpu": "100m", "memory": "32Mi"}, "requests": {"cpu": "100m", "memory": "32Mi"}}
+            large = {"limits": {"cpu": "300m", "memory": "64Mi"}, "requests": {"cpu": "100m", "memory": "32Mi"}}
+            node.api.put("pods", pod("a", WAIT, container={"resources": small}))
+            await node.phase("a", "Running")
+            assert node.container("a")["resources"] == small
+            for wanted in (large, small):
+                changed = node.api.find("pods", "a", "default")
+                changed["spec"]["containers"][0]["resources"] = wanted
+                node.api.put("pods", changed)
+                await node.until(lambda wanted=wanted: node.container("a")["resources"] == wanted)  # type: ignore[misc]
+            assert node.container("a")["restartCount"] == 0
+            assert "ResizeError" not in dict(node.events("a"))
+
+    asyncio.run(main())

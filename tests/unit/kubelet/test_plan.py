@@ -166,6 +166,16 @@ def test_of_each_container_two_lives_are_kept() -> None:
     assert todo(pod(), lives) == [RemoveContainer("app-0")]
 
 
+def test_changed_resources_are_given_to_the_running_container() -> None:
+    wanted = pod(container("app", resources={"limits": {"cpu": "2"}}))
+    running = view(seen("app", resources={"limits": {"cpu": "1"}}))
+    assert todo(wanted, running) == [plan.ResizeContainer("app-0", "app")]
+    assert todo(wanted, running, Memory(resized={"app-0": {"limits": {"cpu": "2"}}})) == []
+    policy = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+    wanted = pod(container("app", resources={"limits": {"cpu": "2"}}, resizePolicy=policy))
+    assert todo(wanted, running) == [KillContainer("app-0", "app", 30.0, "Container app resize requires restart")]
+
+
 STATES = st.sampled_from(["created", "running", "exited", "unknown"])
 
 

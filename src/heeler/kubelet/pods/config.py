@@ -23,6 +23,7 @@ POD_UID, CONTAINER_NAME = "io.kubernetes.pod.uid", "io.kubernetes.container.name
 NODE = "heeler.dev/node"
 HASH = "io.kubernetes.container.hash"
 SPEC_IMAGE = "heeler.dev/image"
+RESOURCES = "heeler.dev/resources"
 TERMINATION_PATH = "io.kubernetes.container.terminationMessagePath"
 
 #: What a container must not see or write of /proc and /sys, unless it asks for procMount: Unmasked.
@@ -272,6 +273,7 @@ def container(pod: Object, spec: Object, making: Making) -> Object:
         "annotations": {
             HASH: spec_hash(spec),
             SPEC_IMAGE: str(spec.get("image", "")),
+            RESOURCES: json.dumps(spec.get("resources") or {}, sort_keys=True),
             "io.kubernetes.container.restartCount": str(making.attempt),
             TERMINATION_PATH: str(spec.get("terminationMessagePath") or "/dev/termination-log"),
             "io.kubernetes.container.terminationMessagePolicy": str(spec.get("terminationMessagePolicy") or "File"),

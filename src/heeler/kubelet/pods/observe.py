@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from heeler.kubelet.pods import config
 from heeler.kubelet.pods.views import ContainerView, SandboxView, State, View
 from heeler.kubelet.pods.volumes import termination_file
@@ -90,6 +92,7 @@ class Observer:
             image=str(status.image.image),
             image_id=str(status.image_ref),
             hash=notes.get(config.HASH, ""),
+            resources=_resources(notes),
             user=user,
         )
 
@@ -104,6 +107,14 @@ class Observer:
         if not data and policy == "FallbackToLogsOnError" and status.exit_code != 0 and status.log_path:
             data = _log_end(Path(str(status.log_path)))
         return data.decode(errors="replace")
+
+
+def _resources(notes: dict[str, str]) -> Object | None:
+    try:
+        found: Object = orjson.loads(notes[config.RESOURCES])
+    except (KeyError, orjson.JSONDecodeError):
+        return None
+    return found
 
 
 _LOG_LINE = re.compile(rb"\S+ (?:stdout|stderr) ([PF]) (.*)\Z", re.DOTALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from heeler.base.files import remove_tree
@@ -10,6 +11,7 @@ from heeler.kubelet import checks
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.context import NodeContext
 from heeler.kubelet.pods import admit, config, env, plan, volumes
+from heeler.kubelet.pods.amounts import container_resources
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
 from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, spec_of
@@ -336,6 +338,25 @@ class Operations:
             memory.killed.pop(wanted.id, None)
             if fault.code != "NOT_FOUND":
                 raise
+
+    async def resize(self, found: str, name: str) -> None:
+        """Change a running container's limits; what the kernel refuses is told and tried again."""
+        container, memory = container_of(self.pod, name), self._worker.memory
+        if container is None:
+            return
+        try:
+            # The pod's group first, so that there is room; again afterwards, when a smaller limit fits.
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._context.cgroups.make, self.pod)
+            wanted = container_resources(self.pod, container, self._context.node_memory)
+            wanted.pop("oom_score_adj", None)
+            await self._context.runtime.update_resources(found, wanted)
+            await asyncio.to_thread(self._context.cgroups.make, self.pod)
+        except (RuntimeFault, OSError) as error:
+            self._event("Warning", "ResizeError", f"Error resizing container {name}: {error}", name)
+            memory.retry_at[f"resize/{found}"] = self._context.clock.time() + CONTAINER_RETRY
+            return
+        memory.resized[found] = container.get("resources") or {}
 
     async def _before_stop(self, hook: Object, container: Object, found: str, grace: float) -> None:
         try:

@@ -64,6 +64,14 @@ class KillContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """Give a running container the resources that its specification asks for by now."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveContainer:
     id: str
 
@@ -75,7 +83,7 @@ class Finish:
     forget: bool
 
 
-Instruction = CreateSandbox | StopSandbox | StartContainer | KillContainer | RemoveContainer | Finish
+Instruction = CreateSandbox | StopSandbox | StartContainer | KillContainer | ResizeContainer | RemoveContainer | Finish
 
 
 @dataclass(slots=True)
@@ -210,7 +218,7 @@ def _keep(pod: Object, container: Object, view: View, memory: Memory, now: float
         # It did its work in a sandbox that is gone: once more in the new one.
         _start(name, latest.attempt + 1, memory, now, decision)
     elif latest.state == "running":
-        _check(pod, container, latest, memory, decision)
+        _check(pod, container, latest, memory, now, decision)
     elif latest.state == "created":
         # Made, and the agent died before it was started (or the start is under way).
         if not {f"start/{name}", f"remove/{latest.id}"} & memory.busy.keys():
@@ -236,7 +244,9 @@ def _start(name: str, attempt: int, memory: Memory, now: float, decision: Decisi
     decision.todo.append(StartContainer(name, attempt))
 
 
-def _check(pod: Object, container: Object, latest: ContainerView, memory: Memory, decision: Decision) -> None:
+def _check(
+    pod: Object, container: Object, latest: ContainerView, memory: Memory, now: float, decision: Decision
+) -> None:
     if latest.id in memory.killed:
         return
     name, health = container["name"], memory.health.get(container["name"])
@@ -247,6 +257,36 @@ def _check(pod: Object, container: Object, latest: ContainerView, memory: Memory
     elif latest.spec_image and latest.spec_image != container.get("image"):
         message = f"Container {name} definition changed, will be restarted"
         decision.todo.append(KillContainer(latest.id, name, grace_of(pod), message))
+    else:
+        _resize(pod, container, latest, memory, now, decision)
+
+
+def applied(latest: ContainerView, memory: Memory) -> Object | None:
+    """The resources that a running container has."""
+    return memory.resized.get(latest.id, latest.resources)
+
+
+def _resize(
+    pod: Object, container: Object, latest: ContainerView, memory: Memory, now: float, decision: Decision
+) -> None:
+    """In-place changes of resources (https://kubernetes.io/docs/tasks/configure-pod-container/resize-container-resources/)."""
+    have, wanted, key = applied(latest, memory), container.get("resources") or {}, f"resize/{latest.id}"
+    if have is None or have == wanted or key in memory.busy:
+        return
+    if memory.retry_at.get(key, 0.0) > now:
+        decision.wake(memory.retry_at[key])
+        return
+    name = container["name"]
+    policies = {p.get("resourceName"): p.get("restartPolicy") for p in container.get("resizePolicy") or []}
+    for resource in ("cpu", "memory"):
+        same = all(
+            (have.get(k) or {}).get(resource) == (wanted.get(k) or {}).get(resource) for k in ("limits", "requests")
+        )
+        if not same and policies.get(resource) == "RestartContainer":
+            message = f"Container {name} resize requires restart"
+            decision.todo.append(KillContainer(latest.id, name, grace_of(pod), message))
+            return
+    decision.todo.append(ResizeContainer(latest.id, name))
 
 
 def _probe_grace(pod: Object, container: Object, probe: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from heeler.base.clock import rfc3339
 from heeler.kubelet.pods.amounts import qos_class
-from heeler.kubelet.pods.plan import init_failed, initialized, over, restarts, started
+from heeler.kubelet.pods.plan import applied, init_failed, initialized, over, restarts, started
 from heeler.kubelet.pods.views import (
     ContainerView,
     Memory,
@@ -131,7 +131,7 @@ def _container(
     if latest is not None:
         out["containerID"] = f"{host.runtime}://{latest.id}"
     out["started"] = running and latest is not None and started(container, latest, memory)
-    _more(container, latest, out)
+    _more(container, latest, running, memory, out)
     return out
 
 
@@ -207,11 +207,14 @@ def _ready(container: Object, latest: ContainerView | None, running: bool, init:
     return "readinessProbe" not in container and "startupProbe" not in container
 
 
-def _more(container: Object, latest: ContainerView | None, out: Object) -> None:
-    """Resources, mounts and user, as since Kubernetes 1.33."""
+def _more(container: Object, latest: ContainerView | None, running: bool, memory: Memory, out: Object) -> None:
+    """Resources (those that a running container really has), mounts and user, as since Kubernetes 1.33."""
     resources = container.get("resources") or {}
     if resources.get("requests"):
         out["allocatedResources"] = resources["requests"]
+    if running and latest is not None:
+        have = applied(latest, memory)
+        resources = resources if have is None else have
     shown = {k: resources[k] for k in ("limits", "requests") if resources.get(k)}
     out["resources"] = shown
     mounts = []

@@ -35,7 +35,8 @@ class ContainerView:
     image_id: str = ""
     #: Of the specification that it was made of: another one means that it must be replaced.
     hash: str = ""
-    termination_path: str = ""
+    #: The resources that it was made with (None: not known).
+    resources: Object | None = None
     user: Object | None = None
 
 
@@ -120,6 +121,8 @@ class Memory:
     backoffs: dict[str, Backoff] = field(default_factory=dict)
     #: Container ids that are being killed or were (they are not killed twice at once).
     killed: dict[str, str] = field(default_factory=dict)
+    #: The resources that running containers (by id) were given since they were made.
+    resized: dict[str, Object] = field(default_factory=dict)
     #: The pod's end was decided: phase, reason and message, e.g. ("Failed", "DeadlineExceeded", …).
     ended: tuple[str, str, str] | None = None
     #: When the end began, for the grace period that is left to sidecars.

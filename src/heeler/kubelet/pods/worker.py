@@ -167,6 +167,8 @@ class PodWorker:
                 self._spawn(f"start/{name}", operations.start_container(name, attempt, sandbox))
             case plan.KillContainer(id=found):
                 self._spawn(f"kill/{found}", operations.kill(instruction))
+            case plan.ResizeContainer(id=found, name=name):
+                self._spawn(f"resize/{found}", operations.resize(found, name))
             case plan.RemoveContainer(id=found):
                 self._spawn(f"remove/{found}", operations.remove_container(found))
 
