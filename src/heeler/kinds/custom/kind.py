@@ -70,7 +70,6 @@ class CustomKind(Kind):
             self._types[version] = structural.type_of(self.schema(version), name=self.kind)
         return self._types[version]
 
-
     @property
     def storage_type(self) -> Type:
         return self.type(self._stored)
