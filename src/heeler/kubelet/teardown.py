@@ -117,3 +117,5 @@ async def remove_cluster(
     await asyncio.to_thread(remove_tree, Path("/run/heeler") / options.cluster)
     lock = Path("/run/heeler") / f"{options.fabric_netns}.lock"
     lock.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        lock.parent.rmdir()

@@ -29,6 +29,8 @@ from heeler.objects.value import Object, name_of, namespace_of, uid_of
 
 #: Seconds: the first delay of a restart, the greatest one; a delay is forgotten after twice the greatest.
 FIRST_DELAY, MAX_DELAY = 10.0, 300.0
+#: Seconds after which a container that was made and isn't started is taken for left behind.
+START_PATIENCE = 3.0
 #: Seconds between the end of the pod's life and the killing of those who don't end by themselves at the least.
 MIN_GRACE = 2.0
 
@@ -221,7 +223,12 @@ def _keep(pod: Object, container: Object, view: View, memory: Memory, now: float
         _check(pod, container, latest, memory, now, decision)
     elif latest.state == "created":
         # Made, and the agent died before it was started (or the start is under way).
-        if not {f"start/{name}", f"remove/{latest.id}"} & memory.busy.keys():
+        if {f"start/{name}", f"remove/{latest.id}"} & memory.busy.keys():
+            return
+        if now < latest.created_at + START_PATIENCE:
+            # The runtime may still be about to start it, as the agent before asked it to.
+            decision.wake(latest.created_at + START_PATIENCE)
+        else:
             decision.todo.append(RemoveContainer(latest.id))
     elif f"start/{name}" in memory.busy:
         # Under way: what is seen here is the container before.

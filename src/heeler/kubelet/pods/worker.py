@@ -193,7 +193,10 @@ class PodWorker:
                 self._tasks.pop(key, None)
                 self.wake()
 
-        self._tasks[key] = asyncio.ensure_future(guarded())
+        task = asyncio.ensure_future(guarded())
+        # Cancelled before it began, the work would never have been awaited.
+        task.add_done_callback(lambda _: work.close())
+        self._tasks[key] = task
 
     def _kill_now(self) -> None:
         """The object is gone: who still has a grace period loses it."""
