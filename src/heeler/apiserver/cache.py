@@ -107,7 +107,9 @@ class Item:
         """The object's JSON in a served apiVersion."""
         if api_version == self._kind.storage_api_version and not self._kind.custom:
             head = head_of(self._kind.kind, api_version)
-            return b'%b"resourceVersion":"%d",%b' % (head, self.revision, self.value[len(head) :])
+            rest = self.value[len(head) :]
+            comma = b"" if rest.startswith(b"}") else b","  # a bookmark has nothing else
+            return b'%b"resourceVersion":"%d"%b%b' % (head, self.revision, comma, rest)
         if self._served is None:
             self._served = {}
         if api_version not in self._served:

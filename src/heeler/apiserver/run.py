@@ -53,6 +53,7 @@ class Options:
     advertise_address: str = ""
     extra_server_names: tuple[str, ...] = ()
     warn_not_enforced: bool = False
+    allow_privileged: bool = False
 
 
 @dataclass(slots=True)
@@ -75,6 +76,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
         advertise_address=options.advertise_address or _own_address(options.bind_address),
         advertise_port=options.secure_port,
         warn_not_enforced=options.warn_not_enforced,
+        allow_privileged=options.allow_privileged,
     )
     server = ApiServer(store, clock=clock, random=random, settings=settings)
     _add_token_sources(server, options, files, clock, random)

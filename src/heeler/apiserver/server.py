@@ -70,6 +70,8 @@ class Settings:
     advertise_port: int = 6443
     #: Warn whoever creates something that this version stores but doesn't act upon.
     warn_not_enforced: bool = False
+    #: Pods may have privileged containers (upstream's --allow-privileged).
+    allow_privileged: bool = False
     #: Which node agents may be reached at all (None: none).
     version: Object = field(default_factory=dict)
 

@@ -87,6 +87,15 @@ EXAMPLE = (
     help="Authority of the agents' certificates.",
 )
 @click.option(
+    "--allow-privileged",
+    type=bool,
+    is_flag=False,
+    flag_value=True,
+    default=False,
+    show_default=True,
+    help="Allow privileged containers.",
+)
+@click.option(
     "--warn-not-enforced/--no-warn-not-enforced",
     default=False,
     show_default=True,
@@ -122,6 +131,7 @@ def apiserver(**flags: Any) -> None:
             kubelet_certificate_authority=flags["kubelet_certificate_authority"],
             advertise_address=flags["advertise_address"],
             warn_not_enforced=flags["warn_not_enforced"],
+            allow_privileged=flags["allow_privileged"],
         )
     except ValueError as error:
         fail(f"--service-node-port-range: {error}: give it as 30000-32767", code=2)

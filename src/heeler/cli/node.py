@@ -107,6 +107,7 @@ def _alone(flags: dict[str, Any]) -> None:
         serving_cert=flags["tls_cert_file"],
         serving_key=flags["tls_private_key_file"],
         client_ca=flags["client_ca_file"],
+        api_server=_on_this_host(flags["kubeconfig"]),
     )
 
     async def run() -> None:
@@ -125,6 +126,18 @@ def _alone(flags: dict[str, Any]) -> None:
             await running
 
     asyncio.run(run())
+
+
+def _on_this_host(kubeconfig: Path) -> tuple[str, int] | None:
+    """The API server's address where it listens on the loopback only: pods get there by way of the agent."""
+    from urllib.parse import urlsplit
+
+    from heeler.client.kubeconfig import access, read
+
+    url = urlsplit(access(read(kubeconfig), kubeconfig, "").server)
+    if url.hostname not in ("127.0.0.1", "localhost"):
+        return None
+    return "127.0.0.1", url.port or 443
 
 
 @click.command(hidden=True)

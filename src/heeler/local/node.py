@@ -56,7 +56,7 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom())
     running = asyncio.ensure_future(work.run())
     stopping = asyncio.ensure_future(stop.wait())
-    ready = asyncio.ensure_future(_say_ready(client, node))
+    ready = asyncio.ensure_future(_say_ready(work, node))
     try:
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -71,18 +71,10 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
             await client.close()
 
 
-async def _say_ready(client: HttpsClient, node: str) -> None:
+async def _say_ready(work: Node, node: str) -> None:
     """Once the node is registered, whoever started us need not wait any longer."""
-    from heeler.objects.status import StatusError
-    from heeler.objects.value import GroupVersionResource
-
-    while True:
-        try:
-            await client.get(GroupVersionResource("", "v1", "nodes"), node)
-            processes.say_ready(node)
-            return
-        except (StatusError, OSError):
-            await asyncio.sleep(0.02)
+    await work.ready.wait()
+    processes.say_ready(node)
 
 
 async def remove_nodes(layout: Layout, spec: Spec) -> None:

@@ -87,7 +87,9 @@ class NodeInfo:
         self.unschedulable = bool(spec.get("unschedulable"))
         self.allocatable = resources.amounts(status.get("allocatable") or status.get("capacity"))
         self.images = {
-            name: int(image.get("sizeBytes") or 0) for image in status.get("images") or () for name in image["names"]
+            name: int(image.get("sizeBytes") or 0)
+            for image in status.get("images") or ()
+            for name in image.get("names") or ()
         }
 
     def copy(self) -> NodeInfo:

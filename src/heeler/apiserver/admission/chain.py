@@ -16,6 +16,7 @@ from heeler.apiserver.admission import (
     namespace_lifecycle,
     node_restriction,
     not_enforced,
+    pod_security,
     pod_topology_labels,
     priority,
     rbac_escalation,
@@ -68,6 +69,7 @@ VALIDATING: tuple[Plugin, ...] = (
     service_account.check,
     priority.check,
     rbac_escalation.check,
+    pod_security.check,
     certificate_requests.check,
     not_enforced.check,
 )

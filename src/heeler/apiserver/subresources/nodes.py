@@ -61,7 +61,42 @@ async def log(call: Call, context: Context) -> Raw:
         return Raw(Response(204, []))
     namespace, name = context.info.namespace, context.info.name
     path = f"/containerLogs/{namespace}/{name}/{container}"
-    return await _forward(context, node, path, options, Request("GET", "", ""))
+    answer = await _forward(context, node, path, options, Request("GET", "", ""))
+    found = answer.response
+    if isinstance(found, Response) and found.status >= 400:
+        raise await _refused(found, name)
+    return answer
+
+
+#: Of a node's refusal, what is passed on.
+MAX_REFUSAL = 50_000
+
+
+async def _refused(response: Response, name: str) -> StatusError:
+    """What the node's agent says, as the API says it."""
+    text = bytearray()
+    if isinstance(response.body, bytes):
+        text += response.body
+    else:
+        async for part in response.body:
+            text += part
+            if len(text) > MAX_REFUSAL:
+                break
+    said = text[:MAX_REFUSAL].decode("utf-8", "replace").rstrip("\n")
+    match response.status:
+        case 400:
+            return bad_request(said)
+        case 404:
+            details: Object = {
+                "name": name,
+                "kind": "pods",
+                "causes": [{"reason": "UnexpectedServerResponse", "message": said}],
+            }
+            return StatusError(404, "NotFound", "the server could not find the requested resource", details)
+        case 500:
+            return internal_error(said)
+        case code:
+            return StatusError(code, "", f"the server responded with the status code {code}: {said}")
 
 
 def _log_options(call: Call, name: str) -> dict[str, str]:

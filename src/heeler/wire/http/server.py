@@ -157,9 +157,10 @@ class _Connection(asyncio.Protocol):
     _early = b""
 
     def eof_received(self) -> bool:
+        """A stream may still be written to, but TLS knows no half-closed connections."""
         if self._stream:
             self._stream.feed_end()
-            return True
+            return self._transport.get_extra_info("sslcontext") is None
         return False
 
     def pause_writing(self) -> None:
@@ -248,7 +249,9 @@ class _Connection(asyncio.Protocol):
                 if self._paused is not None:
                     await self._paused
             else:
-                await self._write_stream(answer, keep_alive)
+                chunked = self._parser.get_http_version() != "1.0"
+                keep_alive = keep_alive and chunked
+                await self._write_stream(answer, keep_alive, chunked=chunked)
         except asyncio.CancelledError:
             self._transport.abort()
             return
@@ -286,8 +289,9 @@ class _Connection(asyncio.Protocol):
         else:
             self._transport.writelines([head, body])
 
-    async def _write_stream(self, answer: Response, keep_alive: bool) -> None:
-        more = "Transfer-Encoding: chunked\r\n" + ("" if keep_alive else "Connection: close\r\n")
+    async def _write_stream(self, answer: Response, keep_alive: bool, *, chunked: bool) -> None:
+        """HTTP/1.0 knows no chunks: there the end of the connection is the end of the body."""
+        more = ("Transfer-Encoding: chunked\r\n" if chunked else "") + ("" if keep_alive else "Connection: close\r\n")
         self._transport.write(self._head(answer.status, answer.headers, more))
         body = cast(Any, answer.body)
         self._streaming = True
@@ -295,12 +299,13 @@ class _Connection(asyncio.Protocol):
             async for chunk in body:
                 if not chunk:
                     continue
-                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
                 if self._paused is not None:
                     await self._paused
                 if self._transport.is_closing():
                     raise ConnectionResetError
-            self._transport.write(b"0\r\n\r\n")
+            if chunked:
+                self._transport.write(b"0\r\n\r\n")
         finally:
             self._streaming = False
             with contextlib.suppress(AttributeError):

@@ -1,0 +1,140 @@
+"""PodSecurity: a namespace's labels say which level of the Pod Security Standards its pods must keep, or are warned of.
+
+Audit annotations are not written (there is no audit log yet). Source:
+https://kubernetes.io/docs/concepts/security/pod-security-admission/ and recorded answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from heeler.objects import faults
+from heeler.objects.faults import Fault
+from heeler.objects.status import forbidden, invalid
+from heeler.objects.value import Object
+from heeler.workloads.pod_security import (
+    Policy,
+    Violation,
+    all_containers,
+    level_named,
+    minor_of,
+    reasons,
+    summary,
+    violations,
+)
+
+if TYPE_CHECKING:
+    from heeler.apiserver.admission.chain import Write
+
+PREFIX = "pod-security.kubernetes.io/"
+MODES = ("enforce", "audit", "warn")
+#: Pods of a namespace that are looked at when its level changes, and names that are told of.
+MAX_PODS, MAX_TOLD = 3000, 10
+
+
+async def check(write: Write) -> None:
+    if write.new is None:
+        return
+    kind, old = write.kind, write.old
+    if write.of("", "namespaces"):
+        _check_namespace(write, write.new, old)
+        return
+    if not kind.own.pod_spec or write.subresource not in ("", "ephemeralcontainers", "resize"):
+        return
+    namespace = write.context.server.lookup("", "namespaces", "", write.context.info.namespace)
+    labels = (namespace or {}).get("metadata", {}).get("labels") or {}
+    if not any(f"{PREFIX}{mode}" in labels for mode in MODES):
+        return
+    spec = _part(write.new, kind.own.pod_spec)
+    if spec is None or (old is not None and _part(old, kind.own.pod_spec) == spec):
+        return
+    is_pod = (kind.group, kind.plural) == ("", "pods")
+    if is_pod and (old is None or _matters(spec, old.get("spec") or {})):
+        policy = policy_of(labels, "enforce")
+        found = violations(policy, spec)
+        if found:
+            name = write.new["metadata"].get("name", "")
+            raise forbidden("pods", "", name, f"violates {summary(policy, found)}")
+    elif is_pod:
+        return
+    policy = policy_of(labels, "warn")
+    found = violations(policy, spec)
+    if found:
+        write.call.warn(f"would violate {summary(policy, found)}")
+
+
+def policy_of(labels: Object, mode: str) -> Policy:
+    """What the labels ask for; where they make no sense, the strictest."""
+    level = labels.get(f"{PREFIX}{mode}")
+    version = labels.get(f"{PREFIX}{mode}-version", "latest")
+    if level is None:
+        return Policy("privileged")
+    known = level_named(level)
+    try:
+        return Policy(known or "restricted", minor_of(version))
+    except ValueError:
+        return Policy(known or "restricted")
+
+
+def label_faults(labels: Object, old: Object) -> Iterator[Fault]:
+    """Of labels that are new or different."""
+    for mode in MODES:
+        key, version = f"{PREFIX}{mode}", f"{PREFIX}{mode}-version"
+        if key in labels and labels[key] != old.get(key) and level_named(labels[key]) is None:
+            yield faults.invalid(
+                f"metadata.labels[{key}]", labels[key], "must be one of privileged, baseline, restricted"
+            )
+        if version in labels and labels[version] != old.get(version):
+            try:
+                minor_of(labels[version])
+            except ValueError as error:
+                yield faults.invalid(f"metadata.labels[{version}]", labels[version], str(error))
+
+
+def _check_namespace(write: Write, new: Object, old: Object | None) -> None:
+    name = new["metadata"].get("name", "")
+    labels, before = new["metadata"].get("labels") or {}, ((old or {}).get("metadata") or {}).get("labels") or {}
+    found = list(label_faults(labels, before))
+    if found:
+        raise invalid("Namespace", "", name, found)
+    policy = policy_of(labels, "enforce")
+    if old is None or policy == policy_of(before, "enforce") or policy.level == "privileged":
+        return
+    warnings = list(_told(write, name, policy))
+    if warnings:
+        write.call.warn(f'existing pods in namespace "{name}" violate the new PodSecurity enforce level "{policy}"')
+        for text in warnings:
+            write.call.warn(text)
+
+
+def _told(write: Write, namespace: str, policy: Policy) -> Iterator[str]:
+    """One line for each set of reasons, with the first pod's name. Pods of one controller count once."""
+    names: dict[str, list[str]] = {}
+    seen: set[tuple[str, str]] = set()
+    for number, pod in enumerate(write.context.server.objects("", "pods", namespace)):
+        if number >= MAX_PODS:
+            break
+        found: list[Violation] = violations(policy, pod["spec"])
+        owner = next((o["uid"] for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), "")
+        text = reasons(found)
+        if not found or (owner and (owner, text) in seen):
+            continue
+        seen.add((owner, text))
+        names.setdefault(text, []).append(pod["metadata"]["name"])
+    for text, pods in list(names.items())[:MAX_TOLD]:
+        others = f" (and {len(pods) - 1} other pod{'s' if len(pods) > 2 else ''})" if len(pods) > 1 else ""
+        yield f"{pods[0]}{others}: {text}"
+
+
+def _matters(spec: Object, old: Object) -> bool:
+    """Can this change of a pod make it less safe? Images may, and containers that are added."""
+    before = {c["name"]: c.get("image") for c in all_containers(old)}
+    return any(before.get(c["name"]) != c.get("image") or c["name"] not in before for c in all_containers(spec))
+
+
+def _part(obj: Object, path: tuple[str, ...]) -> Object | None:
+    node: Object | None = obj
+    for step in path:
+        node = node.get(step) if node else None
+    return node
