@@ -235,7 +235,6 @@ async def control_plane(
         kubelet_client_key=pki / "apiserver-kubelet-client.key",
         kubelet_certificate_authority=pki / "ca.crt",
         warn_not_enforced=True,
-        allow_privileged=True,
     )
     try:
         async with running(options, store, clock=clock, random=random) as found, Tasks() as tasks:

@@ -53,7 +53,7 @@ class Options:
     advertise_address: str = ""
     extra_server_names: tuple[str, ...] = ()
     warn_not_enforced: bool = False
-    allow_privileged: bool = False
+    allow_privileged: bool = True
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from heeler.apiserver.flow_control import Seats
 from heeler.apiserver.user import User
 from heeler.base.clock import Clock
 from heeler.base.random import Random
+from heeler.kinds.core.security_rules import POLICY
 from heeler.kinds.kind import Kind
 from heeler.kinds.registry import Kinds, built_in
 from heeler.objects.value import Object, Revision
@@ -71,7 +72,7 @@ class Settings:
     #: Warn whoever creates something that this version stores but doesn't act upon.
     warn_not_enforced: bool = False
     #: Pods may have privileged containers (upstream's --allow-privileged).
-    allow_privileged: bool = False
+    allow_privileged: bool = True
     #: Which node agents may be reached at all (None: none).
     version: Object = field(default_factory=dict)
 
@@ -84,6 +85,7 @@ class ApiServer:
         self.clock = clock
         self.random = random
         self.settings = settings or Settings()
+        POLICY.allow_privileged = self.settings.allow_privileged
         self.kinds: Kinds = Kinds(list(built_in()))
         self.cache = Cache()
         self.seats = Seats()

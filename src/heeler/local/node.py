@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heeler.base.clock import SystemClock
 from heeler.base.random import SystemRandom
@@ -15,6 +16,9 @@ from heeler.kubelet.options import NodeOptions
 from heeler.local import processes
 from heeler.local.certificates import AGENT_CLIENT
 from heeler.local.layout import Layout, LocalError, Spec
+
+if TYPE_CHECKING:
+    from heeler.kubelet.agent import Node
 
 
 def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
