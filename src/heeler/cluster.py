@@ -10,8 +10,9 @@ look in. `heeler up` runs the same class in a process of its own and adds real n
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ from heeler.in_process import InProcessClient
 from heeler.local import certificates
 from heeler.local.layout import Layout, Owner, Spec
 from heeler.store.open import open_store
+
+log = logging.getLogger(__name__)
 
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
 SCHEDULER = authenticated("system:kube-scheduler")
@@ -47,8 +50,22 @@ class Context:
         return InProcessClient(self.running.server, user, user_agent=agent)
 
 
+async def _supervised(name: str, run: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Run a part for ever: a defect in it is logged and it starts anew, the others go on."""
+    wait = 0.5
+    while True:
+        began = clock.monotonic()
+        try:
+            await run()
+            return
+        except Exception:
+            log.exception("the %s failed; it starts again in %.1f s", name, wait)
+        await clock.sleep(wait)
+        wait = 0.5 if clock.monotonic() - began > 300 else min(30.0, wait * 2)
+
+
 async def _controllers(context: Context) -> None:
-    from heeler.controllers.list import start
+    from heeler.controllers.list import run
     from heeler.controllers.loop import Settings
 
     settings = Settings(root_ca=(context.layout.pki / "ca.crt").read_text())
@@ -56,14 +73,21 @@ async def _controllers(context: Context) -> None:
     def client(account: str) -> Client:
         return context.client(service_account("kube-system", account), "kube-controller-manager")
 
-    await start(client, context.tasks, clock=context.clock, random=context.random, settings=settings)
+    async def work() -> None:
+        await run(client, clock=context.clock, random=context.random, settings=settings)
+
+    context.tasks.spawn(_supervised("controller-manager", work, context.clock), "controller-manager")
 
 
 async def _scheduler(context: Context) -> None:
-    from heeler.scheduler.scheduler import start
+    from heeler.scheduler.scheduler import Scheduler
 
     client = context.client(SCHEDULER, "kube-scheduler")
-    await start(client, context.tasks, clock=context.clock, random=context.random)
+
+    async def work() -> None:
+        await Scheduler(client, clock=context.clock, random=context.random).run()
+
+    context.tasks.spawn(_supervised("scheduler", work, context.clock), "scheduler")
 
 
 async def _simulated_nodes(context: Context) -> None:

@@ -44,7 +44,13 @@ class InProcessClient:
             object=obj,
             target=path,
         )
-        return await handle(call, self._server)
+        found = await handle(call, self._server)
+        if isinstance(found, Raw) and isinstance(found.response, Response) and found.response.status >= 400:
+            body = found.response.body
+            text = body.decode("utf-8", "replace").strip() if isinstance(body, bytes) else ""
+            reason = "NotFound" if found.response.status == 404 else ""
+            raise StatusError(found.response.status, reason, text or "the server could not find the requested resource")
+        return found
 
     async def _object(
         self, method: str, path: str, query: dict[str, str], obj: Any = None, media: str = "application/json"

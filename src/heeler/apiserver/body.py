@@ -14,7 +14,7 @@ import orjson
 from heeler.apiserver.call import Call
 from heeler.apiserver.negotiate import JSON, PROTOBUF, YAML
 from heeler.objects import yaml_text
-from heeler.objects.decode import DecodeError, decode, duplicate_keys, may_repeat_keys
+from heeler.objects.decode import DecodeError, duplicate_keys, may_repeat_keys
 from heeler.objects.go_json import syntax_error
 from heeler.objects.status import StatusError, bad_request, too_large, unsupported_media_type
 from heeler.objects.value import Object
@@ -118,7 +118,7 @@ def _merged(raw: bytes) -> Any:
 def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: str) -> Object:
     """The object in a create's or update's body, decoded into its type; what is unknown becomes warnings or a 400."""
     if call.object is not None:
-        obj: Object = decode(call.object, kind.type(version), strict=False)[0]
+        obj = kind.decode(call.object, version)[0]
         obj.setdefault("kind", kind.kind)
         obj.setdefault("apiVersion", kind.api_version(version))
         return obj
@@ -136,7 +136,7 @@ def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, 
     strict = validation != "Ignore"
     obj: Object
     try:
-        obj, unknown = decode(value, kind.type(version), strict=strict)
+        obj, unknown = kind.decode(value, version, strict=strict)
     except DecodeError as error:
         raise bad_request(f"{where}{error}") from None
     obj["kind"] = kind.kind

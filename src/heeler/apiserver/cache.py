@@ -88,6 +88,11 @@ class Item:
         """Let go of the parsed form."""
         self._object = None
 
+    def change_kind(self, kind: Kind) -> None:
+        """The kind's definition has changed: nothing that was made by the old one is served any more."""
+        self._kind = kind
+        self._served = None
+
     def fresh(self) -> Object:
         """A parsed copy that is the caller's own."""
         obj: Object = orjson.loads(self.value)

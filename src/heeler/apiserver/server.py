@@ -96,6 +96,7 @@ class ApiServer:
         self.openapi_documents: dict[str, bytes] = {}
         self._groups: frozenset[str] = frozenset()
         self._feed: asyncio.Task[None] | None = None
+        self._definitions: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the cache from the store and follow it."""
@@ -104,10 +105,14 @@ class ApiServer:
                 self.cache.add(kind)
         await self._load()
         from heeler.apiserver.bootstrap.bootstrap import bootstrap
+        from heeler.apiserver.extensions.definitions import Definitions
         from heeler.apiserver.services import ServiceHooks
 
         self.hooks["", "services"] = ServiceHooks(self)
         await bootstrap(self)
+        definitions = Definitions(self)
+        await definitions.load()
+        self._definitions = asyncio.get_running_loop().create_task(definitions.run())
         self.ready = True
 
     async def _load(self) -> None:
@@ -153,8 +158,9 @@ class ApiServer:
 
     async def close(self) -> None:
         self.ready = False
-        if self._feed:
-            self._feed.cancel()
+        for task in (self._definitions, self._feed):
+            if task is not None:
+                task.cancel()
 
     async def freshen(self) -> None:
         """Until the cache has all that is committed when this is called."""
@@ -166,6 +172,11 @@ class ApiServer:
                 asking.ask_progress()
         if self.cache.revision < revision:
             await self.cache.wait(revision)
+
+    def served_changed(self) -> None:
+        """Kinds were added or removed: what was made of the old set is made again."""
+        self._groups = frozenset()
+        self.openapi_documents.clear()
 
     def groups(self) -> frozenset[str]:
         """The groups that are served."""

@@ -145,9 +145,11 @@ class Informer:
                 if not listed:
                     await self._list()
                     listed = True
+                began = self._clock.monotonic()
                 await self._watch()
-                self._retry = FIRST_RETRY_SECONDS
-                await self._clock.sleep(0)
+                # A server that ends watches at once must not be asked without pause.
+                short = self._clock.monotonic() - began < FIRST_RETRY_SECONDS
+                await self._clock.sleep(FIRST_RETRY_SECONDS if short else 0)
             except StatusError as error:
                 if error.code == 410:
                     listed = False

@@ -234,6 +234,12 @@ class Kind:
 
     # The versioned form.
 
+    def decode(self, value: Any, version: str, *, strict: bool = False) -> tuple[Object, list[str]]:
+        """The object as its type holds it, and a line for each unknown field. Raises DecodeError."""
+        from heeler.objects.decode import decode
+
+        return decode(value, self.type(version), strict=strict)
+
     def default(self, obj: Object, version: str) -> None:
         """Fill in what was left out, in place, as the version `version` ("v1") says."""
         self.own.default(obj, version)

@@ -18,6 +18,7 @@ from heeler.base.files import private_folder
 from heeler.base.netns import NETNS_FOLDER, NetNamespace
 from heeler.base.processes import ProgramError, find_program
 from heeler.base.random import Random
+from heeler.base.together import end, together
 from heeler.client.client import Client
 from heeler.images import load
 from heeler.kubelet import machine, registration
@@ -113,15 +114,10 @@ class Agent:
     async def run(self) -> None:
         # A second run (after a failure) meets every pod anew.
         self._pods.items.clear()
-        running = [asyncio.ensure_future(self._pods.run()), asyncio.ensure_future(self._watch_runtime())]
         try:
-            await asyncio.gather(*running)
+            await together(self._pods.run(), self._watch_runtime())
         finally:
-            for task in [*running, *self._tasks.values()]:
-                task.cancel()
-            for task in [*running, *self._tasks.values()]:
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end(self._tasks.values())
 
     def _changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -333,9 +329,12 @@ class Node:
             self.machine.memory,
             proxy.services,
             proxy.synced,
+            await runtime.features(),
+            (self.machine.cpus * 1000, max(0, self.machine.memory - registration.MEMORY_RESERVED)),
         )
         agent = Agent(context)
         self.agent = agent
+        context.pods = lambda: [worker.pod for worker in agent.workers.values()]
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
         parts: list[Callable[[], Coroutine[Any, Any, None]]] = [events.run, proxy.run, agent.run]
@@ -390,13 +389,25 @@ class Node:
         while True:
             try:
                 await registered.register()
-                self.ready.set()
+                self._started(registered.node)
                 break
             except (StatusError, OSError) as error:
                 log.warning("node %s is not registered: %s", self.options.node, error)
             await self.clock.sleep(wait)
             wait = min(5.0, wait * 2)
         await registered.run()
+
+    def _started(self, node: Object) -> None:
+        """Tell that the node is up."""
+        self.ready.set()
+        # Events of nodes name them by their name in place of the uid (upstream does the same).
+        shown = {
+            **node,
+            "kind": "Node",
+            "apiVersion": "v1",
+            "metadata": {"name": self.options.node, "uid": self.options.node},
+        }
+        self.agent.context.events.event(shown, "Normal", "Starting", "Starting kubelet.")
 
     async def _publish(self, proxy: Proxy) -> None:
         publisher = publish.Publisher(self.netns, self.options.state / "published.json")
@@ -443,15 +454,7 @@ class Node:
 
 async def _all(parts: list[Callable[[], Coroutine[Any, Any, None]]]) -> None:
     """Run all until this is cancelled; then end all."""
-    tasks = [asyncio.ensure_future(_kept_up(part)) for part in parts]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+    await together(*(_kept_up(part) for part in parts))
 
 
 async def _kept_up(part: Callable[[], Coroutine[Any, Any, None]]) -> None:

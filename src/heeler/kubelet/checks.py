@@ -1,19 +1,23 @@
-"""One probe or lifecycle hook carried out: by HTTP, TCP or a command in the container, from inside the node's network.
+"""One probe or lifecycle hook carried out: by HTTP, TCP, gRPC or a command, from inside the node's network.
 
-Answers carry upstream's words, since they show in Events. gRPC is not supported (such pods are refused in plan.py).
+Answers carry upstream's words, since they show in Events.
 Source: https://kubernetes.io/docs/concepts/configuration/liveness-readiness-startup-probes/
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import tempfile
 from dataclasses import dataclass
+from typing import Any
 
 import httptools
 
 from heeler.base.netns import NetNamespace
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
+from heeler.network.publish import Relay
 from heeler.objects.value import Object
 
 MAX_BODY = 10 * 1024
@@ -62,6 +66,8 @@ async def check(
             target = action["tcpSocket"]
             port = port_number(container, target.get("port"))
             return await _tcp(str(target.get("host") or pod_ip), port, timeout, netns)
+        if "grpc" in action:
+            return await grpc_health(action["grpc"], pod_ip, timeout, netns)
     except ValueError as error:
         return Outcome(False, str(error))
     return Outcome(False, f"missing probe handler: {', '.join(action)}")
@@ -179,3 +185,50 @@ def _request(get: Object, host: str, port: int, path: str) -> bytes:
     headers.setdefault("accept", ("Accept", "*/*"))
     lines = [f"GET {path} HTTP/1.1", *(f"{n}: {v}" for n, v in headers.values()), "Connection: close"]
     return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
+
+
+async def grpc_health(target: Object, pod_ip: str, timeout: float, netns: NetNamespace) -> Outcome:
+    """Ask a grpc.health.v1 service. gRPC dials itself, so it is given a socket that leads into the namespace."""
+    import grpc.aio
+
+    port, service = int(target.get("port") or 0), str(target.get("service") or "")
+
+    async def connect() -> socket.socket:
+        return await netns.connect(pod_ip, port)
+
+    with tempfile.TemporaryDirectory(prefix="heeler-probe-") as folder:
+        path = f"{folder}/s"
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.bind(path)
+        listening.listen(4)
+        listening.setblocking(False)
+        relay = Relay(listening, connect)
+        channel = grpc.aio.insecure_channel(f"unix:{path}", options=[("grpc.default_authority", f"{pod_ip}:{port}")])
+        # HealthCheckRequest {service = 1}, HealthCheckResponse {status = 1}: few enough to be read by hand.
+        call = channel.unary_unary("/grpc.health.v1.Health/Check")
+        request = b"\x0a" + bytes((len(service.encode()),)) + service.encode() if service else b""
+        try:
+            answer = bytes(await call(request, timeout=timeout))
+        except grpc.aio.AioRpcError as error:
+            return Outcome(False, _grpc_words(error, f"{pod_ip}:{port}", timeout))
+        finally:
+            await channel.close()
+            await relay.close()
+    state = GRPC_STATES.get(answer[1] if answer[:1] == b"\x08" and len(answer) > 1 else 0, "UNKNOWN")
+    if state == "SERVING":
+        return Outcome(True, "service healthy")
+    return Outcome(False, f'service unhealthy (responded with "{state}")')
+
+
+GRPC_STATES = {0: "UNKNOWN", 1: "SERVING", 2: "NOT_SERVING", 3: "SERVICE_UNKNOWN"}
+
+
+def _grpc_words(error: Any, address: str, timeout: float) -> str:
+    name, details = error.code().name, error.details() or ""
+    if name == "UNIMPLEMENTED":
+        return f"error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {details}"
+    if name == "DEADLINE_EXCEEDED":
+        return f"timeout: health rpc did not complete within {timeout:g}s"
+    if name == "UNAVAILABLE":
+        return f'error: timeout: failed to connect service "{address}" within {timeout:g}s: {details}'
+    return f"error: health rpc probe failed: rpc error: code = {code_name(name)} desc = {details}"

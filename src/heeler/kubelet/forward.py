@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable
 
+from heeler.base.together import end
 from heeler.kubelet.spdy import SpdyConnection, SpdyStream
 
 #: A connection to a port of the pod, as seen from inside.
@@ -30,11 +31,7 @@ async def serve(connection: SpdyConnection, connect: Connect) -> None:
                 tasks[task] = None
                 task.add_done_callback(lambda done: tasks.pop(done, None))
     finally:
-        for task in [reading, *tasks]:
-            task.cancel()
-        for task in [reading, *tasks]:
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
-                await task
+        await end([reading, *tasks])
         await connection.close()
 
 

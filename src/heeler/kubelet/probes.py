@@ -6,11 +6,11 @@ The results go into a pod's memory (`Health`); the plan decides what follows fro
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from heeler.base.clock import Clock
 from heeler.base.random import Random
+from heeler.base.together import end
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.pods.views import Health
 from heeler.objects.value import Object
@@ -39,6 +39,8 @@ class Prober:
         self._container, self.health, self._check, self._tell = container, health, check, tell
         self._changed, self._clock, self._random = changed, clock, random
         self._tasks: list[asyncio.Task[None]] = []
+        #: The pod is to end: it may get unready, but nobody restarts it any more.
+        self.ending = False
 
     def start(self) -> None:
         """Begin probing; `stop` ends it."""
@@ -47,11 +49,7 @@ class Prober:
                 self._tasks.append(asyncio.ensure_future(self._run(kind, self._container[f"{kind}Probe"])))
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(self._tasks)
         self._tasks = []
 
     async def _run(self, kind: str, probe: Object) -> None:
@@ -60,12 +58,12 @@ class Prober:
         needed = int(probe.get("successThreshold") or 1)
         allowed = int(probe.get("failureThreshold") or 3)
         good = bad = 0
-        if kind != "liveness" and await self._early(kind, probe, period):
+        if await self._early(kind, probe, period):
             good = 1
             if good >= needed and self._succeeded(kind):
                 return
             await self._clock.sleep(period)
-        while True:
+        while not (self.ending and kind != "readiness"):
             if kind != "startup" and not self.health.started:
                 await self._clock.sleep(min(period, 0.25))
                 continue

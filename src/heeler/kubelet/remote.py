@@ -15,6 +15,7 @@ import orjson
 
 from heeler.base.netns import NetNamespace
 from heeler.base.random import Random
+from heeler.base.together import end
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
 from heeler.kubelet.runtime.tasks import QUIET, Command, Tasks
 from heeler.kubelet.sessions import Session
@@ -66,11 +67,7 @@ async def execute(
     except ConnectionError:
         pass
     finally:
-        for task in [*helpers, work, gone]:
-            task.cancel()
-        for task in [*helpers, work, gone]:
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError, RuntimeFault):
-                await task
+        await end([*helpers, work, gone])
         await running.close()
 
 
@@ -190,11 +187,7 @@ async def attach(
     except (OSError, EOFError):
         await session.finish(SUCCESS)
     finally:
-        for task in [*helpers, work, gone]:
-            task.cancel()
-        for task in [*helpers, work, gone]:
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await task
+        await end([*helpers, work, gone])
         attached.close()
 
 

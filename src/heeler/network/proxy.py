@@ -14,6 +14,7 @@ import orjson
 
 from heeler.base.clock import Clock
 from heeler.base.processes import ProgramError, check, find_program, run
+from heeler.base.together import together
 from heeler.client.client import Client
 from heeler.network import services as rules
 from heeler.network.follow import Mirror
@@ -68,13 +69,7 @@ class Proxy:
 
     async def run(self) -> None:
         """Mirror and apply until cancelled."""
-        tasks = [asyncio.ensure_future(m.run()) for m in (self._services, self._slices)]
-        tasks.append(asyncio.ensure_future(self._apply()))
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
+        await together(self._services.run(), self._slices.run(), self._apply())
 
     async def _apply(self) -> None:
         # Until all is known nothing is changed: rules of an earlier run go on working.

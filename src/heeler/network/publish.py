@@ -20,6 +20,7 @@ import orjson
 
 from heeler.base.files import read_text, write_atomic
 from heeler.base.netns import NetNamespace
+from heeler.base.together import end
 from heeler.objects.value import Object, meta, name_of, namespace_of
 
 log = logging.getLogger(__name__)
@@ -126,12 +127,7 @@ class Relay:
             outer.close()
 
     async def close(self) -> None:
-        tasks = [self._task, *self._connections]
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await task
+        await end([self._task, *self._connections])
         self._listening.close()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from heeler.base.clock import Clock
 from heeler.base.processes import ProgramError
+from heeler.base.together import together
 from heeler.client.client import Client
 from heeler.network.follow import Mirror
 from heeler.network.links import ip
@@ -44,14 +45,13 @@ class Routes:
 
     async def run(self) -> None:
         """Until cancelled."""
-        following = asyncio.ensure_future(self._nodes.run())
-        try:
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                await self._step(wanted(list(self._nodes.items.values()), self._node))
-        finally:
-            following.cancel()
+        await together(self._nodes.run(), self._keep())
+
+    async def _keep(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._step(wanted(list(self._nodes.items.values()), self._node))
 
     async def _step(self, fresh: dict[str, str]) -> None:
         # Nodes outside of the fabric (simulated ones) have no reachable address: one bad route must not stop others.

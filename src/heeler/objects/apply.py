@@ -287,7 +287,7 @@ def apply(
             f"Incorrect version specified in apply patch. Specified patch version: {applied.get('apiVersion', '')}, "
             f"expected: {api_version}"
         )
-    _check(applied, type)
+    check(applied, type)
     plain = _plain(live) if live is not None else fieldsets.zero(type)
     state = _State(plain, applied, type, api_version, ignored, convert)
     self = Manager(manager, APPLY, "", subresource)
@@ -303,7 +303,8 @@ def apply(
         raise _conflict(conflicts.found) from None
 
 
-def _check(applied: Object, type: Type) -> None:
+def check(applied: Object, type: Type) -> None:
+    """Whether an applied configuration fits its type. Raises StatusError 500 in upstream's words."""
     try:
         typed.check(applied, type)
     except ValueError as error:

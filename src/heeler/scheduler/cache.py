@@ -31,9 +31,16 @@ class PodInfo:
     namespace: str
     owner: str
     priority: int
+    #: the labels of its namespace; shared, and kept current by the cache.
+    namespace_labels: dict[str, str]
+
+    @property
+    def has_affinity(self) -> bool:
+        affinity = self.pod["spec"].get("affinity") or {}
+        return "podAffinity" in affinity or "podAntiAffinity" in affinity
 
 
-def pod_info(pod: Object) -> PodInfo:
+def pod_info(pod: Object, namespace_labels: dict[str, str] | None = None) -> PodInfo:
     requests = resources.requests(pod)
     return PodInfo(
         pod,
@@ -49,6 +56,7 @@ def pod_info(pod: Object) -> PodInfo:
         pod["metadata"].get("namespace", ""),
         owners.controller_uid(pod),
         int(pod["spec"].get("priority") or 0),
+        {} if namespace_labels is None else namespace_labels,
     )
 
 
@@ -67,6 +75,8 @@ class NodeInfo:
     requested: Amounts = field(default_factory=dict)
     scored: Amounts = field(default_factory=lambda: {"cpu": 0, "memory": 0})
     owners: dict[str, int] = field(default_factory=dict)
+    #: those of the pods that have wishes about other pods.
+    choosy: dict[str, PodInfo] = field(default_factory=dict)
     ports: dict[tuple[str, int], dict[str, int]] = field(default_factory=dict)
 
     def set_node(self, node: Object) -> None:
@@ -88,15 +98,19 @@ class NodeInfo:
             requested=dict(self.requested),
             scored=dict(self.scored),
             owners=dict(self.owners),
+            choosy=dict(self.choosy),
             ports={key: dict(taken) for key, taken in self.ports.items()},
         )
 
     def add(self, info: PodInfo) -> None:
         self.pods[info.key] = info
+        if info.has_affinity:
+            self.choosy[info.key] = info
         self._count(info, 1)
 
     def remove(self, key: str) -> None:
         info = self.pods.pop(key, None)
+        self.choosy.pop(key, None)
         if info is not None:
             self._count(info, -1)
 
@@ -124,6 +138,18 @@ class Cache:
         self._places: dict[str, str] = {}
         self._assumed: dict[str, str] = {}
         self._promised: dict[str, tuple[PodInfo, str]] = {}
+        self._namespaces: dict[str, dict[str, str]] = {}
+
+    def info(self, pod: Object) -> PodInfo:
+        return pod_info(pod, self._namespaces.setdefault(pod["metadata"].get("namespace", ""), {}))
+
+    def set_namespace(self, name: str, labels: dict[str, str]) -> None:
+        known = self._namespaces.setdefault(name, {})
+        known.clear()
+        known.update(labels)
+
+    def drop_namespace(self, name: str) -> None:
+        self._namespaces.pop(name, None)
 
     def promise(self, info: PodInfo, node: str) -> None:
         """Pods make room for this one on a node: what is not more important leaves that room alone."""
@@ -195,7 +221,7 @@ class Cache:
         if known is not None and known.uid == pod["metadata"].get("uid") and known.pod["spec"] == pod["spec"]:
             known.pod, known.labels = pod, labels_of(pod)
             return
-        self._place(pod_info(pod), node)
+        self._place(self.info(pod), node)
 
     def drop_pod(self, key: str) -> None:
         self._assumed.pop(key, None)

@@ -14,8 +14,8 @@ from heeler.client.events import Recorder
 from heeler.client.informer import Informers, key_of
 from heeler.objects import selectors
 from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object, name_of
-from heeler.scheduler.cache import Cache, PodInfo, pod_info
+from heeler.objects.value import GroupVersionResource, Object, labels_of, name_of
+from heeler.scheduler.cache import Cache, PodInfo
 from heeler.scheduler.cycle import Decision, decide
 from heeler.scheduler.queue import SchedulingQueue, Waiting
 from heeler.workloads import pods
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PODS = GroupVersionResource("", "v1", "pods")
 NODES = GroupVersionResource("", "v1", "nodes")
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
 NAME = "default-scheduler"
 #: So many bindings are under way at once at most.
@@ -44,10 +45,12 @@ class Scheduler:
         self._informers = informers or Informers(client, clock)
         self._pods, self._nodes = self._informers.get(PODS), self._informers.get(NODES)
         self._budgets = self._informers.get(BUDGETS)
+        self._namespaces = self._informers.get(NAMESPACES)
         self.cache = Cache()
         self.queue = SchedulingQueue(clock)
         self._events = Recorder(client, name, clock=clock)
         self._seats = asyncio.Semaphore(MAX_BINDING)
+        self._namespaces.add_handler(self._namespace_changed)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
 
@@ -57,6 +60,7 @@ class Scheduler:
             tasks.spawn(self._events.run(), "events of the scheduler")
             if self._own:
                 self._informers.start(tasks)
+            await self._namespaces.wait_synced()
             await self._nodes.wait_synced()
             await self._pods.wait_synced()
             ready()
@@ -67,6 +71,14 @@ class Scheduler:
                 await asyncio.sleep(0)
 
     # what happens around
+
+    def _namespace_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self.cache.drop_namespace(name_of(old or {}))
+        elif old is None or labels_of(old) != labels_of(new):
+            self.cache.set_namespace(name_of(new), labels_of(new))
+            if old is not None:
+                self.queue.move_all()
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None and old is not None:
@@ -112,7 +124,7 @@ class Scheduler:
 
     def _schedule(self, waiting: Waiting, tasks: Tasks) -> None:
         """Decide now; what needs the API goes on beside."""
-        info = pod_info(waiting.pod)
+        info = self.cache.info(waiting.pod)
         promised = self.cache.node(self.cache.promised_to(info))
         nodes = self.cache.with_promises(info)
         decision = decide(info, nodes, self._random, promised=promised, protected=self._protected)

@@ -63,7 +63,8 @@ def host_ports(pod: Object) -> list[tuple[str, str, int]]:
     """(protocol, address, port) that a pod takes on its node; the address is 0.0.0.0 for all of them."""
     spec = pod.get("spec") or {}
     out = []
-    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    for container in [*(spec.get("containers") or ()), *sidecars]:
         for port in container.get("ports") or ():
             if port.get("hostPort"):
                 out.append((port.get("protocol") or "TCP", port.get("hostIP") or "0.0.0.0", port["hostPort"]))

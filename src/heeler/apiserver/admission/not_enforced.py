@@ -36,10 +36,6 @@ NOT_ENFORCED = {
         "admissionregistration.k8s.io",
         "mutatingadmissionpolicies",
     ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
-    (
-        "apiextensions.k8s.io",
-        "customresourcedefinitions",
-    ): "CustomResourceDefinition is stored, but its resources are not served by this version of Heeler",
     ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",
 }
 

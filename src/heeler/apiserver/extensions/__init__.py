@@ -1,0 +1,1 @@
+"""What a server serves beside the built-in kinds."""

@@ -105,4 +105,5 @@ def _scheduled(pod: Object, context: Context) -> Object:
     condition: Object = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": moment}
     others = [c for c in status.get("conditions") or () if c["type"] != "PodScheduled"]
     status["conditions"] = [*others, condition]
+    status.pop("nominatedNodeName", None)  # a promise that is kept now
     return status

@@ -23,6 +23,7 @@ from heeler.objects import apply, faults, json_patch, merge_patch, strategic, ya
 from heeler.objects.status import (
     StatusError,
     bad_request,
+    conflict,
     invalid,
     modified,
     not_found,
@@ -110,7 +111,29 @@ def _decode(call: Call, media: str) -> Any:
     return merge_patch.decode(call.body)
 
 
+#: The order of Go's ObjectMeta, in which upstream shows what a patch left alone.
+_METADATA = (
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
+
+
 def _patched(live: Object, body: Any, media: str, context: Context) -> Any:
+    metadata = live["metadata"]
+    live = {**live, "metadata": {name: metadata[name] for name in _METADATA if name in metadata}}
     if media == JSON_PATCH:
         return json_patch.apply(live, body)
     if media == MERGE:
@@ -125,6 +148,12 @@ def _check_identity(new: Object, live: Object, context: Context) -> None:
     revision = metadata.get("resourceVersion")
     if revision and revision != before["resourceVersion"]:
         raise modified(kind.plural, kind.group, info.name)
+    _check_path(metadata, context)
+
+
+def _check_path(metadata: Object, context: Context) -> None:
+    """The object must be the one that the path names."""
+    kind, info = context.kind, context.info
     name = metadata.get("name")
     if not name:
         raise bad_request(
@@ -139,26 +168,19 @@ def _check_identity(new: Object, live: Object, context: Context) -> None:
 
 async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     kind, info, server = context.kind, context.info, context.server
-    if call.object is not None:
-        value: Any = call.object
-        duplicates: list[str] = []
-    else:
-        try:
-            value, duplicates = yaml_text.load(call.body)
-        except yaml_text.YamlError as error:
-            raise bad_request(f"error decoding YAML: {error}") from None
-    if not isinstance(value, dict):
-        raise bad_request("error decoding YAML: the applied configuration is no object")
-    _check_applied(value, context)
-    applied = dict(value)
-    strictly(value, kind, context.version, call, options.validation, duplicates)
-    revision = (applied.get("metadata") or {}).get("resourceVersion")
+    value, duplicates = _configuration(call)
+    _check_kind(value, context)
+    type = kind.type(context.version)
+    if (value.get("metadata") or {}).get("managedFields") is None:
+        apply.check(value, type)
+        strictly(value, kind, context.version, call, options.validation, duplicates)
+    revision = (value.get("metadata") or {}).get("resourceVersion")
 
-    def merged(live: Object | None) -> apply.Applied:
+    def merged(live: Object | None, applied: Object) -> apply.Applied:
         return apply.apply(
             live,
             applied,
-            kind.type(context.version),
+            type,
             manager=options.manager,
             api_version=context.api_version,
             now=rfc3339(server.clock.time()),
@@ -170,37 +192,48 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         if revision and revision != live["metadata"]["resourceVersion"]:
             raise modified(kind.plural, kind.group, info.name)
-        result = merged(live)
+        result = merged(live, value)
         new = strictly(result.object, kind, context.version, _reader(call), "Ignore", [])
+        _check_identity(new, live, context)
         return new, result.managed_fields
 
     async def created() -> One:
         if context.subresource:
             raise not_found(kind.plural, kind.group, info.name)
-        if revision or (applied.get("metadata") or {}).get("uid"):
-            raise modified(kind.plural, kind.group, info.name)
-        result = merged(None)
+        # A revision of nothing is nothing to compare with.
+        given = {key: one for key, one in (value.get("metadata") or {}).items() if key != "resourceVersion"}
+        if given.get("uid"):
+            why = f"uid mismatch: the provided object specified uid {given['uid']}, and no existing object was found"
+            raise conflict(kind.plural, kind.group, info.name, why)
+        result = merged(None, {**value, "metadata": given})
         new = strictly(result.object, kind, context.version, _reader(call), "Ignore", [])
+        _check_path(new.get("metadata") or {}, context)
         return await create_object(new, call, context, options, result.managed_fields)
 
     return await change_object(call, context, options, change, retry=True, created=created)
 
 
-def _check_applied(value: Object, context: Context) -> None:
-    """The configuration must be of this kind and of the object that the path names."""
-    kind, info = context.kind, context.info
-    metadata = value.setdefault("metadata", {})
-    given = value.get("kind")
-    if not isinstance(metadata, dict):
-        raise bad_request("error decoding YAML: metadata is no object")
-    if not given:
-        raise StatusError(400, "BadRequest", "error decoding YAML: Object 'Kind' is missing in the configuration")
-    metadata.setdefault("name", info.name)
-    if kind.namespaced:
-        metadata.setdefault("namespace", info.namespace)
-        if metadata["namespace"] != info.namespace:
-            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
-    if metadata["name"] != info.name:
-        raise bad_request(
-            f"the name of the object ({metadata['name']}) does not match the name on the URL ({info.name})"
-        )
+def _configuration(call: Call) -> tuple[Object, list[str]]:
+    """The applied configuration, and which of its keys come twice. Raises 400."""
+    if call.object is not None:
+        value: Any = call.object
+        duplicates: list[str] = []
+    else:
+        try:
+            value, duplicates = yaml_text.load(call.body)
+        except yaml_text.YamlError as error:
+            raise bad_request(f"error encoding patch: {error}") from None
+    if value is None:
+        return {}, duplicates
+    if not isinstance(value, dict):
+        why = json_patch.mismatch(value, "map[string]interface {}")
+        raise bad_request(f"error decoding patch: error unmarshaling JSON: while decoding JSON: {why}")
+    return value, duplicates
+
+
+def _check_kind(value: Object, context: Context) -> None:
+    """The configuration must be of this kind, in the version of the path."""
+    given, version = value.get("kind") or "", value.get("apiVersion") or ""
+    if (given, version) != (context.kind.kind, context.api_version):
+        shown = version if "/" in str(version) else f"/{version}"
+        raise bad_request(f"invalid object type: {shown}, Kind={given}")

@@ -6,6 +6,7 @@ with compare-and-swap; if somebody else was faster it begins again with what is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ async def update(call: Call, context: Context) -> One:
     metadata = obj.setdefault("metadata", {})
     _check_name(metadata, context)
     revision = _revision(metadata)
+    resets = _resets_managers(call)
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         if revision and revision != live["metadata"]["resourceVersion"]:
@@ -48,7 +50,7 @@ async def update(call: Call, context: Context) -> One:
         if not revision and not kind.allow_unconditional_update:
             fault = faults.invalid("metadata.resourceVersion", 0, "must be specified for an update")
             raise invalid(kind.kind, kind.group, info.name, [fault])
-        return {**obj, "metadata": dict(obj["metadata"])}, None
+        return {**obj, "metadata": dict(obj["metadata"])}, [] if resets else None
 
     key = key_of(kind, info.namespace, info.name)
     if kind.allow_create_on_update and not context.subresource and await context.server.store.get(key) is None:
@@ -56,6 +58,16 @@ async def update(call: Call, context: Context) -> One:
             raise not_found(kind.plural, kind.group, info.name)
         return await create_object(obj, call, context, options)
     return await change_object(call, context, options, change, uid=metadata.get("uid", ""), retry=not revision)
+
+
+_NO_MANAGERS = re.compile(rb'"managedFields"\s*:\s*\[\s*\]')
+
+
+def _resets_managers(call: Call) -> bool:
+    """An empty list of managed fields (which decoding takes for none given) says that nobody manages anything."""
+    if isinstance(call.object, dict):
+        return (call.object.get("metadata") or {}).get("managedFields") == []
+    return b'"managedFields"' in call.body and _NO_MANAGERS.search(call.body) is not None
 
 
 async def change_object(

@@ -150,12 +150,13 @@ def _namespaces(pod: Object) -> Object:
     }
 
 
-def _profile(profile: Object | None) -> Object | None:
+def _profile(profile: Object | None, root: str = "") -> Object | None:
+    """CRI's SecurityProfile; `root` is the folder that holds seccomp profiles."""
     if not profile:
         return None
     out: Object = {"profile_type": profile.get("type", "Unconfined")}
     if profile.get("localhostProfile"):
-        out["localhost_ref"] = profile["localhostProfile"]
+        out["localhost_ref"] = f"{root}/{profile['localhostProfile']}" if root else profile["localhostProfile"]
     return out
 
 
@@ -242,6 +243,8 @@ class Making:
     node_memory: int
     #: Which container's processes an ephemeral container sees (its id), or "".
     target: str = ""
+    #: The folder of seccomp profiles that containers may name (localhostProfile).
+    profiles: str = ""
 
 
 PROPAGATION = {
@@ -280,7 +283,7 @@ def container(pod: Object, spec: Object, making: Making) -> Object:
         "tty": bool(spec.get("tty")),
         "linux": {
             "resources": container_resources(pod, spec, making.node_memory),
-            "security_context": security(pod, spec, making.image_user, making.target),
+            "security_context": security(pod, spec, making.image_user, making.target, making.profiles),
         },
     }
     signal = (spec.get("lifecycle") or {}).get("stopSignal")
@@ -305,7 +308,7 @@ def _either(inner: Mapping[str, Any], outer: Mapping[str, Any], key: str) -> Any
     return inner[key] if inner.get(key) is not None else outer.get(key)
 
 
-def security(pod: Object, spec: Object, user: ImageUser, target: str) -> Object:
+def security(pod: Object, spec: Object, user: ImageUser, target: str, profiles: str) -> Object:
     """CRI's LinuxContainerSecurityContext: the container's own settings over the pod's. Raises ConfigError."""
     outer, inner = spec_of(pod).get("securityContext") or {}, spec.get("securityContext") or {}
     namespaces = _namespaces(pod)
@@ -334,7 +337,7 @@ def security(pod: Object, spec: Object, user: ImageUser, target: str) -> Object:
             "add_capabilities": [_capability(c) for c in capabilities.get("add") or []],
             "drop_capabilities": [_capability(c) for c in capabilities.get("drop") or []],
         }
-    seccomp = _profile(_either(inner, outer, "seccompProfile"))
+    seccomp = _profile(_either(inner, outer, "seccompProfile"), profiles)
     out["seccomp"] = seccomp or {"profile_type": "Unconfined"}
     apparmor = _profile(_either(inner, outer, "appArmorProfile"))
     if apparmor:

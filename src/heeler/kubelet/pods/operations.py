@@ -16,7 +16,7 @@ from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, 
 from heeler.kubelet.runtime.cri import RuntimeFault
 from heeler.kubelet.sources import Fetched, fetch_for_environment, fetch_for_volumes
 from heeler.objects.status import StatusError
-from heeler.objects.value import Object, name_of, namespace_of
+from heeler.objects.value import Object, name_of, namespace_of, uid_of
 
 if TYPE_CHECKING:
     from heeler.kubelet.pods.worker import PodWorker
@@ -66,7 +66,7 @@ class Operations:
     async def create_sandbox(self, attempt: int) -> None:
         """The pod's group, volumes and sandbox."""
         worker, memory = self._worker, self._worker.memory
-        why = plan.unsupported(self.pod)
+        why = plan.unsupported(self.pod, self._context.features)
         if why:
             worker.all_waiting("Unsupported", why)
             self._event("Warning", "Unsupported", why)
@@ -75,6 +75,8 @@ class Operations:
         sysctl = config.forbidden_sysctl(self.pod)
         if sysctl:
             memory.ended = ("Failed", "SysctlForbidden", f'forbidden sysctl: "{sysctl}" not allowlisted')
+            return
+        if self._rejected():
             return
         await asyncio.to_thread(self._context.cgroups.make, self.pod)
         if not await self._set_up_volumes():
@@ -96,6 +98,19 @@ class Operations:
             text = f"rpc error: code = {checks.code_name(fault.code)} desc = {fault.message}"
             self._event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {text}")
             memory.retry_at["sandbox"] = self._context.clock.time() + SANDBOX_RETRY
+
+    def _rejected(self) -> bool:
+        """A pod that doesn't fit on the node fails at once. One that ran before is let in again."""
+        if self._worker.view.sandboxes or (self.pod.get("status") or {}).get("startTime"):
+            return False
+        cpu, memory = self._context.allocatable
+        others = [p for p in self._context.pods() if str(uid_of(p)) != self._worker.uid]
+        found = plan.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
+        if found is None:
+            return False
+        self._worker.memory.ended = ("Failed", *found)
+        self._event("Warning", found[0], found[1].removeprefix("Pod was rejected: "))
+        return True
 
     def sandbox_config(self, attempt: int) -> Object:
         options = self._context.options
@@ -204,6 +219,7 @@ class Operations:
             mounts,
             context.node_memory,
             beside.id if beside is not None else "",
+            str(options.data_dir / "seccomp"),
         )
         return config.container(self.pod, container, making)
 

@@ -7,13 +7,13 @@ Decisions are `plan.py`'s. Every operation is a task of its own under a key in t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
 from heeler.base.processes import ProgramError
+from heeler.base.together import end
 from heeler.kubelet.context import NodeContext
 from heeler.kubelet.pods import plan, status, volumes
 from heeler.kubelet.pods.observe import Observer
@@ -111,11 +111,7 @@ class PodWorker:
                 self._timer.cancel()
             for prober in self._probers.values():
                 await prober.stop()
-            for task in list(self._tasks.values()):
-                task.cancel()
-            for task in list(self._tasks.values()):
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await end(self._tasks.values())
 
     def later(self, seconds: float) -> None:
         """Wake after a while, unless an earlier moment is set already."""
@@ -219,6 +215,7 @@ class PodWorker:
         running = {c.name: c for c in self.view.containers if c.state == "running"}
         for name in list(self._probers):
             found = running.get(name)
+            self._probers[name].ending = deleting(self.pod) or self.memory.ended is not None
             if found is None or found.id != self._probers[name].health.container or self.gone:
                 await self._probers.pop(name).stop()
                 self.memory.health.pop(name, None)

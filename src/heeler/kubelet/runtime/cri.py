@@ -54,6 +54,15 @@ class Runtime:
         answer = await self._call(self._runtime, "Status")
         return {c.type: (c.status, c.reason, c.message) for c in answer.status.conditions}
 
+    async def features(self) -> tuple[str, ...]:
+        """What the runtime says that it can do, by CRI's names (1.6 says nothing)."""
+        answer = await self._call(self._runtime, "Status")
+        found = [field.name for field, value in answer.features.ListFields() if value is True]
+        for handler in answer.runtime_handlers:
+            if handler.name in ("", "runc"):
+                found += [field.name for field, value in handler.features.ListFields() if value is True]
+        return tuple(sorted(dict.fromkeys(found)))
+
     async def run_sandbox(self, config: Plain, handler: str = "") -> str:
         """The new sandbox' id."""
         answer = await self._call(self._runtime, "RunPodSandbox", LONG, config=config, runtime_handler=handler)

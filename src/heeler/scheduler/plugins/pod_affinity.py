@@ -15,6 +15,9 @@ from heeler.objects.value import Object
 from heeler.scheduler.cache import NodeInfo, PodInfo
 from heeler.scheduler.plugins.plugin import MAX_SCORE, Check, Refusal
 
+#: The weight of an existing pod's required affinity when nodes are rated.
+REQUIRED_WEIGHT = 1
+
 NO_AFFINITY = Refusal(("node(s) didn't match pod affinity rules",), True)
 ANTI = Refusal(("node(s) didn't match pod anti-affinity rules",))
 EXISTING_ANTI = Refusal(("node(s) didn't satisfy existing pods anti-affinity rules",))
@@ -24,15 +27,16 @@ class Term(NamedTuple):
     selector: LabelSelector
     topology: str
     namespaces: tuple[str, ...]
-    every_namespace: bool
+    namespace_selector: LabelSelector
     weight: int = 0
 
     def matches(self, pod: PodInfo) -> bool:
-        return (self.every_namespace or pod.namespace in self.namespaces) and self.selector.matches(pod.labels)
+        there = pod.namespace in self.namespaces or self.namespace_selector.matches(pod.namespace_labels)
+        return there and self.selector.matches(pod.labels)
 
 
 def terms(pod: PodInfo, kind: str, *, preferred: bool = False) -> list[Term]:
-    """The terms of podAffinity or podAntiAffinity. Namespace selectors other than {} are not looked at."""
+    """The terms of podAffinity or podAntiAffinity."""
     found = (pod.pod["spec"].get("affinity") or {}).get(kind) or {}
     if preferred:
         entries = found.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
@@ -46,10 +50,9 @@ def _term(pod: PodInfo, term: Object, weight: int) -> Term:
     more += [Requirement(k, "!=", (pod.labels[k],)) for k in term.get("mismatchLabelKeys") or () if k in pod.labels]
     selector = LabelSelector((*selector.requirements, *more), selector.nothing)
     named = tuple(term.get("namespaces") or ())
-    everywhere = term.get("namespaceSelector") is not None and not term["namespaceSelector"]
     if not named and term.get("namespaceSelector") is None:
         named = (pod.namespace,)
-    return Term(selector, term["topologyKey"], named, everywhere, weight)
+    return Term(selector, term["topologyKey"], named, selectors.of_object(term.get("namespaceSelector")), weight)
 
 
 class InterPodAffinity:
@@ -82,19 +85,36 @@ class InterPodAffinity:
         return check
 
     def rate(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int] | None:
+        """What the new pod wishes of those that are there, and what they wish of it."""
+        scores: dict[tuple[str, str], int] = {}
         wanted = [(term, term.weight) for term in terms(pod, "podAffinity", preferred=True)]
         wanted += [(term, -term.weight) for term in terms(pod, "podAntiAffinity", preferred=True)]
-        if not wanted:
-            return None
-        totals = [0] * len(nodes)
         for term, weight in wanted:
-            domains = _domains([term], nodes)
-            for i, node in enumerate(nodes):
-                totals[i] += weight * domains.get(node.labels.get(term.topology, ""), 0)
+            for domain, count in _domains([term], nodes).items():
+                place = (term.topology, domain)
+                scores[place] = scores.get(place, 0) + weight * count
+        for node in nodes:
+            for other in node.choosy.values():
+                for term, weight in _wishes(other):
+                    value = node.labels.get(term.topology)
+                    if value is not None and term.matches(pod):
+                        scores[term.topology, value] = scores.get((term.topology, value), 0) + weight
+        if not scores:
+            return None
+        totals = [
+            sum(score for (key, domain), score in scores.items() if node.labels.get(key) == domain) for node in nodes
+        ]
         low, high = min(totals), max(totals)
         if low == high:
             return None
         return [MAX_SCORE * (total - low) // (high - low) for total in totals]
+
+
+def _wishes(pod: PodInfo) -> list[tuple[Term, int]]:
+    """What a pod that is there wishes near itself; what it requires counts a little."""
+    found = [(term, REQUIRED_WEIGHT) for term in terms(pod, "podAffinity")]
+    found += [(term, term.weight) for term in terms(pod, "podAffinity", preferred=True)]
+    return found + [(term, -term.weight) for term in terms(pod, "podAntiAffinity", preferred=True)]
 
 
 def _domains(wanted: Sequence[Term], nodes: Sequence[NodeInfo]) -> dict[str, int]:
@@ -115,9 +135,7 @@ def _guarded(pod: PodInfo, nodes: Sequence[NodeInfo]) -> dict[str, dict[str, Non
     """Where the anti-affinity of pods that are there keeps the new one out: topology key to values."""
     out: dict[str, dict[str, None]] = {}
     for node in nodes:
-        for other in node.pods.values():
-            if "affinity" not in other.pod["spec"]:
-                continue
+        for other in node.choosy.values():
             for term in terms(other, "podAntiAffinity"):
                 domain = node.labels.get(term.topology)
                 if domain is not None and term.matches(pod):

@@ -1,0 +1,1 @@
+"""Custom resources: kinds made of CustomResourceDefinitions."""

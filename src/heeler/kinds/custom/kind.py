@@ -1,0 +1,273 @@
+"""A CustomResourceDefinition made a kind: the same record as a built-in one, from a schema instead of tables.
+
+What isn't done yet: CEL rules (x-kubernetes-validations) and conversion by webhooks. Source:
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from heeler.base.clock import parse_rfc3339
+from heeler.kinds.custom import jsonpath, structural, validation
+from heeler.kinds.kind import Column, Getter, Kind, Own
+from heeler.kinds.meta.objectmeta import create_rules, update_rules
+from heeler.kinds.printing import NAME, human_duration
+from heeler.kinds.types import type_named
+from heeler.objects import faults
+from heeler.objects.decode import DecodeError, decode
+from heeler.objects.faults import Fault
+from heeler.objects.schema import Type
+from heeler.objects.value import Object
+
+VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_STATUS_VERBS = ("get", "patch", "update")
+
+
+class CustomKind(Kind):
+    """The kind that a definition makes; `definition` is the CustomResourceDefinition as stored."""
+
+    custom = True
+
+    def __init__(self, definition: Object) -> None:
+        spec = definition["spec"]
+        names = spec["names"]
+        served = [v for v in spec["versions"] if v.get("served")]
+        self.definition = definition
+        self._versions: dict[str, Object] = {v["name"]: v for v in spec["versions"]}
+        self._stored = next(v["name"] for v in spec["versions"] if v.get("storage"))
+        storage = f"{spec['group']}/{self._stored}"
+        facts: list[Mapping[str, Any]] = [
+            _facts(definition, v) for v in sorted(served, key=lambda v: _priority(v["name"]))
+        ]
+        has_status = "status" in (self._versions[self._stored].get("subresources") or {})
+        own = Own(
+            spec["group"],
+            names["kind"],
+            status=has_status,
+            generation=True,
+            storage=storage,
+            allow_unconditional_update=False,
+            unsupported_label="field label not supported: {label}",
+        )
+        super().__init__(facts, own)
+        self.list_kind = names.get("listKind") or f"{names['kind']}List"
+
+    @property
+    def storage_version(self) -> str:
+        return str(self._stored)
+
+    def schema(self, version: str) -> Object:
+        """The structural schema of a version."""
+        found: Object = (self._versions[version].get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
+        return found
+
+    def type(self, version: str) -> Type:
+        return self._types(version)
+
+    @lru_cache(maxsize=32)  # noqa: B019: as many as the definition has versions; they go with the kind
+    def _types(self, version: str) -> Type:
+        return structural.type_of(self.schema(version), name=self.kind)
+
+    @property
+    def storage_type(self) -> Type:
+        return self.type(self._stored)
+
+    def decode(self, value: Any, version: str, *, strict: bool = False) -> tuple[Object, list[str]]:
+        """The object as it is stored: metadata typed, the rest pruned; what was unknown."""
+        if not isinstance(value, dict):
+            raise DecodeError("json: cannot unmarshal into a custom resource: not an object")
+        out: Object = copy.deepcopy(value)
+        metadata, unknown = decode(out.get("metadata") or {}, type_named(structural.OBJECT_META), strict=strict)
+        out["metadata"] = metadata
+        schema = self.schema(version)
+        problems = [f'unknown field "metadata.{p.split(chr(34))[1]}"' for p in unknown]
+        problems += [f'unknown field "{path}"' for path in structural.prune(out, schema)]
+        structural.drop_nulls(out, schema)
+        return out, problems
+
+    def default(self, obj: Object, version: str) -> None:
+        structural.default(obj, self.schema(version))
+
+    def convert(self, obj: Object, source: str, target: str) -> Object:
+        if source == target:
+            return obj
+        out = {**obj, "apiVersion": target}
+        version = target.rpartition("/")[2]
+        if version in self._versions:
+            out = copy.deepcopy(out)
+            structural.prune(out, self.schema(version))
+            structural.default(out, self.schema(version))
+        return out
+
+    def settle(self, obj: Object) -> None:
+        """Custom objects are stored as they are."""
+
+    def prepare_update(self, new: Object, old: Object, subresource: str = "", now: str = "") -> None:
+        """The generation grows with any change outside of metadata and status."""
+        metadata = new["metadata"]
+        generation = old["metadata"].get("generation", 1)
+        if subresource == "status":
+            status = new.get("status")
+            for key in [k for k in new if k not in ("apiVersion", "kind", "metadata")]:
+                del new[key]
+            new.update({k: v for k, v in old.items() if k not in ("apiVersion", "kind", "metadata", "status")})
+            if status is not None:
+                new["status"] = status
+            kept = {k: v for k, v in metadata.items() if k in ("managedFields", "resourceVersion")}
+            new["metadata"] = {**{k: v for k, v in old["metadata"].items() if k != "managedFields"}, **kept}
+            return
+        if self.own.status:
+            if "status" in old:
+                new["status"] = old["status"]
+            else:
+                new.pop("status", None)
+        metadata["generation"] = generation + 1 if _content(new) != _content(old) else generation
+
+    def validate_create(self, obj: Object) -> list[Fault]:
+        return [*create_rules(obj["metadata"], self.namespaced, "subdomain"), *self._schema_faults(obj)]
+
+    def validate_update(self, new: Object, old: Object, subresource: str = "") -> list[Fault]:
+        found = list(update_rules(new["metadata"], old["metadata"], self.namespaced))
+        return [*found, *self._schema_faults(new)]
+
+    def _schema_faults(self, obj: Object) -> list[Fault]:
+        schema = self.schema(self._stored)
+        shown = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
+        return [*validation.validate(shown, _without_meta(schema)), *validation.list_faults(shown, schema)]
+
+    def warnings(self, new: Object, old: Object | None) -> list[str]:
+        return []
+
+    def columns(self, version: str) -> tuple[Column, ...]:
+        name = version.rpartition("/")[2] or self._stored
+        found = (self._versions.get(name) or self._versions[self._stored]).get("additionalPrinterColumns")
+        if not found:
+            return (NAME, _AGE)
+        return (NAME, *(_column(c) for c in found))
+
+    def row(self, obj: Object, now: float) -> list[Any]:
+        return [column.cell(obj, now) for column in self.columns("")]
+
+    @property
+    def selectable(self) -> Mapping[str, Getter]:
+        out = dict(super().selectable)
+        for entry in self._versions[self._stored].get("selectableFields") or ():
+            path = entry["jsonPath"]
+            out[path.removeprefix(".")] = lambda obj, path=path: _selected(obj, path)  # type: ignore[misc]
+        return out
+
+    def scale_paths(self, version: str) -> Object | None:
+        """The scale subresource's paths, or None if there is none."""
+        found: Object | None = (self._versions[version].get("subresources") or {}).get("scale")
+        return found
+
+
+_AGE = Column(
+    "Age",
+    lambda obj, now: _age(obj["metadata"].get("creationTimestamp"), now),
+    "date",
+    about="apimachinery.pkg.apis.meta.v1.ObjectMeta.creationTimestamp",
+)
+
+
+def _content(obj: Object) -> Object:
+    return {k: v for k, v in obj.items() if k not in ("metadata", "status", "apiVersion", "kind")}
+
+
+def _without_meta(schema: Object) -> Object:
+    """The schema for everything but what every object has."""
+    properties = {
+        k: v for k, v in (schema.get("properties") or {}).items() if k not in ("apiVersion", "kind", "metadata")
+    }
+    required = [r for r in schema.get("required") or () if r not in ("apiVersion", "kind", "metadata")]
+    return {**schema, "properties": properties, "required": required}
+
+
+def _facts(definition: Object, version: Object) -> Object:
+    """The row that a built-in kind has in the schema."""
+    spec, names = definition["spec"], definition["spec"]["names"]
+    subresources: Object = {}
+    given = version.get("subresources") or {}
+    own = {"group": spec["group"], "version": version["name"], "kind": names["kind"]}
+    if "status" in given:
+        subresources["status"] = {**own, "verbs": list(_STATUS_VERBS)}
+    if "scale" in given:
+        scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "foreign": True}
+        subresources["scale"] = {**scale, "verbs": list(_STATUS_VERBS), "type": "io.k8s.api.autoscaling.v1.Scale"}
+    return {
+        "group": spec["group"],
+        "version": version["name"],
+        "kind": names["kind"],
+        "plural": names["plural"],
+        "singular": names.get("singular") or names["kind"].lower(),
+        "namespaced": spec["scope"] == "Namespaced",
+        "shortNames": names.get("shortNames") or [],
+        "categories": names.get("categories") or [],
+        "verbs": list(VERBS),
+        "hash": _hash(f"{spec['group']}/{version['name']}/{names['plural']}"),
+        "type": "",
+        "subresources": subresources,
+    }
+
+
+def _hash(text: str) -> str:
+    import base64
+    import hashlib
+
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
+
+
+def _priority(version: str) -> tuple[int, int, int, str]:
+    """Versions in order: v2, v1, v1beta2, v1alpha1, then others by name."""
+    import re
+
+    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
+    if found is None:
+        return (3, 0, 0, version)
+    stage = {None: 0, "beta": 1, "alpha": 2}[found[2]]
+    return (stage, -int(found[1]), -int(found[3] or 0), "")
+
+
+def _column(found: Object) -> Column:
+    path, kind = found["jsonPath"], found.get("type", "string")
+
+    def cell(obj: Object, now: float) -> Any:
+        values = jsonpath.find(obj, path)
+        if not values:
+            return None
+        value = values[0]
+        if kind == "date":
+            return _age(value, now)
+        if kind == "integer":
+            return int(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        if kind == "number":
+            return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+        if kind == "boolean":
+            return value if isinstance(value, bool) else None
+        shown = values if len(values) > 1 else value
+        return shown if isinstance(shown, str) else faults.shown(shown)
+
+    about = (
+        f"={found['description']}"
+        if found.get("description")
+        else f"=Custom resource definition column (in JSONPath format): {path}"
+    )
+    return Column(found["name"], cell, kind, found.get("format", ""), found.get("priority", 0), about)
+
+
+def _age(moment: Any, now: float) -> str:
+    try:
+        return human_duration(now - parse_rfc3339(moment)) if moment else "<unknown>"
+    except (ValueError, TypeError):
+        return "<invalid>"
+
+
+def _selected(obj: Object, path: str) -> str:
+    found = jsonpath.find(obj, path)
+    if not found:
+        return ""
+    return str(found[0]).lower() if isinstance(found[0], bool) else str(found[0])
