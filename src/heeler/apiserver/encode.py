@@ -75,7 +75,8 @@ def _list_meta(page: Many) -> Object:
 
 
 def _list_bytes(page: Many) -> bytes:
-    head = orjson.dumps({"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": _list_meta(page)})
+    meta = {"continue": "", **_list_meta(page)} if page.kind.custom else _list_meta(page)
+    head = orjson.dumps({"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": meta})
     version, kind = page.api_version, page.kind
     parts: list[bytes | memoryview] = [head[:-1], b',"items":[']
     if version == kind.storage_api_version and not kind.custom:
@@ -125,18 +126,22 @@ def _table(
     kind: Kind, objects: list[Object], format: Format, server: ApiServer, include: str, metadata: Object
 ) -> Object:
     """Rows of `objects` (in the version that was asked for)."""
+    rows = [_row(kind, obj, format, server, include) for obj in objects]
     return {
         "kind": "Table",
         "apiVersion": f"{META}/{format.version}",
         "metadata": metadata,
         "columnDefinitions": columns_of(kind, ""),
-        "rows": [_row(kind, obj, format, server, include) for obj in objects],
+        "rows": rows or (None if kind.null_rows else []),
     }
 
 
 def _row(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str) -> Object:
     stored = kind.convert(obj, obj["apiVersion"], kind.storage_api_version)
     row: Object = {"cells": kind.row(stored, server.clock.time())}
+    conditions = kind.row_conditions(stored)
+    if conditions:
+        row["conditions"] = conditions
     if include == "None":
         row["object"] = None
     elif include == "Object":

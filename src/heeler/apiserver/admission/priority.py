@@ -19,6 +19,12 @@ SYSTEM = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_00
 
 
 async def admit(write: Write) -> None:
+    if write.operation == "UPDATE" and write.of("", "pods") and write.new is not None and write.old is not None:
+        # a writer who leaves them out keeps what was decided when the pod was made
+        for key in ("priority", "preemptionPolicy"):
+            if key in write.old.get("spec", {}):
+                write.new.setdefault("spec", {}).setdefault(key, write.old["spec"][key])
+        return
     if write.operation != "CREATE" or not write.of("", "pods") or write.new is None:
         return
     spec = write.new.setdefault("spec", {})

@@ -65,7 +65,9 @@ async def _create_once(
     metadata["uid"] = server.random.uuid()
     metadata["creationTimestamp"] = now
     kind.default(obj, context.version)
-    if managed is None:
+    for text in kind.tidy(obj):
+        call.warn(text)
+    if managed is None and kind.tracked:
         managed = apply.track_update(
             None,
             obj,
@@ -89,10 +91,11 @@ async def _create_once(
     try:
         found = kind.validate_create(draft)
         if found:
-            raise invalid(kind.kind, kind.group, draft["metadata"].get("name", ""), found)
+            raise invalid(kind.kind, kind.storage_group, draft["metadata"].get("name", ""), found)
         for text in kind.warnings(draft, None):
             call.warn(text)
         await check(write)
+        kind.settle(draft)
         if options.dry_run:
             existing = await server.store.get(key_of(kind, draft["metadata"].get("namespace", ""), _name(draft)))
             if existing is not None:

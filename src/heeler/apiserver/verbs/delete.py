@@ -135,6 +135,9 @@ async def delete(call: Call, context: Context) -> One | Plain:
     """DELETE of one object."""
     options = delete_options(call)
     kind = context.kind
+    if not options.propagation:
+        for text in kind.deletion_warnings({}):
+            call.warn(text)
     obj, done = await delete_object(call, context, options, context.info.namespace, context.info.name)
     status = 202 if not done and options.orphan_given else 200
     if done and (kind.group, kind.plural) not in ANSWERED_WITH_OBJECT:
@@ -217,7 +220,8 @@ def _check_preconditions(context: Context, options: DeleteOptions, obj: Object, 
 async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> tuple[Object, bool]:
     server, kind = context.server, context.kind
     old = live.object()
-    new, gone = plan(kind, old, options, server.clock.time())
+    now = server.clock.time()
+    new, gone = plan(kind, kind.prepare_delete(old, rfc3339(now)), options, now)
     if options.dry_run:
         return new, gone
     if gone:

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/ and recorded a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,6 +18,7 @@ from heeler.apiserver.verbs.create import create_object
 from heeler.apiserver.verbs.fields import ignored_fields
 from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
+from heeler.kinds.internal_form import external
 from heeler.objects import apply, faults, json_patch, merge_patch, strategic, yaml_text
 from heeler.objects.status import (
     StatusError,
@@ -26,6 +28,7 @@ from heeler.objects.status import (
     modified,
     not_found,
     too_large,
+    unsupported_media_type,
 )
 from heeler.objects.value import Object
 from heeler.wire.http.server import MAX_BODY_BYTES
@@ -53,7 +56,7 @@ async def patch(call: Call, context: Context) -> One:
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
-        new = _typed(draft, call, context, options)
+        new = _typed(draft, call, context, options, lambda: _patched(_in_order(live, context), body, media, context))
         _check_identity(new, live, context)
         reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
         return new, [] if reset else None
@@ -61,17 +64,26 @@ async def patch(call: Call, context: Context) -> One:
     return await change_object(call, context, options, change, retry=True)
 
 
-def _typed(draft: Any, call: Call, context: Context, options: WriteOptions) -> Object:
-    """The patched document as an object of the kind. Raises 422 with the document in it."""
+def _in_order(live: Object, context: Context) -> Object:
+    """The object with its fields in the order in which upstream writes them: documents in messages keep it."""
+    ordered: Object = external(live, context.kind.type(context.version))
+    return ordered
+
+
+def _typed(draft: Any, call: Call, context: Context, options: WriteOptions, in_order: Callable[[], Any]) -> Object:
+    """The patched document as an object of the kind. Raises 422 with the document (made anew, in order) in it."""
     kind = context.kind
     try:
         if draft.get("kind") != kind.kind or draft.get("apiVersion") != context.api_version:
             check_kind(draft, kind, context.version, context.server.kinds, b"")
         return strictly(draft, kind, context.version, _reader(call), options.validation, [])
     except StatusError as error:
-        where = f'{kind.kind} in version "{context.version}" cannot be handled as a {kind.kind}: '
-        shown = orjson.dumps(_ordered(draft)).decode()
-        fault = faults.invalid("patch", shown, error.message.removeprefix(where))
+        if kind.custom and error.code == 422:
+            raise
+        # the words before the fault itself name what the document says that it is
+        _, _, why = error.message.partition(f" cannot be handled as a {kind.kind}: ")
+        shown = orjson.dumps(_ordered(in_order())).decode()
+        fault = faults.invalid("patch", shown, why or error.message)
         raise invalid("", "", "", [fault]) from None
 
 
@@ -90,6 +102,9 @@ def _media(call: Call, context: Context) -> str:
     media = header.split(";", 1)[0].strip().lower()
     allowed = _CUSTOM_TYPES if context.kind.custom else _TYPES
     if media not in allowed:
+        if context.kind.custom:
+            text = "the body of the request was in an unknown format - accepted media types include: "
+            raise unsupported_media_type(text + ", ".join(allowed))
         raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     return media
 
@@ -159,7 +174,7 @@ def _check_path(metadata: Object, context: Context) -> None:
 
 async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     kind, info, server = context.kind, context.info, context.server
-    value, duplicates = _configuration(call)
+    value, duplicates = configuration(call)
     _check_kind(value, context)
     type = kind.type(context.version)
     if (value.get("metadata") or {}).get("managedFields") is None:
@@ -204,7 +219,7 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     return await change_object(call, context, options, change, retry=True, created=created)
 
 
-def _configuration(call: Call) -> tuple[Object, list[str]]:
+def configuration(call: Call) -> tuple[Object, list[str]]:
     """The applied configuration, and which of its keys come twice. Raises 400."""
     if call.object is not None:
         value: Any = call.object

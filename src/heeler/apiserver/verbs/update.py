@@ -49,7 +49,7 @@ async def update(call: Call, context: Context) -> One:
             raise modified(kind.plural, kind.group, info.name)
         if not revision and not kind.allow_unconditional_update:
             fault = faults.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise invalid(kind.kind, kind.group, info.name, [fault])
+            raise invalid(kind.plural if kind.custom else kind.kind, kind.group, info.name, [fault])
         return {**obj, "metadata": dict(obj["metadata"])}, [] if resets else None
 
     key = key_of(kind, info.namespace, info.name)
@@ -117,15 +117,17 @@ async def _step(call: Call, context: Context, options: WriteOptions, change: Cha
     metadata = new.setdefault("metadata", {})
     _keep_system_fields(metadata, before["metadata"], kind)
     kind.default(new, context.version)
+    for text in kind.tidy(new):
+        call.warn(text)
     now = rfc3339(server.clock.time())
-    if managed is None:
+    if managed is None and kind.tracked:
         managed = apply.track_update(
             before,
             new,
             kind.type(context.version),
             manager=options.manager,
             api_version=context.api_version,
-            now=now,
+            now="" if context.subresource == "scale" else now,
             subresource=context.subresource,
             ignored=ignored_fields(kind, context.subresource),
         )
@@ -138,16 +140,17 @@ async def _step(call: Call, context: Context, options: WriteOptions, change: Cha
     write = Write("UPDATE", kind, context, draft, old, options.dry_run, call)
     draft = await admit(write)
     write.new = draft
-    kind.prepare_update(draft, old, context.subresource)
+    kind.prepare_update(draft, old, context.subresource, now)
     hooks = server.hooks.get((kind.group, kind.plural))
     if hooks is not None and not context.subresource:
         await hooks.before_update(server, draft, old, options.dry_run)
     found = kind.validate_update(draft, old, context.subresource)
     if found:
-        raise invalid(kind.kind, kind.group, context.info.name, found)
+        raise invalid(kind.kind, kind.storage_group, context.info.name, found)
     for text in kind.warnings(draft, old):
         call.warn(text)
     await check(write)
+    kind.settle(draft)
     draft = apply.keep_times(old, draft)
     return None if _same(draft, old) else draft
 
