@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from heeler.kubelet.pods.config import POD_NAME
 from heeler.kubelet.pods.worker import PODS
 from heeler.kubelet.runtime import containerd
+from heeler.kubelet.runtime.cri import RuntimeFault
 from tests.containers.node import WAIT, pod, started
 
 
@@ -240,5 +242,62 @@ def test_a_shorter_grace_period_counts_from_then(cluster: str, tmp_path: Path, a
             await node.api.delete(PODS, "stubborn", "default")
             await node.until(lambda: "Killing" in dict(node.events("stubborn")))
             await node.delete("stubborn", grace=1)
+
+    asyncio.run(main())
+
+
+def test_containerd_and_sandboxes_that_die_come_back(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            node.api.put("pods", pod("a", WAIT))
+            before = (await node.phase("a", "Running"))["containerStatuses"][0]["containerID"]
+            pid = containerd.running(node.node.paths)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await node.until(lambda: containerd.running(node.node.paths) not in (None, pid))
+            runtime = node.node.runtime
+            assert runtime is not None
+            for _ in range(200):
+                try:
+                    [sandbox] = await runtime.sandboxes({POD_NAME: "a"})
+                    break
+                except RuntimeFault:
+                    await asyncio.sleep(0.05)
+            assert node.container("a")["containerID"] == before
+            status = await runtime.sandbox_status(sandbox.id, verbose=True)
+            os.kill(int(json.loads(status.info["info"])["pid"]), signal.SIGKILL)
+            await node.until(lambda: node.container("a").get("restartCount") == 1)
+            await node.ready("a")
+            assert "SandboxChanged" in dict(node.events("a"))
+            assert await node.run_in("a", "echo up") == "up\n"
+
+    asyncio.run(main())
+
+
+def test_what_has_ended_stays_so_when_the_agent_starts_anew(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive, keep_pods=True) as node:
+            node.api.put("pods", pod("done", "exit 0", restartPolicy="Never"))
+            node.api.put("pods", pod("big", WAIT, container={"resources": {"requests": {"cpu": "10k"}}}))
+            await node.phase("done", "Succeeded")
+            assert (await node.phase("big", "Failed"))["reason"] == "OutOfcpu"
+            assert node.node.runtime is not None
+            for sandbox in await node.node.runtime.sandboxes():
+                await node.node.runtime.stop_sandbox(sandbox.id)
+                await node.node.runtime.remove_sandbox(sandbox.id)
+            before = node.status("done"), node.status("big")
+            await node.stop()
+            again = type(node)(node.options, node.api, archive, tmp_path)
+            await again.start()
+            try:
+                await again.until(lambda: len(again.node.agent.workers) == 2)
+                await asyncio.sleep(1)
+                assert again.node.runtime is not None
+                assert await again.node.runtime.sandboxes() == []
+                assert [again.status(n)["phase"] for n in ("done", "big")] == [s["phase"] for s in before]
+                assert again.status("big")["reason"] == "OutOfcpu"
+                assert again.status("done")["containerStatuses"] == before[0]["containerStatuses"]
+            finally:
+                await again.stop()
 
     asyncio.run(main())

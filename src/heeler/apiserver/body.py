@@ -13,10 +13,10 @@ import orjson
 
 from heeler.apiserver.call import Call
 from heeler.apiserver.negotiate import JSON, PROTOBUF, YAML
-from heeler.objects import yaml_text
+from heeler.objects import faults, yaml_text
 from heeler.objects.decode import DecodeError, duplicate_keys, may_repeat_keys
 from heeler.objects.go_json import syntax_error
-from heeler.objects.status import StatusError, bad_request, too_large, unsupported_media_type
+from heeler.objects.status import StatusError, bad_request, invalid, too_large, unsupported_media_type
 from heeler.objects.value import Object
 from heeler.wire.http.server import MAX_BODY_BYTES
 
@@ -172,6 +172,8 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
             go = {list: "array", dict: "object", bool: "bool"}.get(type(field), "number")
             text = f"couldn't get version/kind; json parse error: json: cannot unmarshal {go} "
             raise _unrecognized(raw, kind, text + f"into Go struct field {shown} of type string")
+    if kind.custom and not value.get("kind") and raw:
+        raise _unrecognized(raw, kind, f"Object 'Kind' is missing in '{raw.decode('utf-8', 'replace')}'")
     api_version = value.get("apiVersion") or kind.api_version(version)
     given_kind = value.get("kind") or kind.kind
     if api_version.count("/") > 1:
@@ -180,7 +182,7 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
     if (group, given_version, given_kind) == (kind.group, version, kind.kind):
         return
     if kind.custom:
-        raise _custom_mismatch(kind, version, api_version, given_kind)
+        raise _custom_mismatch(kind, version, value, api_version, patched=not raw)
     where = f'{given_kind} in version "{given_version}" cannot be handled as a {kind.kind}: '
     if not _known(kinds, group, given_version, given_kind):
         shown = f"{group}/{given_version}" if group else given_version
@@ -219,13 +221,21 @@ def check_type_meta(value: Any, kind: str, group: str, version: str, kinds: Kind
     raise bad_request(f"{where}converting ({short}.{given}) to ({internal}.{kind}): unknown conversion")
 
 
-def _custom_mismatch(kind: Kind, version: str, api_version: str, given_kind: str) -> StatusError:
+def _custom_mismatch(kind: Kind, version: str, value: Object, api_version: str, patched: bool) -> StatusError:
+    """Custom objects that call themselves something else; a patch that makes them so is a fault of the object."""
+    expected, given_kind = kind.api_version(version), value.get("kind") or kind.kind
+    if api_version != expected and not patched:
+        return bad_request(
+            f"the API version in the data ({api_version}) does not match the expected API version ({expected})"
+        )
+    found = []
     if given_kind != kind.kind:
-        return bad_request(f"the kind in the data ({given_kind}) does not match the expected kind ({kind.kind})")
-    return bad_request(
-        f"the API version in the data ({api_version}) does not match the expected API version "
-        f"({kind.api_version(version)})"
-    )
+        found.append(faults.invalid("kind", given_kind, f"must be {kind.kind}"))
+    if api_version != expected:
+        found.append(faults.invalid("apiVersion", api_version, f"must be {expected}"))
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else ""
+    return invalid(given_kind, api_version.rpartition("/")[0], name if isinstance(name, str) else "", found)
 
 
 def _unrecognized(raw: bytes, kind: Kind, why: str) -> StatusError:

@@ -79,9 +79,7 @@ class Item:
     def object(self) -> Object:
         """The parsed object in its storage version with its resourceVersion. Shared: never change it."""
         if self._object is None:
-            obj: Object = orjson.loads(self.value)
-            obj["metadata"]["resourceVersion"] = str(self.revision)
-            self._object = obj
+            self._object = self.fresh()
         return self._object
 
     def forget(self) -> None:
@@ -91,13 +89,13 @@ class Item:
     def change_kind(self, kind: Kind) -> None:
         """The kind's definition has changed: nothing that was made by the old one is served any more."""
         self._kind = kind
-        self._served = None
+        self._served = self._object = None
 
     def fresh(self) -> Object:
         """A parsed copy that is the caller's own."""
         obj: Object = orjson.loads(self.value)
         obj["metadata"]["resourceVersion"] = str(self.revision)
-        return obj
+        return self._kind.read(obj)
 
     def in_version(self, api_version: str) -> Object:
         """The parsed object as one of a served apiVersion. Shared: never change it."""
@@ -107,13 +105,15 @@ class Item:
 
     def served(self, api_version: str) -> bytes:
         """The object's JSON in a served apiVersion."""
-        if api_version == self._kind.storage_api_version:
+        if api_version == self._kind.storage_api_version and not self._kind.custom:
             head = head_of(self._kind.kind, api_version)
             return b'%b"resourceVersion":"%d",%b' % (head, self.revision, self.value[len(head) :])
         if self._served is None:
             self._served = {}
         if api_version not in self._served:
-            self._served[api_version] = orjson.dumps(self.in_version(api_version))
+            # upstream keeps custom objects as maps: their keys are sorted
+            option = orjson.OPT_SORT_KEYS if self._kind.custom else 0
+            self._served[api_version] = orjson.dumps(self.in_version(api_version), option=option)
         return self._served[api_version]
 
     def listed(self, api_version: str) -> bytes:

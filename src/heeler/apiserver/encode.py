@@ -75,7 +75,8 @@ def _list_meta(page: Many) -> Object:
 
 
 def _list_bytes(page: Many) -> bytes:
-    head = orjson.dumps({"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": _list_meta(page)})
+    meta = {"continue": "", **_list_meta(page)} if page.kind.custom else _list_meta(page)
+    head = orjson.dumps({"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": meta})
     version, kind = page.api_version, page.kind
     parts: list[bytes | memoryview] = [head[:-1], b',"items":[']
     if version == kind.storage_api_version and not kind.custom:

@@ -139,7 +139,7 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
     else:
         document = discovery.resource_list(server, parts[1], parts[2])
     if document is None:
-        if parts[0] == "apis" and discovery.group(server, parts[1]) is None:
+        if parts[0] == "apis" and (discovery.group(server, parts[1]) is None or server.kinds.is_custom(parts[1])):
             return not_found()
         raise unknown_path()
     return _object(call, document, server)

@@ -30,9 +30,11 @@ from heeler.apiserver.verbs.read import get, list_, watch
 from heeler.apiserver.verbs.update import update
 from heeler.objects.status import (
     StatusError,
+    bad_request,
     internal_error,
     method_not_allowed,
     not_acceptable,
+    not_found,
     unavailable,
     unknown_path,
 )
@@ -129,8 +131,9 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
 async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, Format]:
     """Find what answers this verb on this resource, agree on a format, do it."""
     info, kind = context.info, context.kind
-    if kind.deprecation:
-        call.warn(kind.deprecation)
+    deprecated = kind.deprecation(context.version)
+    if deprecated:
+        call.warn(deprecated)
     if context.subresource:
         found = SUBRESOURCES.get((kind.group, kind.plural, context.subresource)) or SUBRESOURCES.get(
             ("*", "*", context.subresource)
@@ -148,6 +151,8 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         return await action(call, context), format
     if call.method == "HEAD" or info.verb not in VERBS or info.verb not in kind.verbs:
         raise method_not_allowed()
+    if kind.custom and info.verb in ("update", "patch") and not info.name:
+        raise bad_request("name must be provided")
     if (info.verb == "create" and info.name) or (info.verb in ("update", "patch") and not info.name):
         raise method_not_allowed()
     virtual = VIRTUAL.get((kind.group, kind.plural))
@@ -175,7 +180,7 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
     """The kind that a path names. Raises 404 and 405."""
     kind = server.kinds.by_path(info.group, info.version, info.resource)
     if kind is None:
-        if info.group and info.group not in server.groups() and info.prefix == "apis":
+        if info.prefix == "apis" and (info.group not in server.groups() or server.kinds.is_custom(info.group)):
             return paths.not_found()
         raise unknown_path()
     namespaced = bool(info.namespace) and info.resource != "namespaces"
@@ -186,7 +191,7 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
     if not kind.namespaced and namespaced:
         raise unknown_path()
     if info.subresource and info.subresource not in kind.subresources:
-        raise unknown_path()
+        raise not_found(kind.plural, kind.group, info.name) if kind.custom else unknown_path()
     if info.resource == "namespaces":
         info.namespace = ""
     return Context(server, user, info, kind, kind.api_version(info.version), info.subresource)

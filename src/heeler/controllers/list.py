@@ -17,6 +17,7 @@ from heeler.client.events import Recorder
 from heeler.client.informer import Informers
 from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from heeler.controllers.deployment import DeploymentController
+from heeler.controllers.disruption import DisruptionController
 from heeler.controllers.endpoint import EndpointController
 from heeler.controllers.endpointslice import EndpointSliceController
 from heeler.controllers.endpointslicemirroring import EndpointSliceMirroringController
@@ -69,6 +70,7 @@ CONTROLLERS: tuple[Entry, ...] = (
         "endpointslicemirroring-controller",
         EndpointSliceMirroringController,
     ),
+    Entry("disruption-controller", "disruption-controller", DisruptionController),
     Entry("node-lifecycle-controller", "node-controller", NodeController),
     Entry("taint-eviction-controller", "node-controller", TaintEvictionController),
     Entry("pod-garbage-collector-controller", "pod-garbage-collector", PodGarbageCollector),

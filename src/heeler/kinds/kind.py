@@ -136,6 +136,8 @@ class Own:
     row_conditions: Callable[[Object], list[Object]] | None = None
     #: What a deletion without a word on dependents is warned of.
     deletion_warning: str = ""
+    #: Changes the object, in place, when its deletion begins: a finalizer that waits for what belongs to it.
+    prepare_delete: Callable[[Object, str], None] | None = None
     #: An empty table has no rows at all (null) instead of an empty list of them.
     null_rows: bool = False
     #: The same fault may be named twice.
@@ -308,6 +310,10 @@ class Kind:
         """The shape of the stored form."""
         return type_named(_CORE_EVENT) if self.stored_elsewhere else self.type(self.storage_version)
 
+    def read(self, obj: Object) -> Object:
+        """The stored form of what was read from the store; built-in kinds are stored in one form always."""
+        return obj
+
     def settle(self, obj: Object) -> None:
         """Make, in place, of a valid object what reading it back from the store would give: call it before storing."""
         self.own.settle(obj)
@@ -376,10 +382,17 @@ class Kind:
         """The owners of its fields are kept track of (managedFields)."""
         return self.own.tracked
 
-    @property
-    def deprecation(self) -> str:
-        """A warning for every answer about the kind, or ""."""
+    def deprecation(self, version: str) -> str:
+        """A warning for every answer about a version of the kind, or ""."""
         return self.own.deprecation
+
+    def prepare_delete(self, obj: Object, now: str) -> Object:
+        """The object as its deletion begins (`now` in RFC 3339); the same one if nothing changes."""
+        if self.own.prepare_delete is None or obj["metadata"].get("deletionTimestamp"):
+            return obj
+        out = {**obj, "metadata": dict(obj["metadata"])}
+        self.own.prepare_delete(out, now)
+        return out
 
     def deletion_warnings(self, options: Object) -> list[str]:
         """What a deletion with these DeleteOptions is warned of."""

@@ -62,6 +62,10 @@ class Kinds:
     def __len__(self) -> int:
         return len(self._all)
 
+    def is_custom(self, group: str) -> bool:
+        """Are the kinds of this group custom ones?"""
+        return any(kind.custom for kind in self._all if kind.group == group)
+
     def groups(self) -> list[tuple[str, list[str]]]:
         """Groups with their served versions, in discovery's order; the core group is "" and stands first."""
         out: dict[str, list[str]] = {}

@@ -18,7 +18,7 @@ from heeler.base.files import private_folder
 from heeler.base.netns import NETNS_FOLDER, NetNamespace
 from heeler.base.processes import ProgramError, find_program
 from heeler.base.random import Random
-from heeler.base.together import end, together
+from heeler.base.together import together
 from heeler.client.client import Client
 from heeler.images import load
 from heeler.kubelet import machine, registration
@@ -27,22 +27,21 @@ from heeler.kubelet.context import NodeContext
 from heeler.kubelet.events import Recorder
 from heeler.kubelet.options import PAUSE_IMAGE, NodeOptions
 from heeler.kubelet.pods import config, volumes
-from heeler.kubelet.pods.worker import PODS, PodWorker
+from heeler.kubelet.pods.manager import Agent
 from heeler.kubelet.rotation import Rotation
 from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
 from heeler.kubelet.sources import Sources
 from heeler.network import links, podnet, publish, routes, services
-from heeler.network.follow import Mirror
 from heeler.network.proxy import Proxy
 from heeler.objects.status import StatusError
-from heeler.objects.value import Object, meta, uid_of
+from heeler.objects.value import Object
 
 log = logging.getLogger(__name__)
 
-#: Seconds between looks at the runtime; the table of services in the node's namespace.
-RELIST, TABLE = 0.25, "heeler"
+#: The table of services in the node's namespace.
+TABLE = "heeler"
 #: Seconds that a node waits for its services before it is announced all the same.
 ANNOUNCE_SECONDS = 5.0
 #: Where pods reach the API server inside the node, when it listens on the host.
@@ -83,144 +82,6 @@ def node_links(options: NodeOptions) -> links.Links:
     )
 
 
-class Agent:
-    """The pods of one node. `run` until cancelled."""
-
-    def __init__(self, context: NodeContext) -> None:
-        self.context = context
-        self.workers: dict[str, PodWorker] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._states: dict[str, dict[str, int]] = {}
-        self._synced = asyncio.Event()
-        #: Called with the host ports of all pods after each change of them.
-        self.host_ports: Callable[[tuple[services.HostPort, ...]], None] | None = None
-        self._pods = Mirror(
-            context.client,
-            PODS,
-            context.clock,
-            self._changed,
-            field_selector=f"spec.nodeName={context.options.node}",
-            synced=self._synced.set,
-        )
-
-    def pod(self, namespace: str, name: str) -> PodWorker | None:
-        """The worker of a pod by its name."""
-        for worker in self.workers.values():
-            known = meta(worker.pod)
-            if known.get("name") == name and known.get("namespace") == namespace:
-                return worker
-        return None
-
-    async def run(self) -> None:
-        # A second run (after a failure) meets every pod anew.
-        self._pods.items.clear()
-        try:
-            await together(self._pods.run(), self._watch_runtime())
-        finally:
-            await end(self._tasks.values())
-
-    def _changed(self, old: Object | None, new: Object | None) -> None:
-        if new is None:
-            worker = self.workers.get(str(uid_of(old or {})))
-            if worker is not None:
-                worker.vanish()
-            return
-        uid = str(uid_of(new))
-        known = self.workers.get(uid)
-        if known is not None:
-            known.update(new)
-            return
-        worker = PodWorker(self.context, new)
-        self._employ(uid, worker)
-
-    def _employ(self, uid: str, worker: PodWorker) -> None:
-        self.workers[uid] = worker
-        task = asyncio.ensure_future(worker.run())
-        self._tasks[uid] = task
-
-        def left(done: asyncio.Task[None]) -> None:
-            self.workers.pop(uid, None)
-            self._tasks.pop(uid, None)
-            if not done.cancelled() and done.exception() is not None:
-                # A defect of ours: the pod gets a new worker at its next event, the others are not harmed.
-                log.error("worker of pod %s failed", uid, exc_info=done.exception())
-
-        task.add_done_callback(left)
-
-    async def _watch_runtime(self) -> None:
-        """Wake the workers of pods whose containers changed; clean up after pods that nobody knows any more."""
-        await self._synced.wait()
-        orphans = True
-        while True:
-            try:
-                await self._relist()
-                if orphans:
-                    await self._adopt_orphans()
-                    orphans = False
-            except (RuntimeFault, ProgramError, OSError) as error:
-                log.warning("container runtime: %s", error)
-                await self.context.clock.sleep(1.0)
-            await self.context.clock.sleep(RELIST)
-
-    async def _relist(self) -> None:
-        runtime = self.context.runtime
-        fresh: dict[str, dict[str, int]] = {}
-        for sandbox in await runtime.sandboxes({config.NODE: self.context.options.node}):
-            fresh.setdefault(sandbox.labels[config.POD_UID], {})[sandbox.id] = sandbox.state
-        for container in await runtime.containers({config.NODE: self.context.options.node}):
-            fresh.setdefault(container.labels[config.POD_UID], {})[container.id] = container.state
-        for uid, worker in self.workers.items():
-            if self._states.get(uid) != fresh.get(uid):
-                worker.wake()
-        self._states = fresh
-        if self.host_ports is not None:
-            self.host_ports(self._host_ports())
-
-    def logs(self) -> list[tuple[str, Path]]:
-        """The running containers and their logs."""
-        out = []
-        for worker in self.workers.values():
-            folder = config.pod_log_dir(self.context.options.logs_dir, worker.pod)
-            out += [
-                (c.id, folder / c.name / f"{c.attempt}.log") for c in worker.view.containers if c.state == "running"
-            ]
-        return out
-
-    def _host_ports(self) -> tuple[services.HostPort, ...]:
-        out = []
-        for uid in sorted(self.workers):
-            worker = self.workers[uid]
-            sandbox = worker.view.sandbox
-            spec = worker.pod.get("spec") or {}
-            if spec.get("hostNetwork") or sandbox is None or not sandbox.ready or not sandbox.ips:
-                continue
-            for container in spec.get("containers") or []:
-                for port in container.get("ports") or []:
-                    if port.get("hostPort"):
-                        end = services.Endpoint(sandbox.ips[0], int(port["containerPort"]), True)
-                        protocol = str(port.get("protocol") or "TCP").lower()
-                        out.append(services.HostPort(protocol, int(port["hostPort"]), end))
-        return tuple(out)
-
-    async def _adopt_orphans(self) -> None:
-        """Pods in the runtime (or on disk) without an object: their end goes its orderly way."""
-        context = self.context
-        for sandbox in await context.runtime.sandboxes({config.NODE: context.options.node}):
-            uid = sandbox.labels[config.POD_UID]
-            if uid in self.workers:
-                continue
-            metadata = {"name": sandbox.metadata.name, "namespace": sandbox.metadata.namespace, "uid": uid}
-            worker = PodWorker(context, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
-            worker.vanish()
-            self._employ(uid, worker)
-        for folder in sorted(context.options.pods_dir.iterdir()) if context.options.pods_dir.is_dir() else []:
-            if folder.name not in self.workers:
-                await volumes.tear_down(context.options.pods_dir, folder.name)
-        for group in context.cgroups.left():
-            if group.rpartition("/pod")[2] not in self.workers:
-                await asyncio.to_thread(context.cgroups.remove, group)
-
-
 class Node:
     """One node's parts, started in order; `run` serves until it is cancelled."""
 
@@ -237,15 +98,20 @@ class Node:
         self.ready = asyncio.Event()
         self._version = "containerd://unknown"
 
+    def _binary(self) -> str:
+        binary = self.options.containerd or find_program("containerd")
+        if not binary:
+            raise ProgramError("containerd is missing (package containerd)")
+        return binary
+
     async def start_runtime(self) -> Runtime:
         """Network, containerd, the pause image. Raises ProgramError, OSError, RuntimeFault."""
         options, paths = self.options, self.paths
-        binary = options.containerd or find_program("containerd")
-        if not binary:
-            raise ProgramError("containerd is missing (package containerd)")
+        binary = self._binary()
         private_folder(options.data_dir)
         private_folder(options.state)
         private_folder(options.pods_dir)
+        await volumes.mount_memory(options.memory_dir)
         private_folder(options.logs_dir)
         self.machine = machine.look(options.data_dir)
         await links.up(node_links(options))
@@ -334,10 +200,10 @@ class Node:
         )
         agent = Agent(context)
         self.agent = agent
-        context.pods = lambda: [worker.pod for worker in agent.workers.values()]
+        context.pods = lambda: [worker.pod for worker in agent.workers.values() if worker.admitted]
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
-        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [events.run, proxy.run, agent.run]
+        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self._keep_runtime, events.run, proxy.run, agent.run]
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._stop, agent)
             await self._serve(stack, agent)
@@ -409,6 +275,15 @@ class Node:
         }
         self.agent.context.events.event(shown, "Normal", "Starting", "Starting kubelet.")
 
+    async def _keep_runtime(self) -> None:
+        """Start containerd again where it died; containers run on under their shims meanwhile."""
+        while True:
+            await self.clock.sleep(1.0)
+            if containerd.running(self.paths) is None:
+                log.warning("containerd is not running: it is started again")
+                netns = NETNS_FOLDER / self.options.node_netns
+                await containerd.start(self.paths, self._binary(), netns, self.clock)
+
     async def _publish(self, proxy: Proxy) -> None:
         publisher = publish.Publisher(self.netns, self.options.state / "published.json")
         changed = asyncio.Event()
@@ -431,6 +306,7 @@ class Node:
             if not self.options.keep_pods:
                 await self._stop_pods(self.runtime)
                 await containerd.stop(self.paths)
+                await volumes.unmount_memory(self.options.memory_dir)
         finally:
             await self.runtime.close()
             self.netns.close()

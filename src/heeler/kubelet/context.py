@@ -45,7 +45,7 @@ class NodeContext:
     #: What the runtime can do beyond the least (see `Runtime.features`), and what pods may have in all: milli CPU, bytes.
     features: tuple[str, ...] = ()
     allocatable: tuple[int, int] = (0, 0)
-    #: All pods of the node now, to see whether another one fits.
+    #: The pods that have their place on the node now, to see whether another one fits.
     pods: Callable[[], list[Object]] = list
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(START_WORKERS))
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS))

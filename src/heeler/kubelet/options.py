@@ -131,5 +131,10 @@ class NodeOptions:
         return self.data_dir / "pods"
 
     @property
+    def memory_dir(self) -> Path:
+        """Where a tmpfs holds volumes that must not reach a disk."""
+        return self.state / "volumes"
+
+    @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs" / "pods"

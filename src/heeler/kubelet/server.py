@@ -35,7 +35,7 @@ from heeler.wire.http.messages import Request, Response, Stream, Upgrade
 from heeler.wire.streams import channels
 
 if TYPE_CHECKING:
-    from heeler.kubelet.agent import Agent
+    from heeler.kubelet.pods.manager import Agent
 
 
 SPDY_HEADERS = (("upgrade", "SPDY/3.1"), ("connection", "Upgrade"))

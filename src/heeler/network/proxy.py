@@ -17,6 +17,7 @@ from heeler.base.processes import ProgramError, check, find_program, run
 from heeler.base.together import together
 from heeler.client.client import Client
 from heeler.network import services as rules
+from heeler.network import transaction
 from heeler.network.follow import Mirror
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -96,9 +97,9 @@ class Proxy:
         wanted = rules.ruleset(ports, self._host_ports, self.settings)
         table = self.settings.table
         if self._have is None:
-            document: rules.Json | None = rules.full(table, wanted)
+            document: rules.Json | None = transaction.full(table, wanted)
         else:
-            document = rules.delta(table, self._have, wanted)
+            document = transaction.delta(table, self._have, wanted)
         if document is not None:
             await self._nft(orjson.dumps(document))
             await self._forget_connections(wanted)

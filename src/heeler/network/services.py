@@ -9,7 +9,7 @@ Source: https://kubernetes.io/docs/reference/networking/virtual-ips/ and `man 5 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -180,7 +180,7 @@ def _jump(chain: str) -> Json:
     return {"jump": {"target": chain}}
 
 
-def _goto(chain: str) -> Json:
+def goto(chain: str) -> Json:
     return {"goto": {"target": chain}}
 
 
@@ -224,7 +224,7 @@ def _frame(out: Ruleset, settings: Settings) -> None:
         [NEW, _vmap(BY_ADDRESS, "@no_endpoint_ips")],
         [NEW, LOCAL, _vmap(BY_PORT, "@no_endpoint_nodeports")],
     ]
-    unknown: Rule = [NEW, _match(TARGET, _prefix(settings.service_cidr)), _goto("refuse")]
+    unknown: Rule = [NEW, _match(TARGET, _prefix(settings.service_cidr)), goto("refuse")]
     marked = {"&": [_meta("mark"), MARK]}
     masquerade: list[Rule] = [
         [
@@ -301,13 +301,13 @@ def _service_chain(out: Ruleset, port: ServicePort, endpoints: Sequence[Endpoint
         if port.affinity:
             affinity = f"aff_{chain[3:]}"
             out.sets[affinity] = {"type": "ipv4_addr", "flags": ["timeout"], "timeout": port.affinity}
-            rules.append([_match(SOURCE, f"@{affinity}"), _goto(chain)])
+            rules.append([_match(SOURCE, f"@{affinity}"), goto(chain)])
         out.chains[chain] = _to(out, endpoint, port.protocol, affinity)
         chains.append(chain)
     if len(chains) == 1:
-        rules.append([_goto(chains[0])])
+        rules.append([goto(chains[0])])
     else:
-        pick = {"set": [[number, _goto(chain)] for number, chain in enumerate(chains)]}
+        pick = {"set": [[number, goto(chain)] for number, chain in enumerate(chains)]}
         rules.append([_vmap({"numgen": {"mode": "random", "mod": len(chains), "offset": 0}}, pick)])
     out.chains[name] = rules
     return name
@@ -320,75 +320,3 @@ def _to(out: Ruleset, endpoint: Endpoint, protocol: str, affinity: str) -> list[
         rules.append([{"set": {"op": "update", "elem": SOURCE, "set": f"@{affinity}"}}])
     rules.append([_match(PROTOCOL, protocol), {"dnat": {"addr": endpoint.ip, "port": endpoint.port}}])
     return rules
-
-
-class Commands:
-    """nft commands on one table, collected into one transaction."""
-
-    def __init__(self, table: str) -> None:
-        self._table = {"family": "ip", "table": table}
-        self.list: list[Json] = []
-
-    def table(self) -> None:
-        """Make the table anew, empty."""
-        whole = {"family": "ip", "name": self._table["table"]}
-        self.list += [{"add": {"table": whole}}, {"delete": {"table": whole}}, {"add": {"table": whole}}]
-
-    def set(self, verb: str, name: str, definition: Json) -> None:
-        kind = "map" if "map" in definition else "set"
-        body = {**self._table, "name": name} if verb == "delete" else {**self._table, "name": name, **definition}
-        self.list.append({verb: {kind: body}})
-
-    def chain(self, verb: str, name: str, definition: Mapping[str, Any] | None = None) -> None:
-        self.list.append({verb: {"chain": {**self._table, "name": name, **(definition or {})}}})
-
-    def rules(self, chain: str, rules: Sequence[Rule]) -> None:
-        for rule in rules:
-            self.list.append({"add": {"rule": {**self._table, "chain": chain, "expr": rule}}})
-
-    def elements(self, verb: str, name: str, entries: Mapping[tuple[Any, ...], str]) -> None:
-        if entries:
-            pairs = [[{"concat": list(key)}, _goto(chain)] for key, chain in entries.items()]
-            self.list.append({verb: {"element": {**self._table, "name": name, "elem": pairs}}})
-
-    def document(self) -> Json:
-        return {"nftables": self.list}
-
-
-def full(table: str, wanted: Ruleset) -> Json:
-    """The transaction that makes the table anew. Counts on nothing."""
-    return _transaction(table, Ruleset(), wanted, anew=True)
-
-
-def delta(table: str, have: Ruleset, wanted: Ruleset) -> Json | None:
-    """The transaction from one ruleset to the next; None when nothing differs."""
-    made = _transaction(table, have, wanted, anew=False)
-    return made if made["nftables"] else None
-
-
-def _transaction(table: str, have: Ruleset, wanted: Ruleset, anew: bool) -> Json:
-    commands = Commands(table)
-    if anew:
-        commands.table()
-    for name, definition in wanted.sets.items():
-        if name not in have.sets:
-            commands.set("add", name, definition)
-    changed = [n for n, rules in wanted.chains.items() if have.chains.get(n) != rules]
-    gone = [n for n in have.chains if n not in wanted.chains]
-    for name in changed:
-        if name not in have.chains:
-            commands.chain("add", name, wanted.bases.get(name))
-    for name in [*(n for n in changed if n in have.chains), *gone]:
-        commands.chain("flush", name)
-    for name in wanted.elements:
-        old, new = have.elements.get(name, {}), wanted.elements[name]
-        commands.elements("delete", name, {k: v for k, v in old.items() if new.get(k) != v})
-        commands.elements("add", name, {k: v for k, v in new.items() if old.get(k) != v})
-    for name in changed:
-        commands.rules(name, wanted.chains[name])
-    for name in gone:
-        commands.chain("delete", name)
-    for name, definition in have.sets.items():
-        if name not in wanted.sets:
-            commands.set("delete", name, definition)
-    return commands.document()

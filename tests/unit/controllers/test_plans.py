@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.controllers import deployment_plan, endpointslice_plan, namespace, node_plan, podgc, replicaset
+from heeler.controllers import deployment_plan, disruption, endpointslice_plan, namespace, node_plan, podgc, replicaset
 from heeler.controllers.list import CONTROLLERS, chosen
 from heeler.workloads.endpoints import Port, identity
 
@@ -189,3 +189,29 @@ def test_controllers_are_chosen_by_name():
     assert "deployment-controller" not in [entry.name for entry in chosen(["*", "-deployment-controller"])]
     with pytest.raises(ValueError, match="nope"):
         chosen(["nope"])
+
+
+@pytest.mark.parametrize(
+    ("spec", "scale", "want"),
+    [
+        ({"minAvailable": 2}, 0, (3, 2, 2, 0)),
+        ({"minAvailable": "50%"}, 3, (3, 2, 2, 0)),
+        ({"maxUnavailable": "34%"}, 3, (3, 1, 2, 1)),
+        ({"maxUnavailable": 1}, 0, (0, 0, 2, 0)),
+        ({}, 0, (3, 0, 2, 2)),
+    ],
+)
+def test_a_budget_counts_healthy_pods_against_what_must_stay(spec, scale, want):
+    members = [pod("a"), pod("b"), pod("c", ready=False)]
+    found = disruption.count(spec, members, scale, {}, 0)
+    assert (found.expected, found.desired, found.healthy, found.allowed) == want
+
+
+def test_a_granted_eviction_counts_until_it_shows_or_expires():
+    granted = {"a": "2026-01-01T00:00:00Z"}
+    now = 1_767_225_600.0 + 60
+    members = [pod("a"), pod("b")]
+    assert disruption.count({"minAvailable": 1}, members, 0, granted, now).healthy == 1
+    assert disruption.still_granted(granted, members, now) == granted
+    assert disruption.count({"minAvailable": 1}, members, 0, granted, now + 100).healthy == 2
+    assert disruption.still_granted(granted, [pod("b")], now) == {}

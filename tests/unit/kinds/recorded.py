@@ -187,7 +187,7 @@ class World:
 
 
 def _warnings(kind: Kind, obj: Any, old: Any) -> list[str]:
-    return [*([kind.deprecation] if kind.deprecation else []), *kind.warnings(obj, old)]
+    return [*(w for w in [kind.deprecation(kind.versions[0])] if w), *kind.warnings(obj, old)]
 
 
 def comparable(obj: Any, where: Place) -> Any:

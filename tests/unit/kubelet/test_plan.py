@@ -166,42 +166,6 @@ def test_of_each_container_two_lives_are_kept() -> None:
     assert todo(pod(), lives) == [RemoveContainer("app-0")]
 
 
-@pytest.mark.parametrize(
-    ("spec", "word"),
-    [
-        ({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "x"}}]}, "persistentVolumeClaim"),
-        ({"hostUsers": False}, "hostUsers"),
-        ({"runtimeClassName": "kata"}, "runtimeClassName"),
-    ],
-)
-def test_what_the_node_cannot_do_is_said(spec: Object, word: str) -> None:
-    assert word in plan.unsupported(pod(**spec))
-
-
-def test_what_only_some_runtimes_can_do_is_asked_of_the_runtime() -> None:
-    mount = {"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": "Enabled"}
-    wanted = pod(container("app", volumeMounts=[mount]))
-    assert "recursiveReadOnly" in plan.unsupported(wanted)
-    assert plan.unsupported(wanted, ("recursive_read_only_mounts",)) == ""
-
-
-def test_a_pod_that_does_not_fit_is_rejected_by_the_first_resource_that_is_short() -> None:
-    def asks(cpu: str, memory: str, phase: str = "Running") -> Object:
-        return {
-            **pod(container("app", resources={"requests": {"cpu": cpu, "memory": memory}})),
-            "status": {"phase": phase},
-        }
-
-    others = [asks("500m", "1Gi"), asks("5", "9Gi", "Succeeded")]
-    assert plan.misfit(asks("1500m", "1Gi"), others, 2000, 4 << 30, 110) is None
-    assert plan.misfit(asks("1501m", "9Gi"), others, 2000, 4 << 30, 110) == (
-        "OutOfcpu",
-        "Pod was rejected: Node didn't have enough resource: cpu, requested: 1501, used: 500, capacity: 2000",
-    )
-    assert (plan.misfit(asks("1", "4Gi"), others, 2000, 4 << 30, 110) or ("",))[0] == "OutOfmemory"
-    assert (plan.misfit(pod(), others, 2000, 4 << 30, 1) or ("",))[0] == "OutOfpods"
-
-
 STATES = st.sampled_from(["created", "running", "exited", "unknown"])
 
 

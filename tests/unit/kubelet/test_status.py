@@ -128,3 +128,18 @@ def test_a_new_address_replaces_the_old_one() -> None:
     changes = status.patch(wanted, make(wanted, moved))
     assert changes is not None
     assert changes["status"]["podIPs"] == [{"ip": "10.244.0.9"}, {"$patch": "delete", "ip": "10.244.0.5"}]
+
+
+def test_what_the_runtime_forgot_of_an_ended_pod_stays_told() -> None:
+    wanted = pod(container("app"), restartPolicy="Never")
+    before = make(wanted, view(ended("app", 3)))
+    wanted["status"] = before
+    gone = make(wanted, View(), Memory(started_at=1.0, ended=("Failed", "", "")))
+    assert gone["containerStatuses"] == before["containerStatuses"] and gone["phase"] == "Failed"
+
+
+def test_a_container_that_ran_and_cannot_be_found_ended_unknown() -> None:
+    wanted = deleted(pod())
+    wanted["status"] = make(pod(), view(seen("app")))
+    shown = make(wanted, View())["containerStatuses"][0]
+    assert shown["state"]["terminated"]["reason"] == "ContainerStatusUnknown" and not shown["ready"]

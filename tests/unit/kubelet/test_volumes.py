@@ -49,6 +49,16 @@ def test_a_projected_volume_puts_its_sources_together() -> None:
     assert {k: v.data for k, v in made.items()} == {"token": b"T", "ca.crt": b"1", "namespace": b"default"}
 
 
+def roots(folder: Path) -> volumes.Roots:
+    return volumes.Roots(folder / "pods", folder / "memory")
+
+
+def test_secrets_and_tokens_are_kept_apart_from_the_disk(tmp_path: Path) -> None:
+    kinds = {"a": {"secret": {}}, "b": {"projected": {}}, "c": {"configMap": {}}, "d": {"emptyDir": {}}}
+    at = {n: volumes.volume_path(roots(tmp_path), pod(), {"name": n, **kind}) for n, kind in kinds.items()}
+    assert [n for n, path in at.items() if tmp_path / "memory" in path.parents] == ["a", "b"]
+
+
 def read(folder: Path) -> dict[str, bytes]:
     return {
         str(Path(root).relative_to(folder) / name): (Path(root) / name).read_bytes()
@@ -79,19 +89,19 @@ def test_a_path_that_leads_out_is_refused(tmp_path: Path, path: str) -> None:
 def test_a_sub_path_cannot_leave_its_volume(tmp_path: Path) -> None:
     found = container("app", volumeMounts=[{"name": "v", "mountPath": "/m", "subPath": "link/x"}])
     wanted = pod(found, volumes=[{"name": "v", "emptyDir": {}}])
-    root = volumes.volume_path(tmp_path, wanted, {"name": "v", "emptyDir": {}})
+    root = volumes.volume_path(roots(tmp_path), wanted, {"name": "v", "emptyDir": {}})
     root.mkdir(parents=True)
     (root / "link").symlink_to("/etc")
     with pytest.raises(env.ConfigError, match="failed to prepare subPath"):
-        volumes.mounts(tmp_path, wanted, found, {})
+        volumes.mounts(roots(tmp_path), wanted, found, {})
 
 
 def test_a_sub_path_is_expanded_and_made(tmp_path: Path) -> None:
     found = container("app", volumeMounts=[{"name": "v", "mountPath": "/m", "subPathExpr": "$(POD)/logs"}])
     wanted = pod(found, volumes=[{"name": "v", "emptyDir": {}}])
-    root = volumes.volume_path(tmp_path, wanted, {"name": "v", "emptyDir": {}})
+    root = volumes.volume_path(roots(tmp_path), wanted, {"name": "v", "emptyDir": {}})
     root.mkdir(parents=True)
-    [mounted] = volumes.mounts(tmp_path, wanted, found, {"POD": "web"})
+    [mounted] = volumes.mounts(roots(tmp_path), wanted, found, {"POD": "web"})
     assert mounted.host == str(root / "web/logs") and Path(mounted.host).is_dir()
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.network import publish, services
+from heeler.network import publish, services, transaction
 from heeler.objects.value import Object
 
 SETTINGS = services.Settings("heeler", "n1", "10.244.0.0/16", "10.96.0.0/12", "100.64.0.0/24", False)
@@ -181,9 +181,9 @@ def test_a_delta_leads_to_the_same_table_as_making_it_anew(
 ) -> None:
     old, new = world(before), world(after)
     have: dict[str, Any] = {}
-    apply(have, services.full("heeler", old))
+    apply(have, transaction.full("heeler", old))
     assert have == table(old)
-    change = services.delta("heeler", old, new)
+    change = transaction.delta("heeler", old, new)
     if change is None:
         assert table(old) == table(new)
     else:

@@ -11,8 +11,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.cache import Item, Watcher, encode, prefix_of
+from heeler.apiserver.verbs.fields import ignored_fields
 from heeler.base.clock import rfc3339
+from heeler.kinds.apiextensions.customresourcedefinition import FINALIZER
 from heeler.kinds.custom.kind import CustomKind
+from heeler.objects import apply
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch, StoreError
 
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GROUP, PLURAL = "apiextensions.k8s.io", "customresourcedefinitions"
-FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 #: Objects of a deleted definition that are removed at once.
 AT_ONCE = 64
 
@@ -94,11 +96,8 @@ class Definitions:
             await self._serve(definition)
 
     def _wanted(self, definition: Object) -> Object:
-        """The definition with the status, and the finalizer, that it should have."""
-        names, metadata = definition["spec"]["names"], dict(definition["metadata"])
-        finalizers = metadata.get("finalizers") or []
-        if FINALIZER not in finalizers:
-            metadata["finalizers"] = [*finalizers, FINALIZER]
+        """The definition with the status that it should have, and this server named as its writer."""
+        names = definition["spec"]["names"]
         clash = self._clash(definition)
         now = rfc3339(self._server.clock.time())
         if clash:
@@ -123,7 +122,21 @@ class Definitions:
         status["storedVersions"] = status.get("storedVersions") or [
             v["name"] for v in definition["spec"]["versions"] if v.get("storage")
         ]
-        return {**definition, "metadata": metadata, "status": status}
+        wanted = {**definition, "metadata": dict(definition["metadata"]), "status": status}
+        if status == definition.get("status"):
+            return definition
+        kind = self._cache.kind
+        wanted["metadata"]["managedFields"] = apply.track_update(
+            definition,
+            wanted,
+            kind.type(kind.storage_version),
+            manager="kube-apiserver",
+            api_version=kind.storage_api_version,
+            now=now,
+            subresource="status",
+            ignored=ignored_fields(kind, "status"),
+        )
+        return wanted
 
     def _clash(self, definition: Object) -> tuple[str, str] | None:
         """Another definition of the group that has one of the names already: (reason, message)."""

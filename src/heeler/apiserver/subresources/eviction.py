@@ -50,8 +50,37 @@ async def create(call: Call, context: Context) -> Plain:
         conditions.get("resourceVersion") or "",
         False,
     )
+    if not dry_run:
+        await _tell(context, entry.key)
     await delete_object(call, context, deletion, namespace, name)
     return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+
+async def _tell(context: Context, key: str) -> None:
+    """The pod says that it goes since somebody evicted it."""
+    for _ in range(TRIES):
+        entry = await context.server.store.get(key)
+        if entry is None:
+            return
+        pod = Item(context.kind, key, entry.value, entry.revision).fresh()
+        status = pod.setdefault("status", {})
+        if pod["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed"):
+            return
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "lastProbeTime": None,
+            "lastTransitionTime": rfc3339(context.server.clock.time()),
+            "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting",
+        }
+        others = [c for c in status.get("conditions") or () if c["type"] != "DisruptionTarget"]
+        status["conditions"] = [*others, condition]
+        try:
+            await context.server.store.update(key, encode(pod), entry.revision)
+            return
+        except (RevisionMismatch, KeyNotFound):
+            continue
 
 
 def _read(call: Call, context: Context) -> Object:

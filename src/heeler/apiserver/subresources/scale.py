@@ -1,4 +1,9 @@
-"""scale: how many replicas, whatever the kind. Source: https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/"""
+"""scale: how many replicas, whatever the kind.
+
+A custom kind says where its numbers stand; built-in ones have them in `spec.replicas`. Source:
+https://kubernetes.io/docs/reference/kubernetes-api/autoscaling-resources/scale-v1/ ,
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#scale-subresource
+"""
 
 from __future__ import annotations
 
@@ -8,10 +13,11 @@ from heeler.apiserver.body import Unparsable, check_type_meta, parse
 from heeler.apiserver.cache import key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
-from heeler.apiserver.verbs.patch import APPLY, JSON_PATCH, MERGE, STRATEGIC
+from heeler.apiserver.verbs.patch import APPLY, JSON_PATCH, MERGE, STRATEGIC, configuration
 from heeler.apiserver.verbs.update import change_object
-from heeler.objects import faults, json_patch, merge_patch, selectors
-from heeler.objects.status import bad_request, invalid, modified, not_found, not_implemented, unsupported_media_type
+from heeler.kinds.custom.kind import CustomKind
+from heeler.objects import apply, faults, json_patch, merge_patch, selectors
+from heeler.objects.status import StatusError, bad_request, invalid, modified, not_found, unsupported_media_type
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -20,17 +26,54 @@ if TYPE_CHECKING:
 GROUP, API_VERSION = "autoscaling", "autoscaling/v1"
 
 
-def scale_of(obj: Object) -> Object:
-    """The Scale that an object (with spec.replicas and spec.selector) shows."""
-    metadata, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+def scale_of(obj: Object, paths: Object | None = None) -> Object:
+    """The Scale that an object shows: of `paths` (as a definition has them), or of spec.replicas and spec.selector.
+
+    Raises 500 if the object doesn't have the replicas that its definition's path names.
+    """
+    if paths is not None:
+        return _custom_scale(obj, paths)
+    spec, status = obj.get("spec") or {}, obj.get("status") or {}
+    return _scale(obj, spec.get("replicas") or 0, status.get("replicas", 0), _selector(spec.get("selector")))
+
+
+def _custom_scale(obj: Object, paths: Object) -> Object:
+    replicas = _at(obj, paths["specReplicasPath"])
+    if replicas is None:
+        text = f'the spec replicas field "{paths["specReplicasPath"]}" does not exist'
+        raise StatusError(500, "InternalError", f"Internal error occurred: {text}", {"causes": [{"message": text}]})
+    selector = _at(obj, paths["labelSelectorPath"]) if paths.get("labelSelectorPath") else ""
+    return _scale(obj, replicas, _at(obj, paths["statusReplicasPath"]) or 0, selector or "")
+
+
+def _at(obj: Object, path: str) -> Any:
+    node: Any = obj
+    for step in path.lstrip(".").split("."):
+        node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+def _with_replicas(obj: Object, path: str, replicas: int) -> Object:
+    """A copy of the object, new along the path."""
+    out = {**obj, "metadata": dict(obj["metadata"])}
+    *way, last = path.lstrip(".").split(".")
+    node = out
+    for step in way:
+        node[step] = dict(node.get(step) or {})
+        node = node[step]
+    node[last] = replicas
+    return out
+
+
+def _scale(obj: Object, replicas: int, current: int, selector: str) -> Object:
+    metadata = obj["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     out: Object = {"kind": "Scale", "apiVersion": API_VERSION}
     out["metadata"] = {k: metadata[k] for k in kept if k in metadata}
-    out["spec"] = {"replicas": spec["replicas"]} if spec.get("replicas") else {}
-    out["status"] = {"replicas": status.get("replicas", 0)}
-    text = _selector(spec.get("selector"))
-    if text:
-        out["status"]["selector"] = text
+    out["spec"] = {"replicas": replicas} if replicas else {}
+    out["status"] = {"replicas": current}
+    if selector:
+        out["status"]["selector"] = selector
     return out
 
 
@@ -49,7 +92,12 @@ async def get(call: Call, context: Context) -> Plain:
     item = context.server.cache.of(kind).items.get(key_of(kind, info.namespace, info.name))
     if item is None:
         raise not_found(kind.plural, kind.group, info.name)
-    return Plain(scale_of(item.object()))
+    return Plain(scale_of(item.in_version(context.api_version), _paths(context)))
+
+
+def _paths(context: Context) -> Object | None:
+    kind = context.kind
+    return kind.scale_paths(context.version) if isinstance(kind, CustomKind) else None
 
 
 async def update(call: Call, context: Context) -> Plain:
@@ -69,10 +117,10 @@ async def update(call: Call, context: Context) -> Plain:
 
 
 async def patch(call: Call, context: Context) -> Plain:
-    options = write_options(call, "PatchOptions")
     media = call.headers.get("content-type", "").split(";", 1)[0].strip()
+    options = write_options(call, "PatchOptions", apply=media == APPLY)
     if media == APPLY:
-        raise not_implemented("server-side apply of a scale")
+        return await _apply(call, context, options)
     if media not in (JSON_PATCH, MERGE, STRATEGIC):
         allowed = ", ".join((JSON_PATCH, MERGE, STRATEGIC, APPLY))
         raise unsupported_media_type(
@@ -92,22 +140,61 @@ async def patch(call: Call, context: Context) -> Plain:
 async def _write(call: Call, context: Context, options: WriteOptions, new_scale: Any) -> Plain:
     kind, info = context.kind, context.info
 
+    paths = _paths(context)
+
     def change(live: Object) -> tuple[Object, list[Object] | None]:
-        wanted = new_scale(scale_of(live))
+        wanted = new_scale(scale_of(live, paths))
         revision = (wanted.get("metadata") or {}).get("resourceVersion")
         if revision and revision != live["metadata"]["resourceVersion"]:
             raise modified(kind.plural, kind.group, info.name)
-        replicas = (wanted.get("spec") or {}).get("replicas") or 0
-        if isinstance(replicas, bool) or not isinstance(replicas, int):
-            shown = "string" if isinstance(replicas, str) else "number"
-            text = f"json: cannot unmarshal {shown} into Go struct field ScaleSpec.spec.replicas of type int32"
-            raise bad_request(f'Scale in version "v1" cannot be handled as a Scale: {text}')
-        if replicas < 0:
-            fault = faults.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
-            raise invalid("Scale", GROUP, info.name, [fault])
-        new = {**live, "metadata": dict(live["metadata"]), "spec": {**live["spec"], "replicas": replicas}}
-        return new, None
+        replicas = _replicas(wanted, context, paths)
+        return _with_replicas(live, _replicas_path(paths), replicas), None
 
     # the object itself is written, as its main resource would be; the subresource names who did it
     found = await change_object(call, context, options, change)
-    return Plain(scale_of(found.value()))
+    return Plain(scale_of(found.value(), paths))
+
+
+def _replicas_path(paths: Object | None) -> str:
+    return ".spec.replicas" if paths is None else paths["specReplicasPath"]
+
+
+def _replicas(scale: Object, context: Context, paths: Object | None) -> int:
+    """The number that a Scale wants. Raises 400, 422."""
+    replicas = (scale.get("spec") or {}).get("replicas") or 0
+    if isinstance(replicas, bool) or not isinstance(replicas, int):
+        shown = "string" if isinstance(replicas, str) else "number"
+        text = f"json: cannot unmarshal {shown} into Go struct field ScaleSpec.spec.replicas of type int32"
+        raise bad_request(f'Scale in version "v1" cannot be handled as a Scale: {text}')
+    if replicas < 0 and paths is not None:
+        fault = faults.invalid(_replicas_path(paths), replicas, "should be a non-negative integer")
+        raise invalid(context.kind.kind, context.kind.group, context.info.name, [fault])
+    if replicas < 0:
+        fault = faults.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
+        raise invalid("Scale", GROUP, context.info.name, [fault])
+    return replicas
+
+
+async def _apply(call: Call, context: Context, options: WriteOptions) -> Plain:
+    """Server-side apply: whoever applies a scale comes to manage the field where the replicas stand."""
+    value, _ = configuration(call)
+    kind, paths = context.kind, _paths(context)
+    check_type_meta(value, "Scale", GROUP, "v1", context.server.kinds, call.body)
+    replicas = _replicas(value, context, paths)
+    applied = _with_replicas({"apiVersion": context.api_version, "metadata": {}}, _replicas_path(paths), replicas)
+
+    def change(live: Object) -> tuple[Object, list[Object] | None]:
+        result = apply.apply(
+            live,
+            {**applied, "kind": kind.kind},
+            kind.type(context.version),
+            manager=options.manager,
+            api_version=context.api_version,
+            now="",
+            subresource="scale",
+            force=options.force,
+        )
+        return result.object, result.managed_fields
+
+    found = await change_object(call, context, options, change)
+    return Plain(scale_of(found.value(), paths))

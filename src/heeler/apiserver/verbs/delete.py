@@ -220,7 +220,8 @@ def _check_preconditions(context: Context, options: DeleteOptions, obj: Object, 
 async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> tuple[Object, bool]:
     server, kind = context.server, context.kind
     old = live.object()
-    new, gone = plan(kind, old, options, server.clock.time())
+    now = server.clock.time()
+    new, gone = plan(kind, kind.prepare_delete(old, rfc3339(now)), options, now)
     if options.dry_run:
         return new, gone
     if gone:

@@ -28,6 +28,7 @@ from heeler.objects.status import (
     modified,
     not_found,
     too_large,
+    unsupported_media_type,
 )
 from heeler.objects.value import Object
 from heeler.wire.http.server import MAX_BODY_BYTES
@@ -77,6 +78,8 @@ def _typed(draft: Any, call: Call, context: Context, options: WriteOptions, in_o
             check_kind(draft, kind, context.version, context.server.kinds, b"")
         return strictly(draft, kind, context.version, _reader(call), options.validation, [])
     except StatusError as error:
+        if kind.custom and error.code == 422:
+            raise
         # the words before the fault itself name what the document says that it is
         _, _, why = error.message.partition(f" cannot be handled as a {kind.kind}: ")
         shown = orjson.dumps(_ordered(in_order())).decode()
@@ -99,6 +102,9 @@ def _media(call: Call, context: Context) -> str:
     media = header.split(";", 1)[0].strip().lower()
     allowed = _CUSTOM_TYPES if context.kind.custom else _TYPES
     if media not in allowed:
+        if context.kind.custom:
+            text = "the body of the request was in an unknown format - accepted media types include: "
+            raise unsupported_media_type(text + ", ".join(allowed))
         raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
     return media
 
@@ -168,7 +174,7 @@ def _check_path(metadata: Object, context: Context) -> None:
 
 async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     kind, info, server = context.kind, context.info, context.server
-    value, duplicates = _configuration(call)
+    value, duplicates = configuration(call)
     _check_kind(value, context)
     type = kind.type(context.version)
     if (value.get("metadata") or {}).get("managedFields") is None:
@@ -213,7 +219,7 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     return await change_object(call, context, options, change, retry=True, created=created)
 
 
-def _configuration(call: Call) -> tuple[Object, list[str]]:
+def configuration(call: Call) -> tuple[Object, list[str]]:
     """The applied configuration, and which of its keys come twice. Raises 400."""
     if call.object is not None:
         value: Any = call.object

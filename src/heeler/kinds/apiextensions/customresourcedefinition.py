@@ -12,6 +12,9 @@ from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import CREATED, NAME, cell, text_at
 from heeler.objects.value import Object
 
+#: Holds a definition until its objects are gone.
+FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
+
 
 def _default(definition: Object, version: str) -> None:
     spec = definition["spec"]
@@ -46,6 +49,23 @@ def _prepare_update(new: Object, old: Object) -> None:
     new["status"] = status
 
 
+def _prepare_delete(definition: Object, now: str) -> None:
+    """The objects go first."""
+    metadata = definition["metadata"]
+    if FINALIZER not in (metadata.get("finalizers") or ()):
+        metadata["finalizers"] = [*(metadata.get("finalizers") or ()), FINALIZER]
+    status = dict(definition.get("status") or {})
+    condition = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": now,
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }
+    status["conditions"] = [c for c in status.get("conditions") or () if c.get("type") != "Terminating"] + [condition]
+    definition["status"] = status
+
+
 def _versions(definition: Object) -> str:
     return ",".join(
         v.get("name", "") + ("(storage)" if v.get("storage") else "")
@@ -72,6 +92,7 @@ OWN = Own(
     rules=rules.create_rules,
     update_rules=rules.update_rules,
     warnings=rules.warnings,
+    prepare_delete=_prepare_delete,
     allow_unconditional_update=False,
     null_rows=True,
     keeps_empty=True,

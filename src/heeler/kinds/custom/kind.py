@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
@@ -25,6 +24,7 @@ from heeler.objects.value import Object
 
 VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _STATUS_VERBS = ("get", "patch", "update")
+_META = ("apiVersion", "kind", "metadata")
 
 
 class CustomKind(Kind):
@@ -38,6 +38,7 @@ class CustomKind(Kind):
         served = [v for v in spec["versions"] if v.get("served")]
         self.definition = definition
         self._versions: dict[str, Object] = {v["name"]: v for v in spec["versions"]}
+        self._types: dict[str, Type] = {}
         self._stored = next(v["name"] for v in spec["versions"] if v.get("storage"))
         storage = f"{spec['group']}/{self._stored}"
         facts: list[Mapping[str, Any]] = [
@@ -66,11 +67,9 @@ class CustomKind(Kind):
         return found
 
     def type(self, version: str) -> Type:
-        return self._types(version)
-
-    @lru_cache(maxsize=32)  # noqa: B019: as many as the definition has versions; they go with the kind
-    def _types(self, version: str) -> Type:
-        return structural.type_of(self.schema(version), name=self.kind)
+        if version not in self._types:
+            self._types[version] = structural.type_of(self.schema(version), name=self.kind)
+        return self._types[version]
 
     @property
     def storage_type(self) -> Type:
@@ -80,7 +79,7 @@ class CustomKind(Kind):
         """The object as it is stored: metadata typed, the rest pruned; what was unknown."""
         if not isinstance(value, dict):
             raise DecodeError("json: cannot unmarshal into a custom resource: not an object")
-        out: Object = copy.deepcopy(value)
+        out: Object = structural.whole_numbers(copy.deepcopy(value))
         metadata, unknown = decode(out.get("metadata") or {}, type_named(structural.OBJECT_META), strict=strict)
         out["metadata"] = metadata
         schema = self.schema(version)
@@ -100,8 +99,24 @@ class CustomKind(Kind):
         if version in self._versions:
             out = copy.deepcopy(out)
             structural.prune(out, self.schema(version))
-            structural.default(out, self.schema(version))
         return out
+
+    def read(self, obj: Object) -> Object:
+        """In today's storage version, with the defaults that the schema has today."""
+        out = self.convert(obj, obj["apiVersion"], self.storage_api_version)
+        structural.default(out, self.schema(self._stored))
+        return out
+
+    def deprecation(self, version: str) -> str:
+        found = self._versions[version]
+        if not found.get("deprecated"):
+            return ""
+        if found.get("deprecationWarning"):
+            return str(found["deprecationWarning"])
+        text = f"{self.api_version(version)} {self.kind} is deprecated"
+        better = [v for v in self.versions if not self._versions[v].get("deprecated")]
+        newer = [v for v in better if _priority(v) < _priority(version)]
+        return f"{text}; use {self.api_version(newer[0])} {self.kind}" if newer else text
 
     def settle(self, obj: Object) -> None:
         """Custom objects are stored as they are."""
@@ -125,14 +140,16 @@ class CustomKind(Kind):
                 new["status"] = old["status"]
             else:
                 new.pop("status", None)
-        metadata["generation"] = generation + 1 if _content(new) != _content(old) else generation
+        left_out = _META if not self.own.status else (*_META, "status")
+        changed = any(new.get(k) != old.get(k) for k in {*new, *old}.difference(left_out))
+        metadata["generation"] = generation + 1 if changed else generation
 
     def validate_create(self, obj: Object) -> list[Fault]:
-        return [*create_rules(obj["metadata"], self.namespaced, "subdomain"), *self._schema_faults(obj)]
+        return [*create_rules(obj["metadata"], self.namespaced, "subdomain", custom=True), *self._schema_faults(obj)]
 
     def validate_update(self, new: Object, old: Object, subresource: str = "") -> list[Fault]:
-        found = list(update_rules(new["metadata"], old["metadata"], self.namespaced))
-        return [*found, *self._schema_faults(new)]
+        found = list(update_rules(new["metadata"], old["metadata"], self.namespaced, custom=True))
+        return [*found, *found, *self._schema_faults(new)]  # recorded: each fault of metadata is a cause twice
 
     def _schema_faults(self, obj: Object) -> list[Fault]:
         schema = self.schema(self._stored)
@@ -172,10 +189,6 @@ _AGE = Column(
     "date",
     about="apimachinery.pkg.apis.meta.v1.ObjectMeta.creationTimestamp",
 )
-
-
-def _content(obj: Object) -> Object:
-    return {k: v for k, v in obj.items() if k not in ("metadata", "status", "apiVersion", "kind")}
 
 
 def _without_meta(schema: Object) -> Object:

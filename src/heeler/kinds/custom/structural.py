@@ -40,7 +40,7 @@ def _prune(value: Any, schema: Object, path: str, is_object: bool, dropped: list
     properties: Object = schema.get("properties") or {}
     extra = schema.get("additionalProperties")
     keep = bool(schema.get(PRESERVE))
-    for key in list(value):
+    for key in sorted(value):
         here = f"{path}.{key}" if path else key
         known = properties.get(key)
         if is_object and key in _META:
@@ -52,6 +52,19 @@ def _prune(value: Any, schema: Object, path: str, is_object: bool, dropped: list
         elif not keep and extra is not True:
             del value[key]
             dropped.append(here)
+
+
+def whole_numbers(value: Any) -> Any:
+    """The value with floats that are whole as integers, which is how Go writes them (3.0 is 3), up to 1e21."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < 1e21 else value
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, (float, dict, list)):
+                value[key] = whole_numbers(item)
+    elif isinstance(value, list):
+        value[:] = [whole_numbers(item) for item in value]
+    return value
 
 
 def default(value: Any, schema: Object) -> None:

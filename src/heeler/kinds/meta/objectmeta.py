@@ -85,19 +85,19 @@ def _owner(owner: Object, path: str) -> Iterator[Fault]:
         yield invalid(path, owner.get("kind", ""), "/v1, Kind=Event is disallowed from being an owner")
 
 
-def finalizers(values: list[str], path: str) -> Iterator[Fault]:
+def finalizers(values: list[str], path: str, *, custom: bool = False) -> Iterator[Fault]:
     for at, value in enumerate(values):
         yield from each(path, value, names.qualified(value))
-        if ("/" not in value and value not in STANDARD_FINALIZERS and not names.qualified(value)) or (
-            "/" not in value and value not in STANDARD_FINALIZERS
-        ):
+        if not custom and "/" not in value and value not in STANDARD_FINALIZERS:
             yield invalid(f"{path}[{at}]", value, "name is neither a standard finalizer name nor is it fully qualified")
     if "orphan" in values and "foregroundDeletion" in values:
         yield invalid(path, values, "finalizer orphan and foregroundDeletion cannot be both set")
 
 
-def object_rules(meta: Object, namespaced: bool, form: NameForm, path: str = "metadata") -> Iterator[Fault]:
-    """What holds for metadata by itself."""
+def object_rules(
+    meta: Object, namespaced: bool, form: NameForm, path: str = "metadata", *, custom: bool = False
+) -> Iterator[Fault]:
+    """What holds for metadata by itself. Finalizers of custom objects may have any qualified name."""
     check = NAME_CHECKS[form]
     prefix = meta.get("generateName")
     if prefix:
@@ -114,10 +114,10 @@ def object_rules(meta: Object, namespaced: bool, form: NameForm, path: str = "me
             yield from each(f"{path}.namespace", meta["namespace"], names.label(meta["namespace"]))
     elif meta.get("namespace"):
         yield forbidden(f"{path}.namespace", "not allowed on this type")
-    yield from _rest(meta, path)
+    yield from _rest(meta, path, custom=custom)
 
 
-def _rest(meta: Object, path: str) -> Iterator[Fault]:
+def _rest(meta: Object, path: str, *, custom: bool = False) -> Iterator[Fault]:
     if meta.get("generation", 0) < 0:
         yield invalid(f"{path}.generation", meta["generation"], "must be greater than or equal to 0")
     if meta.get("labels"):
@@ -127,7 +127,7 @@ def _rest(meta: Object, path: str) -> Iterator[Fault]:
     if meta.get("ownerReferences"):
         yield from owner_references(meta["ownerReferences"], f"{path}.ownerReferences")
     if meta.get("finalizers"):
-        yield from finalizers(meta["finalizers"], f"{path}.finalizers")
+        yield from finalizers(meta["finalizers"], f"{path}.finalizers", custom=custom)
 
 
 def _masked(prefix: str) -> str:
@@ -135,11 +135,11 @@ def _masked(prefix: str) -> str:
     return prefix[:-2] + "a" if len(prefix) > 1 and prefix.endswith("-") else prefix
 
 
-def create_rules(meta: Object, namespaced: bool, form: NameForm) -> Iterator[Fault]:
-    return object_rules(meta, namespaced, form)
+def create_rules(meta: Object, namespaced: bool, form: NameForm, *, custom: bool = False) -> Iterator[Fault]:
+    return object_rules(meta, namespaced, form, custom=custom)
 
 
-def update_rules(new: Object, old: Object, namespaced: bool) -> Iterator[Fault]:
+def update_rules(new: Object, old: Object, namespaced: bool, *, custom: bool = False) -> Iterator[Fault]:
     """What may not change; the name's form is not checked again."""
     path = "metadata"
     if old.get("deletionTimestamp"):
@@ -156,7 +156,7 @@ def update_rules(new: Object, old: Object, namespaced: bool) -> Iterator[Fault]:
     for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         if new.get(key) != old.get(key):
             yield invalid(f"{path}.{key}", new.get(key, "" if key in ("name", "namespace", "uid") else None), IMMUTABLE)
-    yield from _rest(new, path)
+    yield from _rest(new, path, custom=custom)
 
 
 IMMUTABLE = "field is immutable"

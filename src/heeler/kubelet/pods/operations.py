@@ -9,7 +9,7 @@ from heeler.base.files import remove_tree
 from heeler.kubelet import checks
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.context import NodeContext
-from heeler.kubelet.pods import config, env, plan, volumes
+from heeler.kubelet.pods import admit, config, env, plan, volumes
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
 from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, spec_of
@@ -40,6 +40,11 @@ class Operations:
         self._backing_off: dict[str, float] = {}
 
     @property
+    def _roots(self) -> volumes.Roots:
+        options = self._context.options
+        return volumes.Roots(options.pods_dir, options.memory_dir)
+
+    @property
     def pod(self) -> Object:
         return self._worker.pod
 
@@ -66,7 +71,7 @@ class Operations:
     async def create_sandbox(self, attempt: int) -> None:
         """The pod's group, volumes and sandbox."""
         worker, memory = self._worker, self._worker.memory
-        why = plan.unsupported(self.pod, self._context.features)
+        why = admit.unsupported(self.pod, self._context.features)
         if why:
             worker.all_waiting("Unsupported", why)
             self._event("Warning", "Unsupported", why)
@@ -88,6 +93,8 @@ class Operations:
                 '"ClusterFirst" policy. Falling back to "Default" policy.'
             )
             self._event("Warning", "MissingClusterDNS", text)
+        if attempt > 0:
+            self._event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         wanted = self.sandbox_config(max(attempt, self._attempt_floor))
         try:
             async with self._context.starts:
@@ -101,12 +108,13 @@ class Operations:
 
     def _rejected(self) -> bool:
         """A pod that doesn't fit on the node fails at once. One that ran before is let in again."""
-        if self._worker.view.sandboxes or (self.pod.get("status") or {}).get("startTime"):
+        if self._worker.admitted:
             return False
         cpu, memory = self._context.allocatable
         others = [p for p in self._context.pods() if str(uid_of(p)) != self._worker.uid]
-        found = plan.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
+        found = admit.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
         if found is None:
+            self._worker.admitted = True
             return False
         self._worker.memory.ended = ("Failed", *found)
         self._event("Warning", found[0], found[1].removeprefix("Pod was rejected: "))
@@ -156,7 +164,7 @@ class Operations:
         facts = self._facts(self._worker.view.sandbox)
         folder = volumes.pod_dir(options.pods_dir, self.pod)
         folder.mkdir(parents=True, exist_ok=True)
-        await volumes.set_up(options.pods_dir, self.pod, fetched, facts, self._context.clock.time())
+        await volumes.set_up(self._roots, self.pod, fetched, facts, self._context.clock.time())
 
     async def refresh_volumes(self, max_age: float) -> None:
         """Bring the volumes up to date; a failure is told and the old content stays."""
@@ -204,7 +212,7 @@ class Operations:
         await context.synced.wait()
         facts = self._facts(sandbox)
         variables = env.environment(self.pod, container, fetched, context.services(), facts)
-        mounts = volumes.mounts(options.pods_dir, self.pod, container, dict(variables))
+        mounts = volumes.mounts(self._roots, self.pod, container, dict(variables))
         mounts += self._own_files(container, attempt, sandbox, mounts)
         target = container.get("targetContainerName")
         beside = self._worker.view.latest(target) if target else None
@@ -373,7 +381,7 @@ class Operations:
             except RuntimeFault as fault:
                 if fault.code != "NOT_FOUND":
                     raise
-        await volumes.tear_down(options.pods_dir, self._worker.uid)
+        await volumes.tear_down(self._roots, self._worker.uid)
         await asyncio.to_thread(remove_tree, config.pod_log_dir(options.logs_dir, self.pod))
         path = self._context.cgroups.pod(self.pod)
         for _ in range(50):

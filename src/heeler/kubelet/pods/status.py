@@ -51,7 +51,8 @@ def make(pod: Object, view: View, memory: Memory, host: Host, now: float) -> Obj
     if generation:
         out["observedGeneration"] = generation
     if memory.ended is not None:
-        out["reason"], out["message"] = memory.ended[1], memory.ended[2]
+        told = {"reason": memory.ended[1], "message": memory.ended[2]}
+        out |= {key: text for key, text in told.items() if text}
     out["conditions"] = _conditions(pod, view, phase, inits, mains, old, now)
     out["hostIP"] = host.ips[0]
     out["hostIPs"] = [{"ip": ip} for ip in host.ips]
@@ -93,6 +94,10 @@ def _container(
 ) -> Object:
     name = container["name"]
     latest, running = view.latest(name), False
+    if latest is None and (memory.ended is not None or deleting(pod)):
+        lost = _lost(_known_status(pod, name), now)
+        if lost is not None:
+            return lost
     state: Object = {}
     last: Object = {}
     init = container in init_containers(pod) and not is_sidecar(container)
@@ -128,6 +133,25 @@ def _container(
     out["started"] = running and latest is not None and started(container, latest, memory)
     _more(container, latest, out)
     return out
+
+
+def _lost(known: Object, now: float) -> Object | None:
+    """An ended pod's container that the runtime has forgotten: what was told of it stays; how one ended that ran
+    when it was last seen is not known. None where nothing was told."""
+    state = known.get("state") or {}
+    if "terminated" in state:
+        return dict(known)
+    if "running" not in state:
+        return None
+    ended: Object = {
+        "exitCode": 137,
+        "reason": "ContainerStatusUnknown",
+        "message": "The container could not be located when the pod was terminated",
+        "startedAt": state["running"].get("startedAt"),
+        "finishedAt": rfc3339(now),
+        "containerID": known.get("containerID", ""),
+    }
+    return {**known, "state": {"terminated": ended}, "ready": False, "started": False}
 
 
 def _finished(pod: Object, container: Object, latest: ContainerView, view: View, memory: Memory) -> bool:

@@ -2,7 +2,7 @@
 
 Files made of API objects stand in a folder with a time in its name; the link `..data` is moved from the old folder to
 the new one by a rename, so that a container sees all old or all new files. Paths are those of a kubelet:
-PODS/UID/volumes/kubernetes.io~KIND/NAME.
+PODS/UID/volumes/kubernetes.io~KIND/NAME. Secrets and tokens stand on a tmpfs, so that they never reach a disk.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import os
 import shutil
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from heeler.base.clock import rfc3339_micro
-from heeler.base.files import remove_tree
+from heeler.base.files import private_folder, remove_tree
 from heeler.base.processes import ProgramError, check
 from heeler.kubelet.pods import env
 from heeler.kubelet.pods.amounts import count
@@ -39,29 +40,55 @@ def kind_of(volume: Object) -> str:
     return next((key for key in volume if key != "name"), "emptyDir")
 
 
+#: Volumes whose content must not be written to a disk.
+IN_MEMORY = ("secret", "projected")
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Where pods' files are: `pods` on disk, `memory` on a tmpfs (secrets and tokens)."""
+
+    pods: Path
+    memory: Path
+
+
+async def mount_memory(folder: Path) -> None:
+    """Put a tmpfs on the folder unless one is there. Raises ProgramError, OSError."""
+    private_folder(folder)
+    if str(folder) not in mounts_below(folder):
+        await check(["mount", "-t", "tmpfs", "-o", "mode=0700,nosuid,nodev,noexec", "tmpfs", str(folder)])
+
+
+async def unmount_memory(folder: Path) -> None:
+    """Take the tmpfs away, with all secrets in it."""
+    for point in mounts_below(folder):
+        await check(["umount", "--lazy", point])
+
+
 def pod_dir(pods: Path, pod: Object) -> Path:
     return pods / str(uid_of(pod))
 
 
-def volume_path(pods: Path, pod: Object, volume: Object) -> Path:
+def volume_path(roots: Roots, pod: Object, volume: Object) -> Path:
     """Where the volume is on the node."""
     kind = kind_of(volume)
     if kind == "hostPath":
         return Path(volume["hostPath"]["path"])
-    return pod_dir(pods, pod) / "volumes" / FOLDERS[kind] / str(volume["name"])
+    root = roots.memory if kind in IN_MEMORY else roots.pods
+    return pod_dir(root, pod) / "volumes" / FOLDERS[kind] / str(volume["name"])
 
 
-async def set_up(pods: Path, pod: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
+async def set_up(roots: Roots, pod: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
     """Make or refresh all volumes. Raises VolumeError naming the volume and why."""
     for volume in spec_of(pod).get("volumes") or []:
         try:
-            await _one(pods, pod, volume, fetched, facts, now)
+            await _one(roots, pod, volume, fetched, facts, now)
         except (VolumeError, OSError, ProgramError) as error:
             raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
 
 
-async def _one(pods: Path, pod: Object, volume: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
-    kind, path = kind_of(volume), volume_path(pods, pod, volume)
+async def _one(roots: Roots, pod: Object, volume: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
+    kind, path = kind_of(volume), volume_path(roots, pod, volume)
     group = (spec_of(pod).get("securityContext") or {}).get("fsGroup")
     if kind == "hostPath":
         _host_path(path, str(volume["hostPath"].get("type") or ""))
@@ -172,7 +199,7 @@ def _links(folder: Path, payload: Mapping[str, object]) -> None:
             entry.unlink()
 
 
-def mounts(pods: Path, pod: Object, container: Object, values: Mapping[str, str]) -> list[Mounted]:
+def mounts(roots: Roots, pod: Object, container: Object, values: Mapping[str, str]) -> list[Mounted]:
     """A container's volume mounts. Raises env.ConfigError for one that can't be made."""
     volumes = {v["name"]: v for v in spec_of(pod).get("volumes") or []}
     out = []
@@ -180,7 +207,7 @@ def mounts(pods: Path, pod: Object, container: Object, values: Mapping[str, str]
         volume = volumes.get(mount["name"])
         if volume is None:
             raise env.ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
-        host = volume_path(pods, pod, volume)
+        host = volume_path(roots, pod, volume)
         sub = env.expand(mount["subPathExpr"], values) if mount.get("subPathExpr") else mount.get("subPath", "")
         read_only = bool(mount.get("readOnly")) or kind_of(volume) in OBJECTS
         if sub:
@@ -242,12 +269,12 @@ def termination_file(pods: Path, pod_uid: str, container: str, attempt: int) -> 
     return pods / pod_uid / "containers" / container / f"{attempt}"
 
 
-async def tear_down(pods: Path, pod_uid: str) -> None:
+async def tear_down(roots: Roots, pod_uid: str) -> None:
     """Unmount and remove all of a pod's files. Raises OSError, ProgramError."""
-    folder = pods / pod_uid
-    for path in mounts_below(folder):
-        await check(["umount", "--lazy", path])
-    remove_tree(folder)
+    for folder in (roots.pods / pod_uid, roots.memory / pod_uid):
+        for path in mounts_below(folder):
+            await check(["umount", "--lazy", path])
+        remove_tree(folder)
 
 
 def mounts_below(folder: Path) -> list[str]:

@@ -48,7 +48,10 @@ class PodWorker:
     def __init__(self, context: NodeContext, pod: Object) -> None:
         self.context, self.pod = context, pod
         self.uid = str(uid_of(pod))
-        self.memory = Memory(started_at=_start_time(pod))
+        # What has ended stays so, whatever an agent that was started anew still finds of it.
+        self.memory = Memory(started_at=_start_time(pod), ended=_end_of(pod))
+        #: It has its place on the node: it fits, or it was here before the agent started.
+        self.admitted = bool((pod.get("status") or {}).get("startTime"))
         options = context.options
         self.view = View()
         self.observer = Observer(context.runtime, options.pods_dir, options.logs_dir, self.uid)
@@ -322,6 +325,13 @@ class PodWorker:
 def _start_time(pod: Object) -> float:
     known = (pod.get("status") or {}).get("startTime")
     return parse_rfc3339(known) if known else 0.0
+
+
+def _end_of(pod: Object) -> tuple[str, str, str] | None:
+    status = pod.get("status") or {}
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return None
+    return str(status["phase"]), str(status.get("reason", "")), str(status.get("message", ""))
 
 
 def _older(pod: Object, known: Object) -> bool:

@@ -1,0 +1,45 @@
+"""Which pods a node takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from heeler.kubelet.pods import admit
+from heeler.objects.value import Object
+from tests.unit.kubelet.pods import container, pod
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        ({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "x"}}]}, "persistentVolumeClaim"),
+        ({"hostUsers": False}, "hostUsers"),
+        ({"runtimeClassName": "kata"}, "runtimeClassName"),
+    ],
+)
+def test_what_the_node_cannot_do_is_said(spec: Object, word: str) -> None:
+    assert word in admit.unsupported(pod(**spec))
+
+
+def test_what_only_some_runtimes_can_do_is_asked_of_the_runtime() -> None:
+    mount = {"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": "Enabled"}
+    wanted = pod(container("app", volumeMounts=[mount]))
+    assert "recursiveReadOnly" in admit.unsupported(wanted)
+    assert admit.unsupported(wanted, ("recursive_read_only_mounts",)) == ""
+
+
+def test_a_pod_that_does_not_fit_is_rejected_by_the_first_resource_that_is_short() -> None:
+    def asks(cpu: str, memory: str, phase: str = "Running") -> Object:
+        return {
+            **pod(container("app", resources={"requests": {"cpu": cpu, "memory": memory}})),
+            "status": {"phase": phase},
+        }
+
+    others = [asks("500m", "1Gi"), asks("5", "9Gi", "Succeeded")]
+    assert admit.misfit(asks("1500m", "1Gi"), others, 2000, 4 << 30, 110) is None
+    assert admit.misfit(asks("1501m", "9Gi"), others, 2000, 4 << 30, 110) == (
+        "OutOfcpu",
+        "Pod was rejected: Node didn't have enough resource: cpu, requested: 1501, used: 500, capacity: 2000",
+    )
+    assert (admit.misfit(asks("1", "4Gi"), others, 2000, 4 << 30, 110) or ("",))[0] == "OutOfmemory"
+    assert (admit.misfit(pod(), others, 2000, 4 << 30, 1) or ("",))[0] == "OutOfpods"
