@@ -255,3 +255,56 @@ def test_events_and_logs_of_pods_without_containers(web: LocalCluster) -> None:
     assert "Scheduled" in web.kubectl("events")
     said = web.kubectl("logs", "deployment/web", check=False)
     assert "simulated node runs no containers" in said
+
+
+WIDGETS = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: widgets, kind: Widget, shortNames: [wd], categories: [all]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.size, statusReplicasPath: .status.size}}
+    additionalPrinterColumns:
+    - {name: Size, type: integer, jsonPath: .spec.size}
+    - {name: Age, type: date, jsonPath: .metadata.creationTimestamp}
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            description: What is wanted.
+            required: [size]
+            properties:
+              size: {type: integer, minimum: 1, description: How big it is.}
+              color: {type: string, default: red}
+          status: {type: object, x-kubernetes-preserve-unknown-fields: true}
+"""
+WIDGET = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\nspec: {size: %d}\n"
+
+
+def test_custom_resources(cluster: LocalCluster) -> None:
+    said = cluster.kubectl("apply", "-f", "-", stdin=WIDGETS)
+    assert said == "customresourcedefinition.apiextensions.k8s.io/widgets.example.com created\n"
+    cluster.kubectl("wait", "crd/widgets.example.com", "--for=condition=Established", "--timeout=10s")
+    try:
+        assert cluster.kubectl("apply", "-f", "-", stdin=WIDGET % 3) == "widget.example.com/a created\n"
+        assert re.match(r"NAME +SIZE +AGE\na +3 +\d+s\n", cluster.kubectl("get", "wd"))
+        assert "widget.example.com/a" in cluster.kubectl("get", "all")
+        refused = cluster.kubectl("apply", "-f", "-", stdin=WIDGET % 0, check=False)
+        assert 'The Widget "a" is invalid: spec.size: Invalid value: 0' in refused
+        assert "How big it is." in cluster.kubectl("explain", "widget.spec.size")
+        assert cluster.kubectl("scale", "widget/a", "--replicas=7") == "widget.example.com/a scaled\n"
+        cluster.kubectl("patch", "wd", "a", "--subresource=status", "--type=merge", "-p", '{"status":{"ok":true}}')
+        found = cluster.get("widget", "a")
+        assert (found["spec"], found["status"]) == ({"size": 7, "color": "red"}, {"ok": True})
+    finally:
+        cluster.kubectl("delete", "crd", "widgets.example.com")
+    # kubectl has the kind in its discovery cache still
+    assert "could not find the requested resource" in cluster.kubectl("get", "widgets", check=False)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from heeler.kinds.custom import structural
+from heeler.kinds.custom.kind import CustomKind
 from heeler.kinds.descriptions import of_type as describe_type
-from heeler.kinds.types import built_names
+from heeler.kinds.types import built_names, type_named
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -40,7 +42,23 @@ _NAMED: dict[str, tuple[str, Object]] = {
     "intorstring": (f"{_META}.util.intstr.IntOrString", {"type": "string", "format": "int-or-string"}),
     "any": (f"{_META}.runtime.RawExtension", {"type": "object"}),
 }
+#: A kind whose apiVersion, kind and metadata are described in the words that every kind's are.
+_ANY_OBJECT = "io.k8s.api.core.v1.ConfigMap"
+_NOT_IN_V2 = ("nullable", "oneOf", "anyOf", "allOf", "not", "default")
 _UNIONS = {"quantity": ("string", "number"), "intorstring": ("integer", "string")}
+
+
+def _for_v2(schema: Object) -> Object:
+    """A structural schema in the words of OpenAPI v2: what it can't say is left open."""
+    out = {k: v for k, v in schema.items() if k not in _NOT_IN_V2}
+    if out.get(structural.PRESERVE) or out.get(structural.INT_OR_STRING):
+        out = {k: v for k, v in out.items() if k not in ("type", "properties", "items")}
+    if isinstance(out.get("properties"), dict):
+        out["properties"] = {k: _for_v2(v) for k, v in out["properties"].items()}
+    for key in ("items", "additionalProperties"):
+        if isinstance(out.get(key), dict):
+            out[key] = _for_v2(out[key])
+    return out
 
 
 def _without_type(schema: Object) -> Object:
@@ -51,7 +69,7 @@ class _Schemas:
     """Collects a schema for each struct that is reachable from the kinds of a document."""
 
     def __init__(self, prefix: str, three: bool) -> None:
-        self._prefix = prefix
+        self.prefix = prefix
         self._three = three
         self._names: dict[int, str] = {}
         self._known = built_names()
@@ -60,7 +78,7 @@ class _Schemas:
     def of(self, type: Type, name: str = "") -> Object:
         """A schema, or a reference to one."""
         if type.form == "struct":
-            return {"$ref": self._prefix + self._struct(type, name)}
+            return {"$ref": self.prefix + self._struct(type, name)}
         if type.form == "list":
             assert type.item is not None
             out: Object = {"type": "array", "items": self.of(type.item)}
@@ -77,8 +95,20 @@ class _Schemas:
             if self._three and type.form in _UNIONS:
                 schema = {"oneOf": [{"type": t} for t in _UNIONS[type.form]], **_without_type(schema)}
             self.found.setdefault(name, schema)
-            return {"$ref": self._prefix + name}
+            return {"$ref": self.prefix + name}
         return dict(_SCALARS[type.form])
+
+    def custom(self, schema: Object) -> Object:
+        """A definition's own schema, with what every object has; OpenAPI v2 doesn't know some of its words."""
+        out = schema if self._three else _for_v2(schema)
+        meta = self.of(type_named(structural.OBJECT_META), structural.OBJECT_META)
+        properties = {"apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": meta}
+        described = describe_type(_ANY_OBJECT) if self._three else {}
+        for key, property in properties.items():
+            if key in described:
+                text = {"description": described[key]}
+                properties[key] = {"allOf": [property], **text} if "$ref" in property else {**property, **text}
+        return {**out, "properties": {**(out.get("properties") or {}), **properties}}
 
     def _struct(self, type: Type, name: str) -> str:
         if id(type) in self._names:
@@ -115,6 +145,19 @@ class _Schemas:
         return unique
 
 
+def _schema_of(kind: Kind, version: str, schemas: _Schemas) -> Object:
+    """A reference to the kind's schema, which is among `schemas` then."""
+    if isinstance(kind, CustomKind):
+        name = f"{'.'.join(reversed(kind.group.split('.')))}.{version}.{kind.kind}"
+        schemas.found[name] = schemas.custom(kind.schema(version))
+        reference: Object = {"$ref": schemas.prefix + name}
+    else:
+        name = _name(kind, version)
+        reference = schemas.of(kind.type(version), name)
+    _mark(schemas.found[reference["$ref"].rpartition("/")[2]], kind, version)
+    return reference
+
+
 def _mark(schema: Object, kind: Kind, version: str) -> None:
     schema["x-kubernetes-group-version-kind"] = [{"group": kind.group, "kind": kind.kind, "version": version}]
 
@@ -132,8 +175,7 @@ def v2(server: ApiServer) -> bytes:
         paths: Object = {}
         for kind in server.kinds:
             for version in kind.versions:
-                reference = schemas.of(kind.type(version), _name(kind, version))
-                _mark(schemas.found[reference["$ref"].rpartition("/")[2]], kind, version)
+                reference = _schema_of(kind, version, schemas)
                 paths |= _paths(kind, version, reference, three=False)
         document = {
             "swagger": "2.0",
@@ -174,8 +216,7 @@ def v3(server: ApiServer, key: str) -> bytes | None:
     schemas = _Schemas("#/components/schemas/", three=True)
     paths: Object = {}
     for kind in kinds:
-        reference = schemas.of(kind.type(version), _name(kind, version))
-        _mark(schemas.found[reference["$ref"].rpartition("/")[2]], kind, version)
+        reference = _schema_of(kind, version, schemas)
         paths |= _paths(kind, version, reference, three=True)
     document = {
         "openapi": "3.0.0",

@@ -1,0 +1,124 @@
+"""CustomResourceDefinitions at work: served once established, gone with their objects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+import heeler
+from heeler.client.client import Client
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object
+
+DEFINITIONS = GroupVersionResource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+THINGS = GroupVersionResource("example.com", "v1", "things")
+
+
+def definition(properties: Object) -> Object:
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {"type": "object", "properties": properties},
+            "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        },
+    }
+    subresources = {"status": {}, "scale": {"specReplicasPath": ".spec.n", "statusReplicasPath": ".status.n"}}
+    return {
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                    "subresources": subresources,
+                }
+            ],
+        },
+    }
+
+
+async def until(found: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await found():
+            await asyncio.sleep(0.02)
+
+
+async def served(client: Client) -> bool:
+    try:
+        await client.list(THINGS, "default")
+    except StatusError as error:
+        assert error.code == 404
+        return False
+    return True
+
+
+def run(story: Callable[[Client], Awaitable[None]], properties: Object) -> None:
+    async def main() -> None:
+        async with heeler.Cluster(simulated_nodes=0) as cluster:
+            await cluster.client.create(DEFINITIONS, definition(properties))
+            await until(lambda: served(cluster.client))
+            await story(cluster.client)
+
+    asyncio.run(main())
+
+
+async def create(client: Client, name: str, **spec: Any) -> Object:
+    metadata = {"name": name, "namespace": "default"}
+    thing = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": metadata, "spec": spec}
+    return await client.create(THINGS, thing, "default")
+
+
+def test_objects_are_pruned_defaulted_validated_and_scaled():
+    async def story(client: Client) -> None:
+        made = await create(client, "a", n=2, unknown=1)
+        assert made["spec"] == {"n": 2, "color": "red"}
+        with pytest.raises(StatusError) as caught:
+            await create(client, "b", n=0)
+        assert caught.value.code == 422
+        assert "spec.n in body should be greater than or equal to 1" in caught.value.message
+        await client.patch(
+            THINGS, "a", {"spec": {"replicas": 5}}, "default", type="application/merge-patch+json", subresource="scale"
+        )
+        assert (await client.get(THINGS, "a", "default"))["spec"]["n"] == 5
+
+    run(story, {"n": {"type": "integer", "minimum": 1}, "color": {"type": "string", "default": "red"}})
+
+
+def test_a_changed_definition_is_seen_in_objects_that_are_stored_already():
+    async def story(client: Client) -> None:
+        await create(client, "a", n=1)
+        later = definition({"n": {"type": "integer"}, "size": {"type": "string", "default": "big"}})
+        found = await client.get(DEFINITIONS, "things.example.com")
+        await client.update(DEFINITIONS, {**found, "spec": later["spec"]})
+
+        async def defaulted() -> bool:
+            return (await client.get(THINGS, "a", "default"))["spec"] == {"n": 1, "size": "big"}
+
+        await until(defaulted)
+        assert (await client.get(THINGS, "a", "default"))["metadata"]["generation"] == 1
+
+    run(story, {"n": {"type": "integer"}})
+
+
+def test_objects_go_before_their_definition_does():
+    async def story(client: Client) -> None:
+        await create(client, "a", n=1)
+        await client.delete(DEFINITIONS, "things.example.com")
+
+        async def gone() -> bool:
+            return not await served(client)
+
+        await until(gone)
+        await client.create(DEFINITIONS, definition({"n": {"type": "integer"}}))
+        await until(lambda: served(client))
+        assert (await client.list(THINGS, "default")).items == []
+
+    run(story, {"n": {"type": "integer"}})

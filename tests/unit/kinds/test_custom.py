@@ -1,0 +1,145 @@
+"""Structural schemas: what is pruned, filled in, and found wrong, in upstream's words."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heeler.kinds.custom import jsonpath, structural
+from heeler.kinds.custom.kind import CustomKind
+from heeler.kinds.custom.validation import validate
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "spec": {
+            "type": "object",
+            "properties": {
+                "size": {"type": "integer", "minimum": 1, "default": 3},
+                "name": {"type": "string", "pattern": "^[a-z]+$", "maxLength": 5},
+                "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+                "deep": {"type": "object", "default": {}, "properties": {"x": {"type": "integer", "default": 7}}},
+                "port": {"x-kubernetes-int-or-string": True},
+            },
+        }
+    },
+}
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["spec", "size", "name", "free", "deep", "x", "port", "no"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["spec", "size", "no"]), values, max_size=3))
+def test_pruning_and_defaulting_again_changes_nothing(obj):
+    structural.prune(obj, SCHEMA)
+    structural.default(obj, SCHEMA)
+    again = copy.deepcopy(obj)
+    assert structural.prune(again, SCHEMA) == []
+    structural.default(again, SCHEMA)
+    assert again == obj
+
+
+@given(values)
+def test_any_value_can_be_validated(value):
+    for fault in validate(value, SCHEMA):
+        assert fault.field
+        assert fault.message
+
+
+def test_pruned_fields_are_named_in_order():
+    obj = {"spec": {"size": 1, "zz": 1, "free": {"a": {"b": 1}}}, "bad": 1, "metadata": {"name": "a"}}
+    assert structural.prune(obj, SCHEMA) == ["bad", "spec.zz"]
+    assert obj == {"spec": {"size": 1, "free": {"a": {"b": 1}}}, "metadata": {"name": "a"}}
+
+
+def test_defaults_are_filled_in_from_outside_in():
+    obj: dict[str, Any] = {"spec": {}}
+    structural.default(obj, SCHEMA)
+    assert obj == {"spec": {"size": 3, "deep": {"x": 7}}}
+
+
+def test_whole_floats_are_integers():
+    assert structural.whole_numbers({"a": 3.0, "b": [1.5, 2.0], "c": 1e22}) == {"a": 3, "b": [1.5, 2], "c": 1e22}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"size": 0}, "Invalid value: 0: spec.size in body should be greater than or equal to 1"),
+        ({"size": "x"}, 'Invalid value: "string": spec.size in body must be of type integer: "string"'),
+        ({"name": "A"}, "Invalid value: \"A\": spec.name in body should match '^[a-z]+$'"),
+        ({"name": "abcdef"}, "Too long: may not be more than 5 bytes"),
+    ],
+)
+def test_faults_are_in_upstreams_words(spec, message):
+    assert [f.message for f in validate({"spec": spec}, SCHEMA)] == [message]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        (".spec.size", [3]),
+        (".metadata.labels.a\\.b/c", ["x"]),
+        (".metadata.labels['a.b/c']", ["x"]),
+        (".status.conditions[?(@.type=='Ready')].status", ["True"]),
+        (".status.conditions[*].type", ["Ready", "Other"]),
+        (".status.conditions[5].type", []),
+        (".no.such", []),
+    ],
+)
+def test_json_paths(path, found):
+    obj = {
+        "metadata": {"labels": {"a.b/c": "x"}},
+        "spec": {"size": 3},
+        "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "Other", "status": "False"}]},
+    }
+    assert jsonpath.find(obj, path) == found
+
+
+def definition(*versions: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "things", "kind": "Thing"},
+            "versions": [
+                {"served": True, "storage": n == 0, "schema": {"openAPIV3Schema": SCHEMA}, **version}
+                for n, version in enumerate(versions)
+            ],
+        },
+    }
+
+
+def test_versions_are_in_kubernetes_order():
+    kind = CustomKind(definition(*({"name": name} for name in ("v1beta1", "other", "v2", "v1", "v2alpha1", "v10"))))
+    assert list(kind.versions) == ["v10", "v2", "v1", "v1beta1", "v2alpha1", "other"]
+
+
+def test_a_deprecated_version_names_a_better_one():
+    kind = CustomKind(definition({"name": "v1"}, {"name": "v1beta1", "deprecated": True}))
+    assert kind.deprecation("v1") == ""
+    assert kind.deprecation("v1beta1") == "example.com/v1beta1 Thing is deprecated; use example.com/v1 Thing"
+
+
+def test_the_generation_grows_with_the_spec_only():
+    kind = CustomKind(definition({"name": "v1", "subresources": {"status": {}}}))
+    old = {"metadata": {"name": "a", "generation": 1}, "spec": {"size": 1}, "status": {"ok": True}}
+    new = {"metadata": {"name": "a", "generation": 1, "labels": {"a": "b"}}, "spec": {"size": 1}, "status": {}}
+    kind.prepare_update(new, old)
+    assert (new["metadata"]["generation"], new["status"]) == (1, {"ok": True})
+    new["spec"] = {"size": 2}
+    kind.prepare_update(new, old)
+    assert new["metadata"]["generation"] == 2
