@@ -110,6 +110,8 @@ class Own:
     name_form: NameForm = "subdomain"
     prepare_create: Prepare = _keep
     prepare_update: PrepareUpdate = _keep
+    #: Fill in times that are "now" (RFC 3339) when they are left out.
+    stamp: Callable[[Object, str], None] | None = None
     #: Its objects are stored as they were written, with empty lists.
     keeps_empty: bool = False
     #: The path of the pod spec in the object, for kinds that have one.
@@ -256,8 +258,8 @@ class Kind:
 
     # The stored form.
 
-    def prepare_create(self, obj: Object) -> None:
-        """Drop what a writer may not set, in place; the generation starts."""
+    def prepare_create(self, obj: Object, now: str = "") -> None:
+        """Drop what a writer may not set, in place; the generation starts. `now` (RFC 3339) as in `prepare_update`."""
         if self.own.status:
             _reset_status(obj, None)
         if self.own.generation:
@@ -266,11 +268,13 @@ class Kind:
             obj["metadata"].pop("generation", None)
         self._drop_disabled(obj)
         self.own.prepare_create(obj)
+        if self.own.stamp is not None and now:
+            self.own.stamp(obj, now)
 
     def prepare_update(self, new: Object, old: Object, subresource: str = "", now: str = "") -> None:
         """Put back, in place in `new`, what this endpoint may not change; the generation grows if it must.
 
-        `now` (RFC 3339) is for the few kinds whose status tells when it changed; without it those times stay.
+        `now` (RFC 3339) is for the few kinds that tell when something changed; without it those times stay.
         """
         if subresource and subresource != "scale":
             self._prepare_subresource(new, old, subresource)
@@ -283,6 +287,8 @@ class Kind:
         _keep_generation(new, old)
         self._drop_disabled(new)
         self.own.prepare_update(new, old)
+        if self.own.stamp is not None and now:
+            self.own.stamp(new, now)
         if self.own.generation and any(
             _part(new, steps) != _part(old, steps)
             for path in self.own.generation_of

@@ -85,7 +85,7 @@ async def _create_once(
     write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
     draft = await admit(write)
     write.new = draft
-    kind.prepare_create(draft)
+    kind.prepare_create(draft, now)
     hooks = server.hooks.get((kind.group, kind.plural))
     taken = await hooks.before_create(server, draft, options.dry_run) if hooks else None
     try:

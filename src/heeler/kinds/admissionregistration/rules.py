@@ -5,6 +5,7 @@ Expressions are compiled where they are run; here they are only asked to be ther
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -245,6 +246,14 @@ def _match_resources(match: Object, path: str) -> Iterator[Fault]:
             yield from rule_rules(rule, f"{path}.{key}[{at}]", True)
 
 
+_IDENTIFIER = re.compile("[_a-zA-Z][_a-zA-Z0-9]*")
+#: Words of CEL that are no names (the language definition, "Syntax").
+_RESERVED = (
+    *("true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import"),
+    *("let", "loop", "package", "namespace", "return", "var", "void", "while"),
+)
+
+
 def _common(spec: Object) -> Iterator[Fault]:
     yield from _param_kind(spec.get("paramKind"), "spec.paramKind")
     match = spec.get("matchConstraints")
@@ -257,8 +266,11 @@ def _common(spec: Object) -> Iterator[Fault]:
     yield from match_conditions(spec.get("matchConditions"), "spec.matchConditions")
     for at, row in numbered(spec.get("variables")):
         here = f"spec.variables[{at}]"
-        if not row.get("name"):
+        name = row.get("name", "")
+        if not name.strip():
             yield required(f"{here}.name", "name is not specified")
+        elif not _IDENTIFIER.fullmatch(name) or name in _RESERVED:
+            yield invalid(f"{here}.name", name, "name is not a valid CEL identifier")
         if not row.get("expression", "").strip():
             yield required(f"{here}.expression", "expression is not specified")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from heeler.kinds.apiextensions import rules
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import CREATED, NAME, cell, text_at
 from heeler.objects.value import Object
@@ -88,6 +89,9 @@ OWN = Own(
     generation=True,
     prepare_create=_prepare_create,
     prepare_update=_prepare_update,
+    rules=rules.create_rules,
+    update_rules=rules.update_rules,
+    warnings=rules.warnings,
     prepare_delete=_prepare_delete,
     allow_unconditional_update=False,
     null_rows=True,
@@ -107,5 +111,5 @@ OWN = Own(
         ),
         Column("Established", cell(_established), "boolean", priority=1, about="=Established status"),
     ),
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_only, rules.status_rules)},
 )

@@ -22,8 +22,10 @@ from heeler.kinds.meta.checks import (
     numbered,
     one_of,
 )
+from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import is_empty, label_selector, matches, valid
 from heeler.kinds.types import type_named
+from heeler.objects import names
 from heeler.objects.faults import Fault, forbidden, invalid, not_supported, required
 from heeler.objects.value import Object
 
@@ -280,6 +282,9 @@ def _statefulset_spec(spec: Object, new: bool) -> Iterator[Fault]:
         yield from not_negative(spec.get(key), f"spec.{key}")
     if spec.get("ordinals") is not None:
         yield from not_negative(spec["ordinals"].get("start"), "spec.ordinals.start")
+    service = spec.get("serviceName", "")
+    if new and service:
+        yield from each("spec.serviceName", service, names.label(service))
     yield from _selector(spec, "spec", "statefulset")
     selector = spec.get("selector")
     if selector is not None and not valid(selector):

@@ -15,13 +15,15 @@ from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import is_empty, label_selector, matches, valid
 from heeler.kinds.types import type_named
 from heeler.objects import names
-from heeler.objects.faults import Fault, duplicate, invalid, not_supported, required, too_long, too_many
+from heeler.objects.faults import Fault, duplicate, invalid, not_supported, quote, required, too_long, too_many
 from heeler.objects.value import Object
 
 MISMATCH = "`selector` does not match template `labels`"
 ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 BATCH = "io.k8s.api.batch.v1"
 MAX_PARALLEL_INDEXED = 100_000
+#: Characters of a list of indexes.
+MAX_INDEXES = 64 * 1024
 
 
 def job(obj: Object) -> Iterator[Fault]:
@@ -206,14 +208,49 @@ def _success_policy(spec: Object, policy: Object, path: str) -> Iterator[Fault]:
         count, indexes = rule.get("succeededCount"), rule.get("succeededIndexes")
         if count is None and indexes is None:
             yield required(here, "at least one of succeededCount or succeededIndexes must be specified")
+        completions, total = spec.get("completions") or 0, 0
+        if indexes is not None:
+            if len(indexes) > MAX_INDEXES:
+                yield too_long(f"{here}.succeededIndexes", MAX_INDEXES)
+            try:
+                total = _count_indexes(indexes, completions)
+            except ValueError as error:
+                yield invalid(f"{here}.succeededIndexes", indexes, f"error parsing succeededIndexes: {error}")
         if count is not None:
-            yield from not_negative(count, f"{here}.succeededCount")
-            if spec.get("completions") is not None and count > spec["completions"]:
-                yield invalid(
-                    f"{here}.succeededCount",
-                    count,
-                    f"must be less than or equal to {spec['completions']} (the number of specified completions)",
-                )
+            path_ = f"{here}.succeededCount"
+            yield from not_negative(count, path_)
+            if count > completions:
+                words = f"must be less than or equal to {completions} (the number of specified completions)"
+                yield invalid(path_, count, words)
+            if indexes is not None and count > total:
+                words = f"must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
+                yield invalid(path_, count, words)
+
+
+def _count_indexes(text: str, completions: int) -> int:
+    """How many indexes "0,2-4" names. Raises ValueError with the words for what is no such list."""
+    total, last = 0, -1
+    for part in text.split(",") if text else ():
+        ends = part.split("-")
+        if len(ends) > 2:
+            rule = "violates the requirement that an index interval can have at most two parts separated by '-'"
+            raise ValueError(f"the fragment {quote(part)} {rule}")
+        numbers = [_index(end, completions) for end in ends]
+        first, end = numbers[0], numbers[-1]
+        if len(numbers) == 2 and first >= end:
+            raise ValueError(f"non-increasing order, previous: {first}, current: {end}")
+        if last >= first:
+            raise ValueError(f"non-increasing order, previous: {last}, current: {first}")
+        total, last = total + end - first + 1, end
+    return total
+
+
+def _index(text: str, completions: int) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise ValueError(f"cannot convert string to integer for index: {quote(text)}")
+    if int(text) >= completions:
+        raise ValueError(f"too large index: {quote(text)}")
+    return int(text)
 
 
 def _replacement(spec: Object, path: str) -> Iterator[Fault]:

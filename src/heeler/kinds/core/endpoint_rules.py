@@ -15,6 +15,7 @@ ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
 MAX_ENDPOINTS = 1000
 MAX_ADDRESSES = 100
 MAX_PORTS = 20000
+MAX_HINTS = 8
 
 
 def endpoints(obj: Object) -> Iterator[Fault]:
@@ -84,6 +85,23 @@ def _endpoint(row: Object, kind: str, path: str) -> Iterator[Fault]:
         yield from each(f"{path}.nodeName", row["nodeName"], names.subdomain(row["nodeName"]))
     if row.get("hostname") is not None:
         yield from each(f"{path}.hostname", row["hostname"], names.label(row["hostname"]))
+    if row.get("hints") is not None:
+        yield from _hints(row["hints"], f"{path}.hints")
+
+
+def _hints(hints: Object, path: str) -> Iterator[Fault]:
+    for key, check in (("forZones", names.label_value), ("forNodes", names.subdomain)):
+        rows = hints.get(key) or []
+        if len(rows) > MAX_HINTS:
+            yield too_many(f"{path}.{key}", len(rows), MAX_HINTS)
+            continue
+        seen: list[str] = []
+        for at, row in enumerate(rows):
+            here, name = f"{path}.{key}[{at}].name", row.get("name", "")
+            if name in seen:
+                yield duplicate(here, name)
+            seen.append(name)
+            yield from each(here, name, check(name))
 
 
 def _slice_ports(ports: list[Object]) -> Iterator[Fault]:

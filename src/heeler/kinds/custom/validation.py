@@ -6,15 +6,11 @@ custom-resources/custom-resource-definitions/#validation ; recorded answers; JSO
 
 from __future__ import annotations
 
-import base64
-import binascii
-import datetime
-import ipaddress
-import re
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any
 
+from heeler.kinds.custom.formats import matches
+from heeler.kinds.custom.patterns import matcher
 from heeler.kinds.custom.structural import EMBEDDED, INT_OR_STRING
 from heeler.objects import faults
 from heeler.objects.faults import Fault
@@ -36,15 +32,19 @@ def validate(value: Any, schema: Object, path: str = "") -> Iterator[Fault]:
     elif not _fits(value, schema.get("type", "")):
         yield _wrong_type(path, value, schema["type"])
         return
-    yield from _values(value, schema, path)
-    if isinstance(value, dict):
-        yield from _object(value, schema, path)
-    elif isinstance(value, list):
+    yield from _combined(value, schema, path)
+    if isinstance(value, list):
         yield from _list(value, schema, path)
     elif isinstance(value, str):
         yield from _text(value, schema, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield from _number(value, schema, path)
+    allowed = schema.get("enum")
+    if allowed is not None and value not in allowed:
+        shown = tuple(a if isinstance(a, str) else faults.shown(a) for a in allowed)
+        yield faults.not_supported(path, value, shown)
+    if isinstance(value, dict):
+        yield from _object(value, schema, path)
 
 
 def _fits(value: Any, wanted: str) -> bool:
@@ -73,35 +73,28 @@ def _wrong_type(path: str, value: Any, wanted: str) -> Fault:
     return faults.type_invalid(path, shown, f'{path} in body must be of type {wanted}: "{shown}"')
 
 
-def _values(value: Any, schema: Object, path: str) -> Iterator[Fault]:
-    """enum, and the combinations of schemas."""
-    allowed = schema.get("enum")
-    if allowed is not None and value not in allowed:
-        shown = tuple(a if isinstance(a, str) else faults.shown(a) for a in allowed)
-        yield faults.not_supported(path, value, shown)
+def _combined(value: Any, schema: Object, path: str) -> Iterator[Fault]:
+    """The combinations of schemas."""
     where = f'"{path}"'
     if "allOf" in schema:
-        failed = [list(validate(value, _loose(s), path)) for s in schema["allOf"]]
+        failed = [list(validate(value, s, path)) for s in schema["allOf"]]
         for found in failed:
             yield from found
         if any(failed):
-            yield faults.invalid(path or "<nil>", "", f"{where} must validate all the schemas (allOf)")
-    if schema.get("anyOf") and all(any(validate(value, _loose(s), path)) for s in schema["anyOf"]):
-        yield faults.invalid(path or "<nil>", "", f"{where} must validate at least one schema (anyOf)")
-        yield from validate(value, _loose(schema["anyOf"][0]), path)
+            none = ". None validated" if all(failed) else ""
+            yield faults.invalid("<nil>", "", f"{where} must validate all the schemas (allOf){none}")
+    if schema.get("anyOf") and all(any(validate(value, s, path)) for s in schema["anyOf"]):
+        yield faults.invalid("<nil>", "", f"{where} must validate at least one schema (anyOf)")
+        yield from validate(value, schema["anyOf"][0], path)
     if schema.get("oneOf"):
-        valid = [s for s in schema["oneOf"] if not any(validate(value, _loose(s), path))]
+        valid = [s for s in schema["oneOf"] if not any(validate(value, s, path))]
         if len(valid) != 1:
             how = "Found none valid" if not valid else f"Found {len(valid)} valid alternatives"
-            yield faults.invalid(path or "<nil>", "", f"{where} must validate one and only one schema (oneOf). {how}")
+            yield faults.invalid("<nil>", "", f"{where} must validate one and only one schema (oneOf). {how}")
             if not valid:
-                yield from validate(value, _loose(schema["oneOf"][0]), path)
-    if schema.get("not") and not any(validate(value, _loose(schema["not"]), path)):
-        yield faults.invalid(path or "<nil>", "", f"{where} must not validate the schema (not)")
-
-
-def _loose(schema: Object) -> Object:
-    return schema
+                yield from validate(value, schema["oneOf"][0], path)
+    if schema.get("not") and not any(validate(value, schema["not"], path)):
+        yield faults.invalid("<nil>", "", f"{where} must not validate the schema (not)")
 
 
 def _object(value: Object, schema: Object, path: str) -> Iterator[Fault]:
@@ -118,9 +111,6 @@ def _object(value: Object, schema: Object, path: str) -> Iterator[Fault]:
         for key in ("apiVersion", "kind"):
             if not value.get(key):
                 yield faults.required(_join(path, key))
-    for key in schema.get("required") or ():
-        if key not in value:
-            yield faults.required(_join(path, key))
     properties: Object = schema.get("properties") or {}
     extra = schema.get("additionalProperties")
     for key in sorted(value):
@@ -129,6 +119,9 @@ def _object(value: Object, schema: Object, path: str) -> Iterator[Fault]:
             known = extra
         if known is not None:
             yield from validate(value[key], known, _join(path, key))
+    for key in schema.get("required") or ():
+        if key not in value:
+            yield faults.required(_join(path, key))
 
 
 def _join(path: str, key: str) -> str:
@@ -186,13 +179,11 @@ def _text(value: str, schema: Object, path: str) -> Iterator[Fault]:
     if "minLength" in schema and len(value) < schema["minLength"]:
         yield faults.invalid(path, value, f"{path} in body should be at least {schema['minLength']} chars long")
     pattern = schema.get("pattern")
-    if pattern and not _matcher(pattern)(value):
+    if pattern and not matcher(pattern)(value):
         yield faults.invalid(path, value, f"{path} in body should match '{pattern}'")
-    check = _FORMATS.get(schema.get("format", ""))
-    if check is not None and not check(value):
-        yield faults.type_invalid(
-            path, value, f"{path} in body must be of type {schema['format']}: {faults.quote(value)}"
-        )
+    form = schema.get("format", "")
+    if form and not matches(form, value):
+        yield faults.type_invalid(path, value, f"{path} in body must be of type {form}: {faults.quote(value)}")
 
 
 def _number(value: int | float, schema: Object, path: str) -> Iterator[Fault]:
@@ -201,104 +192,33 @@ def _number(value: int | float, schema: Object, path: str) -> Iterator[Fault]:
         text = f"Checked value must be of type integer with format {schema['format']} in {path}"
         yield Fault("FieldValueInvalid", f'Invalid value: "": {text}', "<nil>")
         return
-    if "maximum" in schema:
-        limit, open_end = schema["maximum"], bool(schema.get("exclusiveMaximum"))
-        if value > limit or (open_end and value == limit):
+    # Whole numbers are compared with whole limits: what follows the point is cut off.
+    whole = isinstance(value, int)
+    factor, most, least = (
+        int(limit) if whole and limit is not None else limit
+        for limit in (schema.get("multipleOf"), schema.get("maximum"), schema.get("minimum"))
+    )
+    if factor is not None:
+        yield from _multiple(value, factor, path)
+    if most is not None:
+        open_end = bool(schema.get("exclusiveMaximum"))
+        if value > most or (open_end and value == most):
             how = "less than" if open_end else "less than or equal to"
-            yield faults.invalid(path, value, f"{path} in body should be {how} {_plain(limit)}")
-    if "minimum" in schema:
-        limit, open_end = schema["minimum"], bool(schema.get("exclusiveMinimum"))
-        if value < limit or (open_end and value == limit):
+            yield faults.invalid(path, value, f"{path} in body should be {how} {_plain(most)}")
+    if least is not None:
+        open_end = bool(schema.get("exclusiveMinimum"))
+        if value < least or (open_end and value == least):
             how = "greater than" if open_end else "greater than or equal to"
-            yield faults.invalid(path, value, f"{path} in body should be {how} {_plain(limit)}")
-    if schema.get("multipleOf") and abs(value / schema["multipleOf"] - round(value / schema["multipleOf"])) > 1e-9:
-        yield faults.invalid(path, value, f"{path} in body should be a multiple of {_plain(schema['multipleOf'])}")
+            yield faults.invalid(path, value, f"{path} in body should be {how} {_plain(least)}")
+
+
+def _multiple(value: int | float, factor: int | float, path: str) -> Iterator[Fault]:
+    if factor <= 0:
+        words = f"factor MultipleOf declared for {path} must be positive: {_plain(factor)}"
+        yield faults.invalid(path, factor, words)
+    elif abs(value / factor - round(value / factor)) > 1e-9:
+        yield faults.invalid(path, value, f"{path} in body should be a multiple of {_plain(factor)}")
 
 
 def _plain(number: int | float) -> str:
     return str(int(number)) if float(number).is_integer() else repr(number)
-
-
-@lru_cache(maxsize=1024)
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Go's regular expressions, in linear time."""
-    import re2
-
-    compiled = re2.compile(pattern)
-    return lambda text: compiled.search(text) is not None
-
-
-def _address(version: int) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
-        try:
-            return ipaddress.ip_address(text).version == version
-        except ValueError:
-            return False
-
-    return check
-
-
-def _network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "/" in text
-
-
-def _moment(text: str) -> bool:
-    if not re.fullmatch(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", text):
-        return False
-    try:
-        datetime.datetime.fromisoformat(text.upper().replace(" ", "T"))
-    except ValueError:
-        return False
-    return True
-
-
-def _day(text: str) -> bool:
-    try:
-        datetime.date.fromisoformat(text)
-    except ValueError:
-        return False
-    return bool(re.fullmatch(r"\d{4}-\d\d-\d\d", text))
-
-
-def _base64(text: str) -> bool:
-    try:
-        base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        return False
-    return True
-
-
-def _matches(pattern: str) -> Callable[[str], bool]:
-    compiled = re.compile(pattern)
-    return lambda text: compiled.fullmatch(text) is not None
-
-
-_HOST = r"([a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)(\.[a-zA-Z0-9]([-a-zA-Z0-9]{0,61}[a-zA-Z0-9])?)*\.?"
-_UUID = r"(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?%s[0-9a-f]{3}-?%s[0-9a-f]{3}-?[0-9a-f]{12}"
-_FORMATS: dict[str, Callable[[str], bool]] = {
-    "date-time": _moment,
-    "datetime": _moment,
-    "date": _day,
-    "byte": _base64,
-    "ipv4": _address(4),
-    "ipv6": _address(6),
-    "cidr": _network,
-    "hostname": _matches(_HOST),
-    "email": _matches(r"[^@\s<>]+@[^@\s<>]+"),
-    "uri": _matches(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+|/\S*"),
-    "mac": _matches(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}"),
-    "uuid": _matches(_UUID % ("[0-9a-f]", "[0-9a-f]")),
-    "uuid3": _matches(_UUID % ("3", "[0-9a-f]")),
-    "uuid4": _matches(_UUID % ("4", "[89ab]")),
-    "uuid5": _matches(_UUID % ("5", "[89ab]")),
-    "duration": _matches(
-        r"-?(\d+(\.\d*)?|\.\d+)\s*(ns|us|µs|ms|s|m|h|d|w|nano(s|second)?s?|micros?|millis?|sec(ond)?s?|min(ute)?s?|hours?|hrs?|days?|weeks?)"
-        r"((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*|0"
-    ),
-    "hexcolor": _matches(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})"),
-    "ssn": _matches(r"\d{3}[- ]?\d{2}[- ]?\d{4}"),
-}

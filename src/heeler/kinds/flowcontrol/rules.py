@@ -85,11 +85,16 @@ def _named(kind: str, value: Object, path: str) -> Iterator[Fault]:
             yield from each(f"{path}.namespace", namespace, names.label(namespace))
 
 
+_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch")
+
+
 def _verbs(rows: list[str], path: str) -> Iterator[Fault]:
     if not rows:
         yield required(f"{path}.verbs", "verbs must contain at least one value")
     elif "*" in rows and len(rows) > 1:
         yield invalid(f"{path}.verbs", rows, "if '*' is present, must not specify other verbs")
+    elif "*" not in rows and any(verb not in _VERBS for verb in rows):
+        yield not_supported(f"{path}.verbs", rows, _VERBS)
 
 
 def _resource_rule(row: Object, path: str) -> Iterator[Fault]:

@@ -72,12 +72,16 @@ def node_selector(selector: Object, path: str) -> Iterator[Fault]:
     if not terms:
         yield required(f"{path}.nodeSelectorTerms", "must have at least one node selector term")
     for at, term in enumerate(terms or ()):
-        yield from node_term(term, f"{path}.nodeSelectorTerms[{at}]")
+        yield from node_term(term, f"{path}.nodeSelectorTerms[{at}]", needed=True)
 
 
-def node_term(term: Object, path: str) -> Iterator[Fault]:
+def node_term(term: Object, path: str, *, needed: bool = False) -> Iterator[Fault]:
+    """A term; only one that nodes must meet (`needed`) may not ask for values that no label can have."""
     for at, row in enumerate(term.get("matchExpressions") or ()):
-        yield from _node_requirement(row, f"{path}.matchExpressions[{at}]")
+        here = f"{path}.matchExpressions[{at}]"
+        yield from _node_requirement(row, here)
+        for index, value in enumerate(row.get("values") or () if needed else ()):
+            yield from each(f"{here}.values[{index}]", value, names.label_value(value))
     for at, row in enumerate(term.get("matchFields") or ()):
         yield from _field_requirement(row, f"{path}.matchFields[{at}]")
 

@@ -56,6 +56,21 @@ def _state(claim: Object) -> str:
 
 
 DEVICE_CLASS = Own(GROUP, "DeviceClass", rules=rules.device_class, generation=True, columns=(NAME, AGE))
+
+
+def _taint_time(rule: Object, now: str) -> None:
+    taint = rule["spec"].get("taint")
+    if taint is not None:
+        taint.setdefault("timeAdded", now)
+
+
+def _taint_times(devices: Object, now: str) -> None:
+    """The same for taints of devices in a slice."""
+    for device in devices["spec"].get("devices") or ():
+        for taint in device.get("taints") or ():
+            taint.setdefault("timeAdded", now)
+
+
 DEVICE_TAINT_RULE = Own(
     GROUP,
     "DeviceTaintRule",
@@ -63,6 +78,7 @@ DEVICE_TAINT_RULE = Own(
     status=True,
     generation=True,
     prepare_create=_empty_status,
+    stamp=_taint_time,
     subresources={"status": SubresourceOwn(status_only)},
 )
 RESOURCE_CLAIM = Own(
@@ -93,6 +109,7 @@ RESOURCE_SLICE = Own(
     "ResourceSlice",
     rules=rules.resource_slice,
     update_rules=rules.slice_update,
+    stamp=_taint_times,
     generation=True,
     columns=(
         NAME,

@@ -174,7 +174,7 @@ def csi_driver_update(new: Object, old: Object) -> Iterator[Fault]:
 
 def csi_driver_warnings(new: Object, old: Object | None) -> Iterator[str]:
     spec = new["spec"]
-    if spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
+    if old is None and spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
         yield (
             "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
             "possible logging of tokens in volume attributes"
