@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from heeler.apiserver.admission import (
     certificate_requests,
     default_toleration_seconds,
+    limit_ranger,
     namespace_lifecycle,
     node_restriction,
     not_enforced,
@@ -56,6 +57,7 @@ Plugin = Callable[[Write], Awaitable[None]]
 
 MUTATING: tuple[Plugin, ...] = (
     namespace_lifecycle.admit,
+    limit_ranger.admit,
     pod_topology_labels.admit,
     taint_nodes.admit,
     service_account.admit,
@@ -65,6 +67,7 @@ MUTATING: tuple[Plugin, ...] = (
 )
 VALIDATING: tuple[Plugin, ...] = (
     namespace_lifecycle.check,
+    limit_ranger.check,
     node_restriction.check,
     service_account.check,
     priority.check,

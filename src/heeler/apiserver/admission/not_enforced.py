@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
@@ -17,7 +17,6 @@ NOT_ENFORCED = {
     ("batch", "jobs"): "Job is not acted upon by this version of Heeler",
     ("batch", "cronjobs"): "CronJob is not acted upon by this version of Heeler",
     ("", "resourcequotas"): "ResourceQuota is not enforced by this version of Heeler",
-    ("", "limitranges"): "LimitRange is not enforced by this version of Heeler",
     ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
     (
         "admissionregistration.k8s.io",
@@ -45,3 +44,12 @@ async def check(write: Write) -> None:
     text = NOT_ENFORCED.get((write.kind.group, write.kind.plural))
     if text:
         write.call.warn(text)
+    if write.of("apiextensions.k8s.io", "customresourcedefinitions") and write.new is not None:
+        if any(_has_rules(version.get("schema")) for version in write.new["spec"].get("versions") or ()):
+            write.call.warn("x-kubernetes-validations are not evaluated by this version of Heeler")
+
+
+def _has_rules(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return "x-kubernetes-validations" in schema or any(_has_rules(value) for value in schema.values())
+    return isinstance(schema, list) and any(_has_rules(value) for value in schema)
