@@ -69,6 +69,10 @@ class Item:
         self._served: dict[str, bytes] | None = None
 
     @property
+    def kind(self) -> Kind:
+        return self._kind
+
+    @property
     def namespace(self) -> str:
         return self.key.rsplit("/", 2)[1] if self._kind.namespaced else ""
 

@@ -27,6 +27,7 @@ from heeler.controllers.namespace import NamespaceController
 from heeler.controllers.node import NodeController
 from heeler.controllers.podgc import PodGarbageCollector
 from heeler.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSetController
+from heeler.controllers.resourcequota import ResourceQuotaController
 from heeler.controllers.rootca import RootCaController
 from heeler.controllers.serviceaccount import ServiceAccountController
 from heeler.controllers.taint_eviction import TaintEvictionController
@@ -70,6 +71,7 @@ CONTROLLERS: tuple[Entry, ...] = (
         "endpointslicemirroring-controller",
         EndpointSliceMirroringController,
     ),
+    Entry("resourcequota-controller", "resourcequota-controller", ResourceQuotaController),
     Entry("disruption-controller", "disruption-controller", DisruptionController),
     Entry("node-lifecycle-controller", "node-controller", NodeController),
     Entry("taint-eviction-controller", "node-controller", TaintEvictionController),

@@ -54,31 +54,35 @@ def pod_faults(pod: Object, limit_range: Object) -> Iterator[str]:
         if item["type"] == "Container":
             for container in containers:
                 resources = container.get("resources") or {}
-                yield from _faults(item, _parsed(resources.get("requests")), _parsed(resources.get("limits")))
+                yield from _faults(item, parsed(resources.get("requests")), parsed(resources.get("limits")))
         elif item["type"] == "Pod":
-            yield from _faults(item, _of_pod(spec, "requests"), _of_pod(spec, "limits"))
+            yield from _faults(item, amounts_of_pod(spec, "requests"), amounts_of_pod(spec, "limits"))
 
 
 def claim_faults(claim: Object, limit_range: Object) -> Iterator[str]:
     """What of a PersistentVolumeClaim the range forbids."""
-    asked = _parsed((claim["spec"].get("resources") or {}).get("requests"))
+    asked = parsed((claim["spec"].get("resources") or {}).get("requests"))
     for item in limit_range["spec"].get("limits") or ():
         if item["type"] != "PersistentVolumeClaim":
             continue
-        for name, least in sorted(_parsed(item.get("min")).items()):
+        for name, least in sorted(parsed(item.get("min")).items()):
             if name in asked and asked[name] < least:
                 yield _under(item, name, least, f"request is {asked[name]}")
-        for name, most in sorted(_parsed(item.get("max")).items()):
+        for name, most in sorted(parsed(item.get("max")).items()):
             if name in asked and most < asked[name]:
                 yield _over(item, name, most, f"request is {asked[name]}")
 
 
-def _parsed(amounts: dict[str, str] | None) -> Amounts:
+def parsed(amounts: dict[str, str] | None) -> Amounts:
+    """A resource list as quantities."""
     return {name: parse(text) for name, text in (amounts or {}).items()}
 
 
-def _of_pod(spec: Object, key: str) -> Amounts:
-    """Containers together, or the init container that has more; sidecars count with the containers."""
+def amounts_of_pod(spec: Object, key: str) -> Amounts:
+    """The pod's requests or limits: its containers together, or the init container that has more.
+
+    Sidecars count with the containers; what the pod itself says goes before both.
+    """
     own = (spec.get("resources") or {}).get(key) or {}
     together: dict[str, list[str]] = {}
     alone: Amounts = {}
@@ -96,7 +100,7 @@ def _of_pod(spec: Object, key: str) -> Amounts:
     for name, amount in alone.items():
         if name not in out or out[name] < amount:
             out[name] = amount
-    return {**out, **_parsed(own)}
+    return {**out, **parsed(own)}
 
 
 def _under(item: Object, name: str, least: Quantity, why: str) -> str:
@@ -109,21 +113,21 @@ def _over(item: Object, name: str, most: Quantity, why: str) -> str:
 
 def _faults(item: Object, requests: Amounts, limits: Amounts) -> Iterator[str]:
     kind = item["type"]
-    for name, least in sorted(_parsed(item.get("min")).items()):
+    for name, least in sorted(parsed(item.get("min")).items()):
         if name not in requests:
             yield f"minimum {name} usage per {kind} is {least}.  No request is specified"
         elif requests[name] < least:
             yield _under(item, name, least, f"request is {requests[name]}")
         elif name in limits and limits[name] < least:
             yield _under(item, name, least, f"limit is {limits[name]}")
-    for name, most in sorted(_parsed(item.get("max")).items()):
+    for name, most in sorted(parsed(item.get("max")).items()):
         if name not in limits:
             yield f"maximum {name} usage per {kind} is {most}.  No limit is specified"
         elif most < limits[name]:
             yield _over(item, name, most, f"limit is {limits[name]}")
         elif name in requests and most < requests[name]:
             yield _over(item, name, most, f"request is {requests[name]}")
-    for name, ratio in sorted(_parsed(item.get("maxLimitRequestRatio")).items()):
+    for name, ratio in sorted(parsed(item.get("maxLimitRequestRatio")).items()):
         text = f"{name} max limit to request ratio per {kind} is {ratio}, but"
         request, limit = requests.get(name, of(0)), limits.get(name, of(0))
         if not request.value:

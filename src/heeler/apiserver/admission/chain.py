@@ -21,6 +21,7 @@ from heeler.apiserver.admission import (
     pod_topology_labels,
     priority,
     rbac_escalation,
+    resource_quota,
     service_account,
     taint_nodes,
 )
@@ -75,6 +76,7 @@ VALIDATING: tuple[Plugin, ...] = (
     pod_security.check,
     certificate_requests.check,
     not_enforced.check,
+    resource_quota.check,
 )
 
 

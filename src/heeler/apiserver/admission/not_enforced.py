@@ -16,7 +16,6 @@ NOT_ENFORCED = {
     ("apps", "daemonsets"): "DaemonSet is not acted upon by this version of Heeler",
     ("batch", "jobs"): "Job is not acted upon by this version of Heeler",
     ("batch", "cronjobs"): "CronJob is not acted upon by this version of Heeler",
-    ("", "resourcequotas"): "ResourceQuota is not enforced by this version of Heeler",
     ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
     (
         "admissionregistration.k8s.io",

@@ -11,11 +11,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.cache import Item, Watcher, encode, prefix_of
-from heeler.apiserver.verbs.fields import ignored_fields
+from heeler.apiserver.status_writer import write_status
 from heeler.base.clock import rfc3339
 from heeler.kinds.apiextensions.customresourcedefinition import FINALIZER
 from heeler.kinds.custom.kind import CustomKind
-from heeler.objects import apply
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch, StoreError
 
@@ -90,13 +89,12 @@ class Definitions:
             return
         wanted = self._wanted(definition)
         if wanted != definition:
-            await self._server.store.update(key, encode(wanted), item.revision)
-            definition = wanted
+            definition = await write_status(self._server, item, wanted)
         if is_established(definition):
             await self._serve(definition)
 
     def _wanted(self, definition: Object) -> Object:
-        """The definition with the status that it should have, and this server named as its writer."""
+        """The definition with the status that it should have."""
         names = definition["spec"]["names"]
         clash = self._clash(definition)
         now = rfc3339(self._server.clock.time())
@@ -122,21 +120,7 @@ class Definitions:
         status["storedVersions"] = status.get("storedVersions") or [
             v["name"] for v in definition["spec"]["versions"] if v.get("storage")
         ]
-        wanted = {**definition, "metadata": dict(definition["metadata"]), "status": status}
-        if status == definition.get("status"):
-            return definition
-        kind = self._cache.kind
-        wanted["metadata"]["managedFields"] = apply.track_update(
-            definition,
-            wanted,
-            kind.type(kind.storage_version),
-            manager="kube-apiserver",
-            api_version=kind.storage_api_version,
-            now=now,
-            subresource="status",
-            ignored=ignored_fields(kind, "status"),
-        )
-        return wanted
+        return {**definition, "status": status}
 
     def _clash(self, definition: Object) -> tuple[str, str] | None:
         """Another definition of the group that has one of the names already: (reason, message)."""

@@ -1,0 +1,57 @@
+"""A ResourceQuota is never exceeded, however many write at the same time, and what goes is given back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import heeler
+from heeler.client.client import Client
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object
+
+QUOTAS = GroupVersionResource("", "v1", "resourcequotas")
+CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
+HARD = 5
+
+
+async def create(client: Client, name: str) -> str:
+    try:
+        await client.create(CONFIG_MAPS, {"metadata": {"name": name, "namespace": "default"}}, "default")
+    except StatusError as error:
+        return error.message
+    return ""
+
+
+async def used(client: Client, wanted: str) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            found: Object = await client.get(QUOTAS, "q", "default")
+            if ((found.get("status") or {}).get("used") or {}).get("count/configmaps") == wanted:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def story() -> None:
+    async with heeler.Cluster(simulated_nodes=0) as cluster:
+        client = cluster.client
+        async with asyncio.timeout(10):
+            while not (await client.list(CONFIG_MAPS, "default")).items:
+                await asyncio.sleep(0.02)  # kube-root-ca.crt, which counts too
+        metadata = {"name": "q", "namespace": "default"}
+        await client.create(
+            QUOTAS, {"metadata": metadata, "spec": {"hard": {"count/configmaps": str(HARD)}}}, "default"
+        )
+        await used(client, "1")
+        answers = await asyncio.gather(*(create(client, f"c{n}") for n in range(12)))
+        assert answers.count("") == HARD - 1
+        refused = [answer for answer in answers if answer]
+        assert all("is forbidden: exceeded quota: q, requested: count/configmaps=1, used:" in one for one in refused)
+        made = f"c{answers.index('')}"
+        await client.delete(CONFIG_MAPS, made, "default")
+        await used(client, str(HARD - 1))
+        assert await create(client, made) == ""
+        assert "exceeded quota" in await create(client, "more")
+
+
+def test_writers_at_the_same_time_never_exceed_a_quota() -> None:
+    asyncio.run(story())

@@ -1,0 +1,103 @@
+"""What objects use of a quota, which quotas count them, and what is said of what is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from heeler.objects.quantities import parse
+from heeler.workloads import quota
+
+
+def shown(amounts: dict[str, Any]) -> dict[str, str]:
+    return {name: str(amount) for name, amount in amounts.items()}
+
+
+def pod(phase: str = "Pending", **spec: Any) -> dict[str, Any]:
+    resources = {"requests": {"cpu": "100m", "example.com/gpu": "1"}, "limits": {"memory": "1Gi"}}
+    containers = [{"name": "b", "resources": resources}, {"name": "a", "resources": resources}]
+    return {"spec": {"containers": containers, **spec}, "status": {"phase": phase}}
+
+
+def test_a_pod_uses_its_containers_together():
+    assert shown(quota.usage("", "pods", pod())) == {
+        "count/pods": "1",
+        "pods": "1",
+        "requests.cpu": "200m",
+        "cpu": "200m",
+        "requests.example.com/gpu": "2",
+        "limits.memory": "2Gi",
+    }
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_is_over_uses_nothing(phase):
+    assert quota.usage("", "pods", pod(phase)) == {}
+
+
+def test_services_use_ports_and_balancers():
+    service = {"spec": {"type": "LoadBalancer", "ports": [{"port": 1}, {"port": 2}]}}
+    assert shown(quota.usage("", "services", service)) == {
+        "count/services": "1",
+        "services": "1",
+        "services.nodeports": "2",
+        "services.loadbalancers": "1",
+    }
+
+
+def test_claims_use_storage_of_their_class():
+    claim = {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}, "metadata": {}}
+    assert shown(quota.usage("", "persistentvolumeclaims", claim)) == {
+        "count/persistentvolumeclaims": "1",
+        "persistentvolumeclaims": "1",
+        "requests.storage": "1Gi",
+        "fast.storageclass.storage.k8s.io/persistentvolumeclaims": "1",
+        "fast.storageclass.storage.k8s.io/requests.storage": "1Gi",
+    }
+
+
+def test_any_kind_can_be_counted():
+    assert shown(quota.usage("apps", "deployments", {})) == {"count/deployments.apps": "1"}
+    assert quota.resources_of(["count/deployments.apps", "pods", "requests.cpu", "services.nodeports"]) == [
+        ("apps", "deployments"),
+        ("", "pods"),
+        ("", "services"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "scope", "counted"),
+    [
+        ({}, {"scopes": ["BestEffort"]}, False),
+        ({}, {"scopes": ["NotBestEffort"]}, True),
+        ({"activeDeadlineSeconds": 1}, {"scopes": ["Terminating"]}, True),
+        ({"activeDeadlineSeconds": 1}, {"scopes": ["NotTerminating"]}, False),
+        (
+            {"priorityClassName": "high"},
+            {
+                "scopeSelector": {
+                    "matchExpressions": [{"scopeName": "PriorityClass", "operator": "In", "values": ["high"]}]
+                }
+            },
+            True,
+        ),
+    ],
+)
+def test_scopes_choose_pods(spec, scope, counted):
+    assert quota.counts({"spec": scope}, "", "pods", pod(**spec)) is counted
+    assert quota.counts({"spec": scope}, "", "configmaps", {}) is False
+
+
+def test_containers_must_name_what_is_limited():
+    assert quota.unnamed(["requests.cpu", "limits.memory"], pod()["spec"]) == ""
+    assert quota.unnamed(["limits.cpu", "memory", "requests.storage"], pod()["spec"]) == (
+        "limits.cpu for: a,b; memory for: a,b"
+    )
+
+
+def test_what_is_over_is_said():
+    hard, used = {"pods": parse("2"), "cpu": parse("1")}, {"pods": parse("2"), "cpu": parse("600m")}
+    asked = {"pods": parse("1"), "cpu": parse("500m"), "memory": parse("1Gi")}
+    assert quota.over(hard, used, asked) == "requested: cpu=500m,pods=1, used: cpu=600m,pods=2, limited: cpu=1,pods=2"
+    assert quota.over(hard, used, {"cpu": parse("400m")}) == ""
