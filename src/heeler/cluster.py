@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -215,10 +216,11 @@ async def control_plane(
     started: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Context]:
     """Run the API server and all parts. `started` is told each part that has begun."""
-    if spec.port == 0:
-        from heeler.local.layout import free_port
-
-        spec = replace(spec, port=free_port(set()))
+    bound = None
+    if spec.port == 0:  # any port, held from here on: another cluster could take it otherwise
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.bind(("127.0.0.1", 0))
+        spec = replace(spec, port=bound.getsockname()[1])
     certificates.prepare(layout, spec, real_names(spec), clock)
     store = open_store(layout.store if durable else None)
     pki = layout.pki
@@ -235,6 +237,7 @@ async def control_plane(
         kubelet_client_key=pki / "apiserver-kubelet-client.key",
         kubelet_certificate_authority=pki / "ca.crt",
         warn_not_enforced=True,
+        bound=bound,
     )
     try:
         async with running(options, store, clock=clock, random=random) as found, Tasks() as tasks:
@@ -246,3 +249,5 @@ async def control_plane(
             yield context
     finally:
         await store.close()
+        if bound is not None:
+            bound.close()

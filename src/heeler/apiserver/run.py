@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,8 @@ class Options:
     extra_server_names: tuple[str, ...] = ()
     warn_not_enforced: bool = False
     allow_privileged: bool = True
+    #: A socket that is bound already, in the place of address and port.
+    bound: socket.socket | None = None
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
         return await serve(request, server)
 
     await server.start()
-    listener = await listen(handler, host=options.bind_address, port=options.secure_port, tls=tls)
+    listener = await listen(handler, host=options.bind_address, port=options.secure_port, tls=tls, bound=options.bound)
     compaction = asyncio.get_running_loop().create_task(compact_for_ever(store, clock))
     try:
         yield Running(server, listener)

@@ -18,7 +18,7 @@ from heeler.base.random import SystemRandom
 from heeler.cli.flags import fail, set_up_logging
 from heeler.client import kubeconfig
 from heeler.local import processes
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, changed, layout_of, owner
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Owner, Spec, changed, layout_of, one_at_a_time, owner
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option(
@@ -126,10 +126,18 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _up(flags: dict[str, Any]) -> None:
-    from heeler.local.up import Up
-
     who = owner(os.environ)
     layout = layout_of(flags["name"], flags["data_dir"], who, os.environ)
+    with one_at_a_time(who):
+        spec = _start(flags, layout, who)
+    click.echo(f"Try:  kubectl --context {spec.context} get nodes")
+    if flags["foreground"]:
+        _stay(layout)
+
+
+def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
+    from heeler.local.up import Up
+
     old = layout.load()
     spec = old or Spec(name=flags["name"], suffix=_suffix(layout, flags["data_dir"]))
     nodes, simulated = flags["nodes"], flags["simulated_nodes"]
@@ -165,10 +173,7 @@ def _up(flags: dict[str, Any]) -> None:
             await processes.stop(layout, "control-plane", clock)
         return await work.run(wait=flags["wait"])
 
-    spec = asyncio.run(run())
-    click.echo(f"Try:  kubectl --context {spec.context} get nodes")
-    if flags["foreground"]:
-        _stay(layout)
+    return asyncio.run(run())
 
 
 def _suffix(layout: Layout, data_dir: Path | None) -> str:
@@ -235,7 +240,9 @@ def down(name: str, data_dir: Path | None) -> None:
     try:
         layout, spec = _existing(name, data_dir)
         sudo = _sudo_for(layout, spec)
-        if not asyncio.run(stop_all(layout, SystemClock(), report, sudo)):
+        with one_at_a_time(owner(os.environ)):
+            ran = asyncio.run(stop_all(layout, SystemClock(), report, sudo))
+        if not ran:
             click.echo(f'Cluster "{name}" does not run.')
     except LocalError as error:
         fail(str(error))
@@ -251,12 +258,13 @@ def delete(name: str, data_dir: Path | None) -> None:
     try:
         layout, spec = _existing(name, data_dir)
         sudo = _sudo_for(layout, spec)
-        asyncio.run(stop_all(layout, SystemClock(), report, sudo))
-        if spec.nodes or (layout.root / "nodes").exists():
-            _remove_nodes(layout, spec, sudo)
-        if spec.kubeconfig:
-            kubeconfig.remove_from(Path(spec.kubeconfig), spec.context)
-        _remove_files(layout)
+        with one_at_a_time(owner(os.environ)):
+            asyncio.run(stop_all(layout, SystemClock(), report, sudo))
+            if spec.nodes or (layout.root / "nodes").exists():
+                _remove_nodes(layout, spec, sudo)
+            if spec.kubeconfig:
+                kubeconfig.remove_from(Path(spec.kubeconfig), spec.context)
+            _remove_files(layout)
         click.echo(f'Cluster "{name}" is deleted.')
     except (LocalError, kubeconfig.KubeconfigError) as error:
         fail(str(error))

@@ -8,9 +8,10 @@ DATA_DIR/nodes/NODE/    a real node's images, volumes and logs (root's)
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,36 @@ def layout_of(name: str, data_dir: Path | None, who: Owner, environment: Mapping
             f"\"{name}\" can't be a cluster's name: use lower case letters, digits and dashes, 32 characters at most"
         )
     return Layout((data_dir or clusters_folder(who, environment) / name).absolute())
+
+
+@contextlib.contextmanager
+def one_at_a_time(who: Owner) -> Iterator[None]:
+    """Commands that start, stop or remove a cluster of this person wait for one another.
+
+    Two that choose a port, or start the same cluster, at the same moment would get in each other's way. Where the home
+    can't be written to there is no waiting.
+    """
+    import fcntl
+
+    folder = who.home / ".local" / "share" / "heeler"
+    try:
+        if not folder.exists():
+            private_folder(folder)
+            if who.is_other:
+                for made in (folder, folder.parent, folder.parent.parent):
+                    if made.stat().st_uid == 0 and made != who.home:
+                        os.chown(made, who.uid, who.gid)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        if who.is_other:
+            os.fchown(descriptor, who.uid, who.gid)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def known_clusters(who: Owner, environment: Mapping[str, str]) -> list[str]:

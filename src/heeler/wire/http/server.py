@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import http
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
@@ -51,13 +52,13 @@ class Server:
         self.port = 0
         self._server: asyncio.Server | None = None
 
-    async def start(self, host: str, port: int) -> None:
-        """Bind and listen. Raises OSError (EADDRINUSE and its kin)."""
+    async def start(self, host: str, port: int, bound: socket.socket | None = None) -> None:
+        """Bind and listen (on `bound`, if one is given). Raises OSError (EADDRINUSE and its kin)."""
         loop = asyncio.get_running_loop()
+        where: dict[str, Any] = {"host": host, "port": port} if bound is None else {"sock": bound}
         self._server = await loop.create_server(
             lambda: _Connection(self),
-            host,
-            port,
+            **where,
             ssl=self.tls,
             backlog=1024,
             ssl_handshake_timeout=HANDSHAKE_SECONDS if self.tls else None,
@@ -91,10 +92,11 @@ async def serve(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     max_body: int = MAX_BODY_BYTES,
+    bound: socket.socket | None = None,
 ) -> Server:
-    """Start a server; port 0 takes a free one."""
+    """Start a server; port 0 takes a free one, `bound` is a socket that has one."""
     server = Server(handler, tls, max_body)
-    await server.start(host, port)
+    await server.start(host, port, bound)
     return server
 
 
