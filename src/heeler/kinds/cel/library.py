@@ -1,4 +1,4 @@
-"""The functions that Kubernetes adds to CEL: lists, sets, regular expressions, quantities, addresses.
+"""The functions that Kubernetes adds to CEL: lists, sets, regular expressions, quantities, addresses, versions, URLs.
 
 `indexOf` and `lastIndexOf` are not there for lists, `string` not for addresses: the compiler takes no second
 declaration of a name that it knows.
@@ -8,13 +8,20 @@ Source: https://kubernetes.io/docs/reference/using-api/cel/#cel-options-language
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 from heeler.objects.quantities import Quantity, parse
 
 QUANTITY, ADDRESS, NETWORK = "kubernetes.Quantity", "net.IP", "net.CIDR"
+SEMVER, URL = "kubernetes.Semver", "kubernetes.URL"
+AUTHORIZER = "kubernetes.authorization.Authorizer"
+PATH_CHECK, GROUP_CHECK = "kubernetes.authorization.PathCheck", "kubernetes.authorization.GroupCheck"
+RESOURCE_CHECK, DECISION = "kubernetes.authorization.ResourceCheck", "kubernetes.authorization.Decision"
+_OWN = (QUANTITY, ADDRESS, NETWORK, SEMVER, URL, AUTHORIZER, PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK, DECISION)
 _TEXT = 9  # FieldDescriptorProto.TYPE_STRING
 _OPTIONAL = 1  # FieldDescriptorProto.LABEL_OPTIONAL
 
@@ -26,7 +33,7 @@ def new_pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
     for module in (struct_pb2, timestamp_pb2, duration_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
-    for name in (QUANTITY, ADDRESS, NETWORK):
+    for name in _OWN:
         package, _, short = name.rpartition(".")
         file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package=package, syntax="proto3")
         file.message_type.add(name=short).field.add(name="text", number=1, type=_TEXT, label=_OPTIONAL)
@@ -79,10 +86,32 @@ def functions() -> list[Any]:
         ("findAll", True, kinds.List(kinds.STRING), [kinds.STRING, kinds.STRING, kinds.INT], _find_all),
     ]
     rows += _quantities(kinds, quantity) + _addresses(kinds, address, network)
+    rows += _versions(kinds, kinds(SEMVER)) + _urls(kinds, kinds(URL)) + _rights(kinds)
     found: dict[str, list[Any]] = {}
+    # The evaluation tells messages apart by nothing but that: one function serves all that look the same to it.
+    alike: dict[tuple[Any, ...], dict[str, Callable[..., Any]]] = {}
     for at, (name, member, returns, parameters, does) in enumerate(rows):
-        found.setdefault(name, []).append(cel.Overload(f"k8s_{at}_{name}", returns, parameters, member, does))
+        first = parameters[0].name()
+        shape = (name, member, *("message" if kind.name() in _OWN else kind.name() for kind in parameters))
+        known = alike.setdefault(shape, {})
+        known[first] = does
+        more = {} if len(known) > 1 else {"impl": _by_message(known) if first in _OWN else does}
+        found.setdefault(name, []).append(
+            cel.Overload(f"k8s_{at}_{name}", return_type=returns, parameters=parameters, is_member=member, **more)
+        )
     return [cel.FunctionDecl(name, overloads) for name, overloads in found.items()]
+
+
+def _by_message(known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """The function that the first argument's type asks for."""
+
+    def does(first: Any, *rest: Any) -> Any:
+        name = first.DESCRIPTOR.full_name
+        if name not in known:
+            raise ValueError("no such overload")
+        return known[name](first, *rest)
+
+    return does
 
 
 def _quantities(kinds: Any, quantity: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
@@ -125,6 +154,102 @@ def _addresses(kinds: Any, address: Any, network: Any) -> list[tuple[str, bool, 
         ("containsCIDR", True, kinds.BOOL, [network, network], lambda a, b: _inside(a.text, b.text)),
         ("containsCIDR", True, kinds.BOOL, [network, kinds.STRING], lambda a, b: _inside(a.text, b)),
     ]
+
+
+def _versions(kinds: Any, semver: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
+    two = [semver, semver]
+    return [
+        ("semver", False, semver, [kinds.STRING], lambda text: _of(SEMVER, _checked_version(text))),
+        ("isSemver", False, kinds.BOOL, [kinds.STRING], lambda text: _SEMVER.fullmatch(text) is not None),
+        ("major", True, kinds.INT, [semver], lambda a: _version(a)[0]),
+        ("minor", True, kinds.INT, [semver], lambda a: _version(a)[1]),
+        ("patch", True, kinds.INT, [semver], lambda a: _version(a)[2]),
+        ("isGreaterThan", True, kinds.BOOL, two, lambda a, b: _version(a) > _version(b)),
+        ("isLessThan", True, kinds.BOOL, two, lambda a, b: _version(a) < _version(b)),
+        ("compareTo", True, kinds.INT, two, lambda a, b: (_version(a) > _version(b)) - (_version(a) < _version(b))),
+    ]
+
+
+def _urls(kinds: Any, url: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
+    return [
+        ("url", False, url, [kinds.STRING], lambda text: _of(URL, _checked_url(text))),
+        ("isURL", False, kinds.BOOL, [kinds.STRING], _is_url),
+        ("getScheme", True, kinds.STRING, [url], lambda a: urlsplit(a.text).scheme),
+        ("getHost", True, kinds.STRING, [url], lambda a: urlsplit(a.text).netloc.rpartition("@")[2]),
+        ("getHostname", True, kinds.STRING, [url], lambda a: urlsplit(a.text).hostname or ""),
+        ("getPort", True, kinds.STRING, [url], lambda a: str(urlsplit(a.text).port or "")),
+        ("getEscapedPath", True, kinds.STRING, [url], lambda a: quote(urlsplit(a.text).path, safe="/%:@!$&'()*+,;=~")),
+        (
+            "getQuery",
+            True,
+            kinds.Map(kinds.STRING, kinds.List(kinds.STRING)),
+            [url],
+            lambda a: parse_qs(urlsplit(a.text).query, keep_blank_values=True),
+        ),
+    ]
+
+
+def _rights(kinds: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
+    """Questions about rights can be compiled; nobody answers them yet."""
+    text, who, resource, decision = kinds.STRING, kinds(AUTHORIZER), kinds(RESOURCE_CHECK), kinds(DECISION)
+    path, group = kinds(PATH_CHECK), kinds(GROUP_CHECK)
+    return [
+        ("path", True, path, [who, text], _no_rights),
+        ("group", True, group, [who, text], _no_rights),
+        ("serviceAccount", True, who, [who, text, text], _no_rights),
+        ("resource", True, resource, [group, text], _no_rights),
+        ("subresource", True, resource, [resource, text], _no_rights),
+        ("namespace", True, resource, [resource, text], _no_rights),
+        ("name", True, resource, [resource, text], _no_rights),
+        ("fieldSelector", True, resource, [resource, text], _no_rights),
+        ("labelSelector", True, resource, [resource, text], _no_rights),
+        ("check", True, decision, [path, text], _no_rights),
+        ("check", True, decision, [resource, text], _no_rights),
+        ("allowed", True, kinds.BOOL, [decision], _no_rights),
+        ("reason", True, text, [decision], _no_rights),
+        ("errored", True, kinds.BOOL, [decision], _no_rights),
+        ("error", True, text, [decision], _no_rights),
+    ]
+
+
+def _no_rights(*_: Any) -> Any:
+    raise ValueError("expressions that ask for rights (authorizer) are not evaluated by this version of Heeler")
+
+
+_SEMVER = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
+    r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
+)
+
+
+def _checked_version(text: str) -> str:
+    if _SEMVER.fullmatch(text) is None:
+        raise ValueError(f"semantic version parse error: {text}")
+    return text
+
+
+def _version(semver: Any) -> tuple[Any, ...]:
+    """What versions are compared by: a pre-release stands before its release, numbers before words."""
+    found = _SEMVER.fullmatch(semver.text)
+    assert found is not None
+    before = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in (found[4] or "").split(".") if p]
+    return int(found[1]), int(found[2]), int(found[3]), not before, before
+
+
+def _checked_url(text: str) -> str:
+    parts = urlsplit(text)
+    if not (parts.scheme or text.startswith("/")) or any(char <= " " for char in text):
+        raise ValueError(f"URL parse error during conversion from string: {text}")
+    return text
+
+
+def _is_url(text: str) -> bool:
+    try:
+        _checked_url(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _equivalent(a: list[Any], b: list[Any]) -> bool:

@@ -50,8 +50,11 @@ def fields(schema: Object, *, root: bool = False) -> dict[str, Object]:
 class Types:
     """The messages of one schema. `of` gives a node's type; then `pool` knows all that were asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
+        """`plain`: names of fields are taken as they are, reserved words too (`request.namespace`)."""
         from google.protobuf import descriptor_pb2
+
+        self._plain = plain
 
         needs = [f"google/protobuf/{name}.proto" for name in ("struct", "timestamp", "duration")]
         self._file = descriptor_pb2.FileDescriptorProto(
@@ -86,7 +89,7 @@ class Types:
         message = self._file.message_type.add(name=name)
         number = 0
         for key, part in fields(schema, root=root).items():
-            known = escaped(key)
+            known = key if self._plain else escaped(key)
             if known is not None:
                 number += 1
                 self._field(message, known, number, part)
