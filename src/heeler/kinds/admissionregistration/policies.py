@@ -33,9 +33,6 @@ def _default_mutating(policy: Object, version: str) -> None:
 
 def _default_binding(binding: Object, version: str) -> None:
     _default_match(binding["spec"].get("matchResources"))
-    parameter = binding["spec"].get("paramRef")
-    if parameter is not None:
-        parameter.setdefault("parameterNotFoundAction", "Deny")
 
 
 def _empty_status(obj: Object) -> None:

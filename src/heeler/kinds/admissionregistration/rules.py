@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from heeler.kinds.cel.admission import RequestEnvironment, expression_faults
+from heeler.kinds.cel.expressions import CompileError
 from heeler.kinds.meta.checks import numbered, optional_one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import label_selector
@@ -194,14 +196,17 @@ def _reviews(versions: list[str], path: str) -> Iterator[Fault]:
         yield invalid(path, versions, f"must include at least one of {', '.join(REVIEWS)}")
 
 
-def match_conditions(rows: list[Object] | None, path: str) -> Iterator[Fault]:
+def match_conditions(rows: list[Object] | None, path: str, params: bool = False) -> Iterator[Fault]:
     if len(rows or ()) > MAX_CONDITIONS:
         yield too_many(path, len(rows or ()), MAX_CONDITIONS)
     seen: list[str] = []
+    environment = RequestEnvironment(params=params)
     for at, row in numbered(rows):
         here, name = f"{path}[{at}]", row.get("name", "")
         if not row.get("expression", "").strip():
             yield required(f"{here}.expression")
+        else:
+            yield from expression_faults(environment, row["expression"].strip(), f"{here}.expression", ("bool",))
         if not name:
             yield required(f"{here}.name")
         else:
@@ -254,7 +259,8 @@ _RESERVED = (
 )
 
 
-def _common(spec: Object) -> Iterator[Fault]:
+def _common(spec: Object, environment: RequestEnvironment) -> Iterator[Fault]:
+    """What both kinds of policies have; `environment` comes to know the policy's variables."""
     yield from _param_kind(spec.get("paramKind"), "spec.paramKind")
     match = spec.get("matchConstraints")
     if match is None:
@@ -263,7 +269,7 @@ def _common(spec: Object) -> Iterator[Fault]:
         yield from _match_resources(match, "spec.matchConstraints")
         if not match.get("resourceRules"):
             yield required("spec.matchConstraints.resourceRules")
-    yield from match_conditions(spec.get("matchConditions"), "spec.matchConditions")
+    yield from match_conditions(spec.get("matchConditions"), "spec.matchConditions", _has_params(spec))
     for at, row in numbered(spec.get("variables")):
         here = f"spec.variables[{at}]"
         name = row.get("name", "")
@@ -273,6 +279,16 @@ def _common(spec: Object) -> Iterator[Fault]:
             yield invalid(f"{here}.name", name, "name is not a valid CEL identifier")
         if not row.get("expression", "").strip():
             yield required(f"{here}.expression", "expression is not specified")
+            continue
+        try:
+            environment.declare(name, environment.compile(row["expression"].strip()))
+        except CompileError as error:
+            environment.declare(name, "dyn")
+            yield invalid(f"{here}.expression", row["expression"], f"compilation failed: {error}")
+
+
+def _has_params(spec: Object) -> bool:
+    return spec.get("paramKind") is not None
 
 
 def validating_policy(obj: Object) -> Iterator[Fault]:
@@ -282,13 +298,14 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
         yield required("spec.failurePolicy")
     else:
         yield from optional_one_of(policy, ("Fail", "Ignore"), "spec.failurePolicy")
-    yield from _common(spec)
+    environment = RequestEnvironment(params=_has_params(spec), composed=True)
+    yield from _common(spec, environment)
     validations, audits = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not validations and not audits:
         yield required("spec.validations", "validations or auditAnnotations must be non-empty")
         yield required("spec.auditAnnotations", "validations or auditAnnotations must be non-empty")
     for at, row in enumerate(validations):
-        yield from _validation(row, f"spec.validations[{at}]")
+        yield from _validation(row, f"spec.validations[{at}]", environment)
     if len(audits) > 20:
         yield too_many("spec.auditAnnotations", len(audits), 20)
     seen: list[str] = []
@@ -303,14 +320,22 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
             yield required(f"{here}.valueExpression", "valueExpression is not specified")
         elif len(row["valueExpression"]) > 5 * 1024:
             yield too_long(f"{here}.valueExpression", 5 * 1024)
+        else:
+            text = row["valueExpression"].strip()
+            yield from expression_faults(environment, text, f"{here}.valueExpression", ("string", "null_type"))
         if key in seen:
             yield duplicate(f"{here}.key", key)
         seen.append(key)
 
 
-def _validation(row: Object, path: str) -> Iterator[Fault]:
+def _validation(row: Object, path: str, environment: RequestEnvironment) -> Iterator[Fault]:
     if not row.get("expression", "").strip():
         yield required(f"{path}.expression", "expression is not specified")
+    else:
+        yield from expression_faults(environment, row["expression"].strip(), f"{path}.expression", ("bool",))
+    if row.get("messageExpression", "").strip():
+        text = row["messageExpression"].strip()
+        yield from expression_faults(environment, text, f"{path}.messageExpression", ("string",))
     message = row.get("message", "")
     if message and "\n" in message:
         yield invalid(f"{path}.message", message, "message must not contain line breaks")
@@ -323,7 +348,7 @@ def _validation(row: Object, path: str) -> Iterator[Fault]:
 def mutating_policy(obj: Object) -> Iterator[Fault]:
     spec = obj["spec"]
     yield from optional_one_of(spec.get("failurePolicy"), ("Fail", "Ignore"), "spec.failurePolicy")
-    yield from _common(spec)
+    yield from _common(spec, RequestEnvironment(params=_has_params(spec), composed=True))
     if not spec.get("mutations"):
         yield required("spec.mutations", "mutations must contain at least one item")
     for at, row in numbered(spec.get("mutations")):

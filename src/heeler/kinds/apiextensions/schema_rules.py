@@ -1,4 +1,4 @@
-"""What a schema in a CustomResourceDefinition must be: supported, structural, with good defaults. CEL is not compiled.
+"""What a schema in a CustomResourceDefinition must be: supported, structural, with good defaults and good rules.
 
 Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 #specifying-a-structural-schema
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Literal
 
+from heeler.kinds.custom.cel_rules import definition_faults
 from heeler.kinds.custom.patterns import problem
 from heeler.kinds.custom.structural import prune
 from heeler.kinds.custom.validation import validate
@@ -43,6 +44,7 @@ def schema_rules(schema: Object, path: str, status: bool) -> Iterator[Fault]:
     if not any(fault.message in _UNREADABLE for fault in found):
         yield from sorted(_structural(schema, path), key=lambda fault: (fault.field, fault.message))
         if not found:
+            yield from definition_faults(schema, path)
             yield from _defaults(schema, path)
 
 
@@ -207,7 +209,7 @@ def _set_items(items: Object, path: str) -> Iterator[Fault]:
 
 
 def _validations(schema: Object, path: str) -> Iterator[Fault]:
-    """The words around rules in CEL; the rules themselves are not compiled."""
+    """The words around rules in CEL."""
     for at, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
         where = f"{path}.x-kubernetes-validations[{at}]"
         text, message = rule.get("rule", "").strip(), rule.get("message", "")

@@ -1,6 +1,6 @@
 """A CustomResourceDefinition made a kind: the same record as a built-in one, from a schema instead of tables.
 
-What isn't done yet: CEL rules (x-kubernetes-validations) and conversion by webhooks. Source:
+What isn't done yet: conversion by webhooks. Source:
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
-from heeler.kinds.custom import jsonpath, structural, validation
+from heeler.kinds.custom import cel_rules, jsonpath, structural, validation
 from heeler.kinds.kind import Column, Getter, Kind, Own
 from heeler.kinds.meta.objectmeta import create_rules, update_rules
 from heeler.kinds.printing import NAME, human_duration
@@ -145,16 +145,25 @@ class CustomKind(Kind):
         metadata["generation"] = generation + 1 if changed else generation
 
     def validate_create(self, obj: Object) -> list[Fault]:
-        return [*create_rules(obj["metadata"], self.namespaced, "subdomain", custom=True), *self._schema_faults(obj)]
+        return [
+            *create_rules(obj["metadata"], self.namespaced, "subdomain", custom=True),
+            *self._schema_faults(obj, None),
+        ]
 
     def validate_update(self, new: Object, old: Object, subresource: str = "") -> list[Fault]:
         found = list(update_rules(new["metadata"], old["metadata"], self.namespaced, custom=True))
-        return [*found, *found, *self._schema_faults(new)]  # recorded: each fault of metadata is a cause twice
+        return [*found, *found, *self._schema_faults(new, old)]  # recorded: each fault of metadata is a cause twice
 
-    def _schema_faults(self, obj: Object) -> list[Fault]:
+    def _schema_faults(self, obj: Object, old: Object | None) -> list[Fault]:
         schema = self.schema(self._stored)
         shown = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
-        return [*validation.validate(shown, _without_meta(schema)), *validation.list_faults(shown, schema)]
+        found = [*validation.validate(shown, _without_meta(schema)), *validation.list_faults(shown, schema)]
+        if cel_rules.present(schema):
+            if any(fault.reason in cel_rules.BLOCKING for fault in found):
+                found.append(cel_rules.not_evaluated())
+            else:
+                found += cel_rules.object_faults(obj, old, schema)
+        return found
 
     def warnings(self, new: Object, old: Object | None) -> list[str]:
         return []

@@ -1,6 +1,6 @@
 """Does an object fit its structural schema? Faults in upstream's words, in the order of the schema's fields.
 
-CEL rules (x-kubernetes-validations) are not evaluated here. Source: https://kubernetes.io/docs/tasks/extend-kubernetes/
+CEL rules (x-kubernetes-validations) are `cel_rules.py`'s. Source: https://kubernetes.io/docs/tasks/extend-kubernetes/
 custom-resources/custom-resource-definitions/#validation ; recorded answers; JSON Schema's validation vocabulary.
 """
 

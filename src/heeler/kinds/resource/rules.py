@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heeler.kinds.cel.admission import device_faults
 from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import IMMUTABLE, numbered
 from heeler.kinds.meta.objectmeta import annotation_rules, each, label_rules
@@ -37,6 +38,8 @@ def _selectors(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             yield required(f"{here}.cel")
         elif not cel.get("expression", "").strip():
             yield required(f"{here}.cel.expression")
+        else:
+            yield from device_faults(cel["expression"], f"{here}.cel.expression")
 
 
 def claim(obj: Object) -> Iterator[Fault]:

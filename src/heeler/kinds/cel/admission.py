@@ -1,0 +1,154 @@
+"""Environments of expressions about requests (match conditions, policies) and about devices, and their checks.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ (variables of expressions)
+and https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/resource-claim-v1/ (CELDeviceSelector).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from heeler.kinds.cel.expressions import CompileError, Environment
+from heeler.kinds.cel.library import AUTHORIZER, RESOURCE_CHECK
+from heeler.kinds.cel.structures import Types
+from heeler.objects.faults import Fault, invalid
+from heeler.objects.value import Object
+
+_TEXT: Object = {"type": "string"}
+_TEXTS: Object = {"type": "array", "items": _TEXT}
+_NAMED: Object = {"type": "object", "additionalProperties": _TEXT}
+_ANY: Object = {"x-kubernetes-int-or-string": True}
+
+
+def _object(**fields: Object) -> Object:
+    return {"type": "object", "properties": fields}
+
+
+_KIND = _object(group=_TEXT, version=_TEXT, kind=_TEXT)
+_RESOURCE = _object(group=_TEXT, version=_TEXT, resource=_TEXT)
+#: An AdmissionRequest, as expressions see it.
+REQUEST = _object(
+    kind=_KIND,
+    resource=_RESOURCE,
+    subResource=_TEXT,
+    requestKind=_KIND,
+    requestResource=_RESOURCE,
+    requestSubResource=_TEXT,
+    name=_TEXT,
+    namespace=_TEXT,
+    operation=_TEXT,
+    userInfo=_object(
+        username=_TEXT, uid=_TEXT, groups=_TEXTS, extra={"type": "object", "additionalProperties": _TEXTS}
+    ),
+    dryRun={"type": "boolean"},
+    options=_ANY,
+)
+_TIME: Object = {"type": "string", "format": "date-time"}
+#: The namespace of the request's object.
+NAMESPACE = _object(
+    metadata=_object(
+        name=_TEXT,
+        generateName=_TEXT,
+        namespace=_TEXT,
+        labels=_NAMED,
+        annotations=_NAMED,
+        UID=_TEXT,
+        creationTimestamp=_TIME,
+        deletionGracePeriodSeconds={"type": "integer"},
+        deletionTimestamp=_TIME,
+        generation={"type": "integer"},
+        resourceVersion=_TEXT,
+        finalizers=_TEXTS,
+    ),
+    spec=_object(finalizers=_TEXTS),
+    status=_object(phase=_TEXT),
+)
+#: A device of dynamic resource allocation.
+DEVICE = _object(
+    driver=_TEXT,
+    attributes={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _ANY}},
+    capacity={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _ANY}},
+    allowMultipleAllocations={"type": "boolean"},
+)
+#: Names of CEL's types -> schemas, for the variables of a policy.
+_SCHEMAS: Mapping[str, Object] = {
+    "int": {"type": "integer"},
+    "string": _TEXT,
+    "bool": {"type": "boolean"},
+    "double": {"type": "number"},
+    "bytes": {"type": "string", "format": "byte"},
+    "timestamp": _TIME,
+    "duration": {"type": "string", "format": "duration"},
+}
+
+
+class RequestEnvironment:
+    """Expressions about a request. `params`: the policy has parameters; `authorizer`: it may ask for rights."""
+
+    def __init__(self, *, params: bool = False, authorizer: bool = True, composed: bool = False) -> None:
+        """`composed`: there are `variables`, which `declare` adds one after the other."""
+        self._params, self._authorizer, self._composed = params, authorizer, composed
+        self._variables: dict[str, Object] = {}
+        self._environment: Environment | None = None
+
+    def declare(self, name: str, returns: str) -> None:
+        """From here on expressions may use `variables.name`."""
+        self._variables[name] = _SCHEMAS.get(returns, _ANY)
+        self._environment = None
+
+    def compile(self, text: str) -> str:
+        """The name of the type that the expression returns. Raises CompileError."""
+        if self._environment is None:
+            self._environment = self._made()
+        return self._environment.compile(text).returns
+
+    def _made(self) -> Environment:
+        from cel_expr_python import cel
+
+        types = Types(plain=True)
+        known: dict[str, Any] = {"object": None, "oldObject": None}
+        known["request"] = types.of(REQUEST)
+        known["namespaceObject"] = types.of(NAMESPACE)
+        if self._params:
+            known["params"] = None
+        if self._composed:
+            known["variables"] = types.of(_object(**self._variables))
+        if self._authorizer:
+            known["authorizer"] = cel.Type(AUTHORIZER)
+            known["authorizer.requestResource"] = cel.Type(RESOURCE_CHECK)
+        return Environment(known, types.pool())
+
+
+@lru_cache(maxsize=1)
+def _devices() -> Environment:
+    types = Types(plain=True)
+    device = types.of(DEVICE)
+    return Environment({"device": device}, types.pool())
+
+
+def expression_faults(
+    environment: RequestEnvironment, text: str, path: str, wanted: tuple[str, ...]
+) -> Iterator[Fault]:
+    """What is wrong with an expression that must return one of the types `wanted` (any if empty)."""
+    try:
+        found = environment.compile(text)
+    except CompileError as error:
+        yield invalid(path, text, f"compilation failed: {error}")
+        return
+    if wanted and found != "dyn" and found not in wanted:
+        types = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
+        yield invalid(path, text, f"must evaluate to {types} but got {found}")
+
+
+def device_faults(text: str, path: str) -> Iterator[Fault]:
+    """What is wrong with a selector of devices."""
+    try:
+        found = _devices().compile(text).returns
+    except CompileError as error:
+        yield invalid(path, text, f"compilation failed: {error}")
+        return
+    if found not in ("bool", "dyn"):
+        words = f"must evaluate to bool or the unknown type, not {found}"
+        yield invalid(path, text, f"compilation failed: {words}")

@@ -1,0 +1,253 @@
+"""Rules in CEL that schemas carry (x-kubernetes-validations): compiled when defined, evaluated when objects are written.
+
+What isn't done: limits of cost. Source: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/
+custom-resource-definitions/#validation-rules ; KEP-2876.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from heeler.kinds.cel.expressions import CompileError, Environment, EvaluationError, Expression, any_values
+from heeler.kinds.cel.structures import Types, value_of
+from heeler.objects import faults
+from heeler.objects.faults import Fault
+from heeler.objects.value import Object, Value
+
+RULES = "x-kubernetes-validations"
+#: After such faults no rule is evaluated: the object may not be what the rules are written for.
+_BLOCKING = ("FieldValueRequired", "FieldValueTypeInvalid", "FieldValueNotSupported", "FieldValueTooLong")
+BLOCKING = (*_BLOCKING, "FieldValueTooMany")
+#: With a former value, or without one (`optionalOldSelf`).
+_OPTIONAL = "cel.bind(oldSelf, hasOldSelf ? optional.of(formerSelf) : optional.none(), ({rule}\n))"
+_MAX_MESSAGE = 5120
+
+
+def present(schema: Object) -> bool:
+    """Has the schema rules somewhere?"""
+    return bool(schema.get(RULES)) or any(present(part) for _, part in _children(schema))
+
+
+def _children(schema: Object) -> Iterator[tuple[str, Object]]:
+    """The schemas of values inside of a value, with how paths name them."""
+    for name, part in (schema.get("properties") or {}).items():
+        yield f"properties[{name}]", part
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), dict):
+            yield key, schema[key]
+
+
+def names_old(text: str) -> bool:
+    """Does the expression speak of the former value? (Texts in it do not count.)"""
+    bare = re.sub(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", "''", text)
+    return re.search(r"(?<![\w.])oldSelf\b", bare) is not None
+
+
+# Definitions.
+
+
+def definition_faults(schema: Object, path: str, *, root: bool = True, lost: str = "") -> Iterator[Fault]:
+    """What is wrong with the rules of a good schema. `lost`: the list whose items cannot be told from former ones."""
+    rules = schema.get(RULES) or []
+    if rules:
+        yield from _node_faults(rules, _environments(schema, root), f"{path}.{RULES}", lost)
+    for key, part in _children(schema):
+        alike = key != "items" or schema.get("x-kubernetes-list-type") == "map"
+        yield from definition_faults(part, f"{path}.{key}", root=False, lost=lost or ("" if alike else path))
+
+
+def _environments(schema: Object, root: bool) -> tuple[Environment, Environment]:
+    """For rules on a value, and for those on an optional former one too."""
+    from cel_expr_python import cel
+
+    types = Types()
+    own = types.of(schema, root=root)
+    pool = types.pool()
+    plain = Environment({"self": own, "oldSelf": own}, pool)
+    optional = Environment({"self": own, "formerSelf": own, "hasOldSelf": cel.Type.BOOL}, pool)
+    return plain, optional
+
+
+def _node_faults(
+    rules: list[Object], environments: tuple[Environment, Environment], path: str, lost: str
+) -> Iterator[Fault]:
+    for at, rule in enumerate(rules):
+        text, words, where = rule.get("rule", ""), rule.get("messageExpression", ""), f"{path}[{at}]"
+        try:
+            found = _compile(environments, rule, text)
+            if found.returns not in ("bool", "dyn"):
+                yield _shown(f"{where}.rule", rule, "cel expression must evaluate to a bool")
+        except CompileError as error:
+            yield _shown(f"{where}.rule", rule, f"compilation failed: {error}")
+        if lost and names_old(text):
+            detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {lost}"
+            yield faults.invalid(f"{where}.rule", text, detail)
+        if words:
+            try:
+                if _compile(environments, rule, words).returns not in ("string", "dyn"):
+                    yield _shown(f"{where}.messageExpression", rule, "messageExpression must evaluate to a string")
+            except CompileError as error:
+                detail = f"messageExpression compilation failed: {error}"
+                yield _shown(f"{where}.messageExpression", rule, detail)
+
+
+def _compile(environments: tuple[Environment, Environment], rule: Object, text: str) -> Expression:
+    plain, optional = environments
+    if rule.get("optionalOldSelf") and names_old(text):
+        return optional.compile(_OPTIONAL.format(rule=text))
+    return plain.compile(text)
+
+
+def _shown(path: str, rule: Object, detail: str) -> Fault:
+    """A fault that shows the whole rule, as Go writes it: with `<`, `>` and `&` escaped."""
+    row = {
+        "Rule": rule.get("rule", ""),
+        "Message": rule.get("message", ""),
+        "MessageExpression": rule.get("messageExpression", ""),
+        "Reason": rule.get("reason"),
+        "FieldPath": rule.get("fieldPath", ""),
+        "OptionalOldSelf": rule.get("optionalOldSelf"),
+    }
+    text = orjson.dumps(row).decode()
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Fault("FieldValueInvalid", f"Invalid value: {text}: {detail}", path)
+
+
+# Objects.
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A value that was written and, if there was one, the value before it."""
+
+    value: Value
+    old: Value
+    changed: bool
+
+
+def object_faults(value: Object, old: Object | None, schema: Object) -> Iterator[Fault]:
+    """The rules that the object breaks. `old` is the object before the write, None for a new one."""
+    yield from _faults(_Written(value, old, old is None or value != old), schema, "", True)
+
+
+def not_evaluated() -> Fault:
+    """Said when the rules were left out because of other faults."""
+    words = "some validation rules were not checked because the object was invalid; correct the existing errors to "
+    return Fault("FieldValueInvalid", f'Invalid value: "null": {words}complete validation', "<nil>")
+
+
+def _faults(written: _Written, schema: Object, path: str, root: bool) -> Iterator[Fault]:
+    value, old = written.value, written.old
+    if value is None:
+        return
+    rules = schema.get(RULES) or []
+    if rules:
+        variables = {"self": value_of(value, schema, root=root)}
+        former = None if old is None else value_of(old, schema, root=root)
+        for rule in rules:
+            transition = names_old(rule.get("rule", ""))
+            if transition and old is None and not rule.get("optionalOldSelf"):
+                continue
+            # What did not change is not held against a writer.
+            if not transition and not written.changed:
+                continue
+            yield from _broken(rule, variables, former, value, schema, path)
+    if isinstance(value, dict):
+        yield from _inside_object(written, schema, path)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for at, item in enumerate(value):
+            before = _former_item(item, old, schema)
+            yield from _faults(_inner(item, before, old), schema["items"], f"{path}[{at}]", False)
+
+
+def _inside_object(written: _Written, schema: Object, path: str) -> Iterator[Fault]:
+    value, old = written.value, written.old
+    before = old if isinstance(old, dict) else {}
+    known, more = schema.get("properties") or {}, schema.get("additionalProperties")
+    # In the schema's order, then what else a map holds.
+    for key in [*(k for k in known if k in value), *(k for k in value if k not in known)]:
+        part = known.get(key, more)
+        if isinstance(part, dict):
+            here = f"{path}.{key}" if path else key
+            here = here if key in known else f"{path}[{key}]"
+            yield from _faults(_inner(value[key], before.get(key), old), part, here, False)
+
+
+def _inner(value: Value, before: Value, old: Value) -> _Written:
+    return _Written(value, before, old is None or value != before)
+
+
+def _former_item(item: Value, old: Value, schema: Object) -> Value:
+    """The item of a list that is a map that stood there before with the same keys."""
+    keys = schema.get("x-kubernetes-list-map-keys") or []
+    if schema.get("x-kubernetes-list-type") != "map" or not isinstance(old, list) or not isinstance(item, dict):
+        return None
+    mark = [item.get(key) for key in keys]
+    return next((o for o in old if isinstance(o, dict) and [o.get(key) for key in keys] == mark), None)
+
+
+@lru_cache(maxsize=2048)
+def _program(text: str, optional: bool) -> Expression:
+    """An expression for the evaluation, where the values tell their types. Raises CompileError."""
+    environment = any_values("self", "oldSelf", "formerSelf", "hasOldSelf")
+    text = _OPTIONAL.format(rule=text) if optional else text
+    try:
+        return environment.compile(text)
+    except CompileError:
+        return environment.compile(text, check=False)
+
+
+def _evaluate(text: str, rule: Object, variables: dict[str, Any], former: Any) -> Any:
+    optional = bool(rule.get("optionalOldSelf")) and names_old(text)
+    given = {**variables, "oldSelf": former, "formerSelf": former, "hasOldSelf": former is not None}
+    return _program(text, optional).evaluate(given)
+
+
+def _broken(
+    rule: Object, variables: dict[str, Any], former: Any, value: Value, schema: Object, path: str
+) -> Iterator[Fault]:
+    text, said = rule.get("rule", "").strip(), rule.get("message", "").strip()
+    where = _below(path, rule.get("fieldPath", ""))
+    try:
+        if _evaluate(text, rule, variables, former) is True:
+            return
+    except (EvaluationError, CompileError) as error:
+        yield faults.invalid(path or "<nil>", schema.get("type", ""), f"{error} evaluating rule: {said or text}")
+        return
+    words = _message(rule, variables, former) or said or f"failed rule: {text}"
+    shown = "" if isinstance(value, (dict, list)) else f"{faults.shown(value)}"
+    reason = rule.get("reason") or "FieldValueInvalid"
+    texts = {
+        "FieldValueInvalid": f"Invalid value: {shown}: {words}" if shown else f"Invalid value: {words}",
+        "FieldValueRequired": f"Required value: {words}",
+        "FieldValueForbidden": f"Forbidden: {words}",
+        "FieldValueDuplicate": f"Duplicate value: {shown}" if shown else "Duplicate value",
+    }
+    yield Fault(reason, texts[reason], where or "<nil>")
+
+
+def _below(path: str, field: str) -> str:
+    """A path and a simple path (`.a['b c']`) from there on."""
+    field = re.sub(r"\['([^']*)'\]", r"[\1]", field)
+    return f"{path}{field}" if path else field.removeprefix(".")
+
+
+def _message(rule: Object, variables: dict[str, Any], former: Any) -> str:
+    """What the message's expression gives; "" if it gives no single line."""
+    text = rule.get("messageExpression", "").strip()
+    if not text:
+        return ""
+    try:
+        found = _evaluate(text, rule, variables, former)
+    except (EvaluationError, CompileError):
+        return ""
+    if not isinstance(found, str) or "\n" in found or len(found) > _MAX_MESSAGE:
+        return ""
+    return found.strip()
