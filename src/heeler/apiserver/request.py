@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from heeler.apiserver import paths
 from heeler.apiserver.authenticate.user import impersonate, refusal, user_of
-from heeler.apiserver.authorize.rbac import Attributes
+from heeler.apiserver.authorize.further import attributes
 from heeler.apiserver.call import Call, Raw, Result
 from heeler.apiserver.encode import encode, encode_error
 from heeler.apiserver.negotiate import JSON, Format, error_media, negotiate
@@ -167,14 +167,6 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
 
 #: Subresources whose answers aren't objects.
 _OWN_FORMAT = ("log", "exec", "attach", "portforward", "proxy")
-
-
-def attributes(info: RequestInfo) -> Attributes:
-    """What authorisation is asked."""
-    if not info.is_resource:
-        return Attributes(info.verb, path=info.path)
-    parts = (info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
-    return Attributes(info.verb, *parts, fields=info.fields)
 
 
 def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:

@@ -75,7 +75,7 @@ def request_info(method: str, path: str, query: dict[str, list[str]]) -> Request
         info.rest = tuple(rest[3:])
     if not info.name and info.verb in ("get", "delete"):
         info.verb = _collection_verb(info.verb, query)
-        info.fields = _demanded(query)
+        info.fields = demanded((query.get("fieldSelector") or [""])[0])
         if info.verb != "deletecollection":
             info.name = _selected_name(info.fields)
             info.by_field = bool(info.name)
@@ -88,10 +88,10 @@ def _collection_verb(verb: str, query: dict[str, list[str]]) -> str:
     return "watch" if _true(query.get("watch")) else "list"
 
 
-def _demanded(query: dict[str, list[str]]) -> frozenset[tuple[str, str]]:
-    """What the field selector demands, read as the list itself will read it; one that can't be read demands nothing."""
+def demanded(selector: str) -> frozenset[tuple[str, str]]:
+    """What a field selector demands, read as the list itself will read it; one that can't be read demands nothing."""
     try:
-        terms = selectors.parse_fields((query.get("fieldSelector") or [""])[0]).terms
+        terms = selectors.parse_fields(selector).terms
     except ValueError:
         return frozenset()
     return frozenset((t.field, t.value) for t in terms if t.operator != "!=")

@@ -15,12 +15,14 @@ from typing import Any
 import orjson
 
 from heeler.apiserver.user import User, service_account
-from heeler.base.clock import Clock
+from heeler.base.clock import Clock, parse_rfc3339
 from heeler.base.random import Random
 from heeler.objects.value import Object
 
 #: Remembered signatures; all are dropped when full.
 MAX_REMEMBERED = 4_096
+#: So long after its deletion (grace period included) an object that is still there counts as alive.
+DELETED_SECONDS = 60
 #: What a token is bound to, by the claim's key, and where that lives.
 BOUND = {"pod": ("", "pods"), "secret": ("", "secrets"), "node": ("", "nodes")}
 
@@ -120,7 +122,7 @@ class ServiceAccountTokens:
         namespace = private.get("namespace", "")
         account = private.get("serviceaccount") or {}
         found = self._lookup("", "serviceaccounts", namespace, account.get("name", ""))
-        if not found or found["metadata"]["uid"] != account.get("uid"):
+        if not found or found["metadata"]["uid"] != account.get("uid") or self._was_deleted(found):
             return None
         extra: dict[str, tuple[str, ...]] = {"authentication.kubernetes.io/credential-id": (f"JTI={claims['jti']}",)}
         for claim, (group, plural) in BOUND.items():
@@ -129,7 +131,7 @@ class ServiceAccountTokens:
                 continue
             where = "" if plural == "nodes" else namespace
             thing = self._lookup(group, plural, where, reference.get("name", ""))
-            gone = not thing or thing["metadata"]["uid"] != reference.get("uid")
+            gone = not thing or thing["metadata"]["uid"] != reference.get("uid") or self._was_deleted(thing)
             if gone and not (claim == "node" and "pod" in private):
                 return None
             if claim in ("pod", "node"):
@@ -137,6 +139,11 @@ class ServiceAccountTokens:
                 extra[f"authentication.kubernetes.io/{claim}-uid"] = (reference["uid"],)
         user = service_account(namespace, account["name"], account["uid"])
         return User(user.name, user.uid, user.groups, extra)
+
+    def _was_deleted(self, obj: Object) -> bool:
+        """Is it over with the object, whatever its finalizers still wait for?"""
+        moment = obj["metadata"].get("deletionTimestamp")
+        return moment is not None and self._clock.time() > parse_rfc3339(moment) + DELETED_SECONDS
 
     def _claims(self, token: str) -> Object | None:
         """The claims of a token that one of our keys signed; the signature is checked once per token."""

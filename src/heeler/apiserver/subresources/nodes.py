@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heeler.apiserver.authorize.further import authorize
 from heeler.apiserver.call import Call, Raw
 from heeler.apiserver.options import boolean, integer
 from heeler.base.clock import parse_rfc3339
@@ -135,8 +136,15 @@ def _log_options(call: Call, name: str) -> dict[str, str]:
     return out
 
 
+async def _may_create(context: Context) -> None:
+    """A stream into a pod is no reading, though a WebSocket begins with GET. Raises 403."""
+    if context.info.verb != "create":
+        await authorize(context, "create")
+
+
 async def exec_(call: Call, context: Context) -> Raw:
     """A command in a container."""
+    await _may_create(context)
     pod = await _pod(context)
     node = await _bound_node(context, pod)
     if not call.query.get("command"):
@@ -147,6 +155,7 @@ async def exec_(call: Call, context: Context) -> Raw:
 
 async def attach(call: Call, context: Context) -> Raw:
     """A container's own streams."""
+    await _may_create(context)
     pod = await _pod(context)
     node = await _bound_node(context, pod)
     container = _container(pod, call.param("container"))
@@ -155,6 +164,7 @@ async def attach(call: Call, context: Context) -> Raw:
 
 async def port_forward(call: Call, context: Context) -> Raw:
     """A pod's ports."""
+    await _may_create(context)
     pod = await _pod(context)
     node = await _bound_node(context, pod)
     return await _stream(call, context, node, "portForward", "", pod)

@@ -11,6 +11,7 @@ from heeler.apiserver.authorize.rbac import Attributes
 from heeler.apiserver.body import read_object
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
+from heeler.apiserver.request_info import demanded
 from heeler.apiserver.user import MASTERS, User
 from heeler.base.clock import rfc3339
 from heeler.objects import faults
@@ -66,18 +67,33 @@ async def token_review(call: Call, context: Context) -> Plain:
     audiences = tuple(spec.get("audiences") or ())
     status: Object = {"user": {}}
     for source in context.server.token_sources:
-        accepts: Any = source
-        user = accepts.user(token, audiences) if audiences and hasattr(source, "audiences") else source.user(token)
+        user, meant = _user_for(source, token, audiences, _own_audiences(context))
         if user is not None:
             status = {"authenticated": True, "user": user_info(user)}
-            own = getattr(source, "audiences", ())
-            shown = [a for a in audiences if a in own] if own and audiences else list(own)
-            if shown or audiences:
-                status["audiences"] = shown or list(audiences)
+            if meant:
+                status["audiences"] = meant
             break
     else:
         status["error"] = "invalid bearer token, token lookup failed" if audiences else "invalid bearer token"
     return _answer(context, spec, status, _metadata(obj))
+
+
+def _own_audiences(context: Context) -> tuple[str, ...]:
+    return tuple(getattr(context.server.service_accounts, "audiences", ()))
+
+
+def _user_for(
+    source: Any, token: str, audiences: tuple[str, ...], own: tuple[str, ...]
+) -> tuple[User | None, list[str]]:
+    """Whose token it is, if it is for one of `audiences` (the server's own where none are given), and for which.
+
+    A token that says nothing of audiences (of the token file) is for the server itself.
+    """
+    if hasattr(source, "audiences"):
+        user = source.user(token, audiences)
+        return user, [a for a in audiences or own if user and source.user(token, (a,)) is not None]
+    meant = [a for a in audiences if a in own] if audiences else list(own)
+    return (source.user(token) if meant or not audiences else None), meant
 
 
 def _metadata(obj: Object) -> Object:
@@ -156,6 +172,16 @@ def _user_of(spec: Object) -> User:
     return User(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()), extra)
 
 
+def _demanded(selector: Object) -> frozenset[tuple[str, str]]:
+    """The fields that a selector wants to have one value each."""
+    wanted = [
+        (r.get("key", ""), r["values"][0])
+        for r in selector.get("requirements") or ()
+        if r.get("operator") == "In" and len(r.get("values") or ()) == 1
+    ]
+    return frozenset(wanted) or demanded(selector.get("rawSelector") or "")
+
+
 async def _decide(context: Context, user: User, spec: Object) -> Object:
     resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None:
@@ -167,6 +193,7 @@ async def _decide(context: Context, user: User, spec: Object) -> Object:
             resource.get("subresource", ""),
             resource.get("namespace", ""),
             resource.get("name", ""),
+            fields=_demanded(resource.get("fieldSelector") or {}),
         )
     else:
         asked = Attributes((other or {}).get("verb", ""), path=(other or {}).get("path", ""))

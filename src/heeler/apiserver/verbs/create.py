@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.admission.chain import Write, admit, check
+from heeler.apiserver.authorize.further import authorize
 from heeler.apiserver.body import read_object
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, One
@@ -39,9 +40,14 @@ async def create(call: Call, context: Context) -> One:
 async def create_object(
     obj: Object, call: Call, context: Context, options: WriteOptions, managed: list[Object] | None = None
 ) -> One:
-    """Create a decoded object of the version that was asked for; `managed` is set when apply made it."""
+    """Create a decoded object of the version that was asked for; `managed` is set when apply made it.
+
+    Whoever creates by an update or by apply needs the right to create as well. Raises 403 and what creating raises.
+    """
     kind = context.kind
     metadata = obj.setdefault("metadata", {})
+    if context.info.verb != "create":
+        await authorize(context, "create")
     _check_metadata(metadata, context)
     generated = not metadata.get("name") and bool(metadata.get("generateName"))
     for attempt in range(NAME_TRIES):

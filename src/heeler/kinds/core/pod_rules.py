@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
-from heeler.kinds.core.podspec_rules import pod_annotations, spec_rules, tolerations
+from heeler.kinds.core.podspec_rules import MIRROR, pod_annotations, spec_rules, tolerations
 from heeler.kinds.internal_form import difference, internal
 from heeler.kinds.meta.checks import MAX_INT32, numbered
 from heeler.kinds.meta.objectmeta import each
@@ -42,6 +42,7 @@ def _pod(pod: Object) -> Iterator[Fault]:
 def update_rules(new: Object, old: Object) -> Iterator[Fault]:
     """A changed pod: little of the spec may change."""
     yield from _pod(new)
+    yield from _mirror(new["metadata"].get("annotations") or {}, old["metadata"].get("annotations") or {})
     spec, was = new.get("spec") or {}, old.get("spec") or {}
     for key in ("containers", "initContainers"):
         if len(spec.get(key) or ()) != len(was.get(key) or ()):
@@ -56,6 +57,13 @@ def update_rules(new: Object, old: Object) -> Iterator[Fault]:
         kind = type_named("io.k8s.api.core.v1.PodSpec")
         lines = difference(internal(was, kind), internal(munged, kind))
         yield forbidden("spec", MAY_CHANGE + lines)
+
+
+def _mirror(annotations: Object, old: Object) -> Iterator[Fault]:
+    """A pod is a mirror from its beginning, or never."""
+    if annotations.get(MIRROR) != old.get(MIRROR):
+        does = "remove or update" if MIRROR in old else "add"
+        yield forbidden(f"metadata.annotations[{MIRROR}]", f"may not {does} mirror pod annotation")
 
 
 def _deadline(new: int | None, old: int | None) -> Iterator[Fault]:
