@@ -116,6 +116,8 @@ async def _health(call: Call, parts: list[str], server: ApiServer) -> Raw:
 def _check(name: str, path: str, server: ApiServer) -> bool:
     if name == "cache" and path != "livez":
         return server.ready
+    if name == "store" and path != "livez":
+        return not server.store.problem
     return True
 
 

@@ -75,6 +75,7 @@ class Up:
         except kubeconfig.KubeconfigError as error:
             raise LocalError(str(error)) from error
         self.layout.prepare(self.who)
+        self.layout.save(self.spec)  # first of all: it says that the folder is a cluster's
         if not self.spec.port:
             self.spec = _with_port(self.spec, free_port(set()))
         certificates.prepare(self.layout, self.spec, real_names(self.spec), self.clock)
@@ -187,10 +188,11 @@ def _with_port(spec: Spec, port: int) -> Spec:
 def running_nodes(layout: Layout) -> list[str]:
     """The components that are nodes and run, sorted."""
     try:
-        names = sorted(p.stem for p in layout.run.glob("node-*.pid"))
+        names = {p.stem for p in layout.run.glob("node-*.pid")}
     except OSError:
-        return []
-    return [n for n in names if processes.running_pid(layout, n) is not None]
+        names = set()
+    names |= {name for name in processes.components(layout) if name.startswith("node-")}
+    return [n for n in sorted(names) if processes.running_pid(layout, n) is not None]
 
 
 async def down(layout: Layout, clock: Clock, report: Report, sudo: tuple[str, ...]) -> bool:
