@@ -24,6 +24,9 @@ CONTROL_PLANE = "control-plane"
 #: Seconds for all nodes to be Ready.
 NODES_SECONDS = 60.0
 
+#: Ports that are tried when others take the chosen ones away.
+PORT_TRIES = 8
+
 #: Told each stage that is done: its name, its seconds, a remark.
 Report = Callable[[str, float, str], None]
 
@@ -43,6 +46,8 @@ class Up:
     report: Report
     kubeconfig: Path
     sudo: tuple[str, ...] = ()
+    #: The port was chosen in this call: another may be.
+    port_is_new: bool = False
 
     async def run(self, *, wait: bool) -> Spec:
         """Do what is missing, in order. Raises LocalError."""
@@ -77,6 +82,7 @@ class Up:
         self.layout.prepare(self.who)
         self.layout.save(self.spec)  # first of all: it says that the folder is a cluster's
         if not self.spec.port:
+            self.port_is_new = True
             self.spec = _with_port(self.spec, free_port(set()))
         certificates.prepare(self.layout, self.spec, real_names(self.spec), self.clock)
         self.layout.save(self.spec)
@@ -90,15 +96,29 @@ class Up:
             return
         if pid is not None:
             await processes.stop(self.layout, CONTROL_PLANE, self.clock)
+        began = self.clock.monotonic()
+        arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
+        taken: set[int] = set()
+        while True:
+            try:
+                self._check_port()
+                await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
+                break
+            except LocalError:
+                if not self.port_is_new or port_is_free(self.spec.port) or len(taken) >= PORT_TRIES:
+                    raise
+                taken.add(self.spec.port)  # somebody took it since it was chosen: nobody knows ours yet
+                self.spec = _with_port(self.spec, free_port(taken))
+                self.layout.save(self.spec)
+                self.layout.hand_over(self.who)
+        self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
+
+    def _check_port(self) -> None:
         if not port_is_free(self.spec.port):
             raise LocalError(
                 f"port {self.spec.port} is in use by another program: stop it (ss -ltnp shows it), "
                 "or choose another with --port"
             )
-        began = self.clock.monotonic()
-        arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
-        await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
-        self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
 
     async def _answers(self) -> bool:
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))
