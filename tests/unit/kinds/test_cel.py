@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from heeler.kinds.cel.expressions import CompileError, EvaluationError, any_values
+from heeler.kinds.cel.library import Question, Rights
 from heeler.kinds.cel.policies import Finding, Request, judge, matches
 from heeler.kinds.cel.structures import escaped
 from heeler.kinds.custom.cel_rules import definition_faults, names_old, object_faults
@@ -167,7 +168,7 @@ def _judged(spec: dict[str, Any], **values: Any) -> list[Finding]:
         "namespaceObject": None,
         "params": None,
     }
-    return list(judge(spec, {**given, **values}))
+    return judge(spec, {**given, **values})
 
 
 def test_a_policy_matches_by_rules_and_selectors() -> None:
@@ -205,3 +206,15 @@ def test_variables_of_a_policy_build_on_one_another() -> None:
 def test_a_condition_keeps_a_policy_from_judging() -> None:
     spec = {"matchConditions": [{"name": "c", "expression": "false"}], "validations": [{"expression": "false"}]}
     assert _judged(spec) == []
+
+
+def test_a_policy_asks_for_rights() -> None:
+    rule = "authorizer.group('').resource('secrets').namespace('n').check('delete').allowed()"
+    spec = {"validations": [{"expression": rule, "message": "no rights"}]}
+    rights = Rights()
+    values = {"object": {}, "oldObject": None, "request": {}, "namespaceObject": None, "params": None}
+    assert judge(spec, values, rights)[0].error
+    question = Question("delete", resource="secrets", namespace="n")
+    assert rights.open == [question]
+    assert judge(spec, values, Rights({question: (True, "")})) == []
+    assert judge(spec, values, Rights({question: (False, "")})) == [Finding("no rights")]

@@ -1,7 +1,7 @@
 """What a ValidatingAdmissionPolicy says of a request, given everything that its expressions may look at. No I/O here.
 
 Who finds policies, bindings and parameters, and what a finding does to the request, is the API server's part.
-Not done: expressions that ask the authorizer (they fail with words that say so), and audit annotations.
+Not done: audit annotations.
 Source: https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/
 """
 
@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from heeler.kinds.cel.expressions import CompileError, EvaluationError, Expression, any_values
+from heeler.kinds.cel.library import RIGHTS, Rights, authorizer
 from heeler.kinds.meta.selector_rules import matches as selects
 from heeler.objects.value import Object
 
@@ -93,20 +94,30 @@ def _resource_matches(row: str, request: Request) -> bool:
 
 @lru_cache(maxsize=4096)
 def _program(text: str) -> Expression:
-    environment = any_values("object", "oldObject", "request", "namespaceObject", "params", "variables", "authorizer")
+    names = ("object", "oldObject", "request", "namespaceObject", "params", "variables")
+    environment = any_values(*names, "authorizer", "authorizer.requestResource")
     try:
         return environment.compile(text)
     except CompileError:
         return environment.compile(text, check=False)
 
 
-def judge(spec: Object, values: Mapping[str, Any]) -> Iterator[Finding]:
+def judge(spec: Object, values: Mapping[str, Any], rights: Rights | None = None) -> list[Finding]:
     """What the policy with this spec finds. `values`: object, oldObject, request, namespaceObject and params.
 
-    An expression without a value is a finding (`error`) if the policy fails closed, else it is passed over.
+    An expression without a value is a finding (`error`) if the policy fails closed, else it is passed over. `rights`
+    are what is known of the rights that expressions ask for: answer what is `open` afterwards, then judge again.
     """
+    token = RIGHTS.set(rights)
+    try:
+        return list(_findings(spec, values))
+    finally:
+        RIGHTS.reset(token)
+
+
+def _findings(spec: Object, values: Mapping[str, Any]) -> Iterator[Finding]:
     closed = spec.get("failurePolicy", "Fail") == "Fail"
-    given = {"authorizer": None, **values}
+    given = {"authorizer": authorizer(), **values}
     for condition in spec.get("matchConditions") or ():
         try:
             if _program(condition["expression"]).evaluate(given) is not True:
