@@ -24,6 +24,7 @@ from heeler.apiserver.admission import (
     resource_quota,
     service_account,
     taint_nodes,
+    validating_admission_policy,
 )
 from heeler.apiserver.call import Call
 from heeler.objects.value import Object
@@ -76,6 +77,7 @@ VALIDATING: tuple[Plugin, ...] = (
     pod_security.check,
     certificate_requests.check,
     not_enforced.check,
+    validating_admission_policy.check,
     resource_quota.check,
 )
 
