@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
@@ -39,12 +39,3 @@ async def check(write: Write) -> None:
     text = NOT_ENFORCED.get((write.kind.group, write.kind.plural))
     if text:
         write.call.warn(text)
-    if write.of("apiextensions.k8s.io", "customresourcedefinitions") and write.new is not None:
-        if any(_has_rules(version.get("schema")) for version in write.new["spec"].get("versions") or ()):
-            write.call.warn("x-kubernetes-validations are not evaluated by this version of Heeler")
-
-
-def _has_rules(schema: Any) -> bool:
-    if isinstance(schema, dict):
-        return "x-kubernetes-validations" in schema or any(_has_rules(value) for value in schema.values())
-    return isinstance(schema, list) and any(_has_rules(value) for value in schema)
