@@ -218,3 +218,10 @@ def test_a_policy_asks_for_rights() -> None:
     assert rights.open == [question]
     assert judge(spec, values, Rights({question: (True, "")})) == []
     assert judge(spec, values, Rights({question: (False, "")})) == [Finding("no rights")]
+
+
+def test_any_names_of_fields_make_types() -> None:
+    text, texts = {"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}
+    parts = {"a_b": texts, "aB": texts, "ABEntry": text, "": text, "1": text, "x y": text, "-": text, "__": text}
+    schema = {"type": "object", "properties": parts, "x-kubernetes-validations": [{"rule": "self.aB['x'] == 'y'"}]}
+    assert list(definition_faults(schema, "p")) == []
