@@ -76,6 +76,7 @@ VALIDATING: tuple[Plugin, ...] = (
     rbac_escalation.check,
     pod_security.check,
     certificate_requests.check,
+    validating_admission_policy.check,
     not_enforced.check,
     validating_admission_policy.check,
     resource_quota.check,

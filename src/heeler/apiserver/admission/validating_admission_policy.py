@@ -1,6 +1,6 @@
-"""ValidatingAdmissionPolicy: bound policies are judged on each write they match; a denial refuses it, a warning is told.
+"""ValidatingAdmissionPolicy: policies whose bindings take a request may refuse it or warn of it.
 
-What a policy says is decided in `kinds.cel.policies`; here policies, bindings and parameters are found and answers given.
+What a policy finds is decided in `heeler.kinds.cel.policies`; here policies, bindings and parameters are looked up.
 Audit annotations are not written (there is no audit log yet). Source:
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ and recorded answers.
 """
@@ -12,192 +12,217 @@ from typing import TYPE_CHECKING, Any
 
 from heeler.apiserver.authorize.rbac import Attributes
 from heeler.apiserver.user import User
-from heeler.kinds.cel import policies
-from heeler.kinds.cel.library import Question, Rights, request_resource
-from heeler.kinds.cel.policies import Finding, Request
-from heeler.kinds.meta.selector_rules import matches as selects
-from heeler.objects.status import StatusError, forbidden
+from heeler.objects.status import StatusError, qualified
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
+    from heeler.kinds.cel.library import Question
+    from heeler.kinds.cel.policies import Finding, Request
 
 GROUP = "admissionregistration.k8s.io"
-#: A policy can't lock itself in: these are never judged.
-EXEMPT = (
-    (GROUP, "validatingadmissionpolicies"),
-    (GROUP, "validatingadmissionpolicybindings"),
-    (GROUP, "mutatingadmissionpolicies"),
-    (GROUP, "mutatingadmissionpolicybindings"),
+#: Policies do not judge what policies are made of.
+_EXEMPT = (
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
 )
 _CODES = {"Invalid": 422, "Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
-#: Rounds of questions about rights that one policy may ask.
-MAX_ROUNDS = 16
+#: Rounds of questions to the authorizer for one policy.
+_ROUNDS = 16
 
 
 async def check(write: Write) -> None:
+    """Raises StatusError for the first finding of a policy whose binding denies."""
     server = write.context.server
-    bindings = server.cache_of(GROUP, "validatingadmissionpolicybindings").items
-    if not bindings or (write.kind.group, write.kind.plural) in EXEMPT:
+    if write.kind.group == GROUP and write.kind.plural in _EXEMPT:
         return
-    request, values = _request(write), None
-    for item in list(bindings.values()):
-        binding = item.object()
-        policy = server.lookup(GROUP, "validatingadmissionpolicies", "", binding["spec"]["policyName"])
-        if policy is None or not _matches(write, policy, binding, request):
-            continue
-        values = values or _values(write, request)
-        for params in _params(write, policy["spec"], binding["spec"]):
-            found = params if isinstance(params, Finding) else None
-            findings = [found] if found else await _judge(write, policy["spec"], {**values, "params": params})
-            _answer(write, policy["metadata"]["name"], binding, findings)
+    bindings = list(server.objects(GROUP, "validatingadmissionpolicybindings"))
+    if not bindings:
+        return
+    for policy in server.objects(GROUP, "validatingadmissionpolicies"):
+        name = policy["metadata"]["name"]
+        for binding in bindings:
+            if binding["spec"].get("policyName") == name:
+                await _judge(write, policy, binding)
+
+
+async def _judge(write: Write, policy: Object, binding: Object) -> None:
+    from heeler.kinds.cel.policies import Finding, matches
+
+    request, objects = _request(write), _objects(write)
+    namespace = _namespace(write, request)
+    spec = policy["spec"]
+    for match in (spec.get("matchConstraints"), binding["spec"].get("matchResources")):
+        if match is not None and not matches(match, request, objects, namespace):
+            return
+    values = _values(write, request, objects, namespace)
+    parameters = list(_parameters(write, spec, binding, request))
+    found: list[Finding] = []
+    if not parameters and spec.get("paramKind") is not None:
+        reference = binding["spec"].get("paramRef") or {}
+        if reference.get("parameterNotFoundAction") == "Allow":
+            return
+        words = "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
+        found = [Finding(words, error=True)]
+    given: list[Object | None] = [*parameters] if spec.get("paramKind") is not None else [None]
+    for parameter in given:
+        found += await _findings(write, spec, {**values, "params": parameter})
+    _act(write, policy, binding, found)
+
+
+def _act(write: Write, policy: Object, binding: Object, found: list[Finding]) -> None:
+    where = f"ValidatingAdmissionPolicy '{policy['metadata']['name']}' with binding '{binding['metadata']['name']}'"
+    actions = binding["spec"].get("validationActions") or ()
+    for finding in found:
+        if "Warn" in actions and not finding.error:
+            write.call.warn(f"Validation failed for {where}: {finding.message}")
+        if "Deny" in actions or finding.error:
+            raise _denied(write, f"{where} denied request: {finding.message}", finding.reason)
+
+
+def _denied(write: Write, words: str, reason: str) -> StatusError:
+    kind, name = write.kind, _name(write)
+    details: Object = {"name": name} if name else {}
+    if kind.group:
+        details["group"] = kind.group
+    details |= {"kind": kind.plural, "causes": [{"message": words}]}
+    text = f'{qualified(kind.plural, kind.group)} "{name}" is forbidden: {words}'
+    return StatusError(_CODES.get(reason, 422), reason, text, details)
+
+
+def _name(write: Write) -> str:
+    some = write.new if write.new is not None else write.old or {}
+    return str((some.get("metadata") or {}).get("name") or write.context.info.name or "")
 
 
 def _request(write: Write) -> Request:
-    info, kind = write.context.info, write.kind
-    name = info.name or ((write.new or {}).get("metadata") or {}).get("name", "")
+    from heeler.kinds.cel.policies import Request
+
+    kind, info = write.kind, write.context.info
+    versions = tuple((kind.group, version) for version in kind.versions)
     return Request(
         write.operation,
         kind.group,
         write.context.version,
         kind.plural,
         write.subresource,
-        name,
+        _name(write),
         info.namespace if kind.namespaced else "",
         kind.namespaced,
-        tuple((kind.group, version) for version in kind.versions),
+        versions,
     )
 
 
-def _matches(write: Write, policy: Object, binding: Object, request: Request) -> bool:
-    objects = (write.new, write.old)
-    constraints = policy["spec"].get("matchConstraints") or {}
-    if not constraints.get("resourceRules") or not policies.matches(constraints, request, objects, _namespace(write)):
-        return False
-    return policies.matches(binding["spec"].get("matchResources") or {}, request, objects, _namespace(write))
+def _objects(write: Write) -> tuple[Object | None, Object | None]:
+    """The new object and the old one, in the request's version."""
+    kind, version = write.kind, write.context.api_version
+
+    def seen(obj: Object | None) -> Object | None:
+        return None if obj is None else {**kind.convert(obj, kind.storage_api_version, version), "kind": kind.kind}
+
+    return seen(write.new), seen(write.old)
 
 
-def _namespace(write: Write) -> Object | None:
-    if not write.kind.namespaced:
+def _namespace(write: Write, request: Request) -> Object | None:
+    if not request.namespace:
         return None
-    return write.context.server.lookup("", "namespaces", "", write.context.info.namespace)
+    return write.context.server.lookup("", "namespaces", "", request.namespace)
 
 
-def _values(write: Write, request: Request) -> dict[str, Any]:
-    """What expressions may look at, but for the parameters."""
-    kind, context = write.kind, write.context
+def _values(
+    write: Write, request: Request, objects: tuple[Object | None, Object | None], namespace: Object | None
+) -> dict[str, Any]:
+    from heeler.kinds.cel.library import request_resource
 
-    def shown(obj: Object | None) -> Object | None:
-        return None if obj is None else kind.convert(obj, kind.storage_api_version, context.api_version)
-
-    gvk = {"group": kind.group, "version": context.version, "kind": kind.kind}
-    gvr = {"group": kind.group, "version": context.version, "resource": kind.plural}
-    user = context.user
-    admission: Object = {
-        "kind": gvk,
-        "resource": gvr,
-        "subResource": write.subresource,
-        "requestKind": gvk,
-        "requestResource": gvr,
-        "requestSubResource": write.subresource,
-        "name": request.name,
-        "namespace": request.namespace,
-        "operation": write.operation,
-        "userInfo": {
-            "username": user.name,
-            "uid": user.uid,
-            "groups": list(user.groups),
-            "extra": {key: list(values) for key, values in user.extra.items()},
-        },
+    kind = {"group": request.group, "version": request.version, "kind": write.kind.kind}
+    resource = {"group": request.group, "version": request.version, "resource": request.resource}
+    user = write.context.user
+    who: Object = {"username": user.name, "groups": list(user.groups)}
+    if user.uid:
+        who["uid"] = user.uid
+    if user.extra:
+        who["extra"] = {key: list(values) for key, values in user.extra.items()}
+    asked: Object = {
+        "kind": kind,
+        "resource": resource,
+        "requestKind": kind,
+        "requestResource": resource,
+        "operation": request.operation,
+        "userInfo": who,
         "dryRun": write.dry_run,
-        "options": None,
     }
-    asked = (kind.group, kind.plural, write.subresource, request.namespace, request.name)
+    named = {"name": request.name, "namespace": request.namespace}
+    named |= {"subResource": request.subresource, "requestSubResource": request.subresource}
+    asked |= {key: text for key, text in named.items() if text}
     return {
-        "object": shown(write.new),
-        "oldObject": shown(write.old),
-        "request": admission,
-        "namespaceObject": _namespace(write),
-        "authorizer.requestResource": request_resource(*asked),
+        "object": objects[0],
+        "oldObject": objects[1],
+        "request": asked,
+        "namespaceObject": namespace,
+        "authorizer.requestResource": request_resource(
+            request.group, request.resource, request.subresource, request.namespace, request.name
+        ),
     }
 
 
-def _params(write: Write, policy: Object, binding: Object) -> Iterator[Object | Finding | None]:
-    """The objects that the policy is judged with: None without parameters; a finding where they are missing."""
-    wanted, ref = policy.get("paramKind"), binding.get("paramRef")
-    if not wanted or not ref:
-        yield None
+def _parameters(write: Write, spec: Object, binding: Object, request: Request) -> Iterator[Object]:
+    """The objects that the binding names as the policy's parameters."""
+    from heeler.kinds.meta.selector_rules import matches
+
+    kind, reference = spec.get("paramKind"), binding["spec"].get("paramRef")
+    if kind is None or reference is None:
         return
     server = write.context.server
-    group, _, version = wanted["apiVersion"].rpartition("/")
-    kind = server.kinds.by_kind(group, version, wanted["kind"])
-    found: list[Object] = []
-    if kind is not None:
-        namespace = (ref.get("namespace") or write.context.info.namespace) if kind.namespaced else ""
-        if ref.get("name"):
-            one = server.lookup(kind.group, kind.plural, namespace, ref["name"])
-            found = [one] if one is not None else []
-        else:
-            objects = server.objects(kind.group, kind.plural, namespace)
-            found = [o for o in objects if selects(ref.get("selector") or {}, o["metadata"].get("labels") or {})]
-    if found:
-        yield from found
-    elif ref.get("parameterNotFoundAction", "Deny") == "Deny":
-        text = "no params found for policy binding with `Deny` parameterNotFoundAction"
-        yield Finding(f"failed to configure binding: {text}", error=True)
+    group, _, version = kind.get("apiVersion", "").rpartition("/")
+    known = server.kinds.by_kind(group, version, kind.get("kind", ""))
+    if known is None:
+        return
+    namespace = (reference.get("namespace") or request.namespace) if known.namespaced else ""
+    if reference.get("name"):
+        found = server.lookup(group, known.plural, namespace, reference["name"])
+        if found is not None:
+            yield found
+        return
+    for obj in server.objects(group, known.plural, namespace):
+        if matches(reference.get("selector") or {}, obj["metadata"].get("labels")):
+            yield obj
 
 
-async def _judge(write: Write, policy: Object, values: dict[str, Any]) -> list[Finding]:
-    """What the policy finds; rights that its expressions ask for are looked up, then it is judged again."""
+async def _findings(write: Write, spec: Object, values: dict[str, Any]) -> list[Finding]:
+    """What the policy finds, once all that it wants to know of rights is answered."""
+    from heeler.kinds.cel.library import Rights
+    from heeler.kinds.cel.policies import judge
+
     rights = Rights()
-    for _ in range(MAX_ROUNDS):
-        findings = policies.judge(policy, values, rights)
+    found = judge(spec, values, rights)
+    for _ in range(_ROUNDS):
         if not rights.open:
-            return findings
-        asked, rights.open = rights.open, []
-        for question in asked:
-            why = await write.context.server.authorizer.allows(_asker(write, question), _asked(question))
-            rights.answers[question] = (why is not None, why or "")
-    return findings
+            break
+        for question in rights.open:
+            rights.answers[question] = await _answer(write, question)
+        rights.open.clear()
+        found = judge(spec, values, rights)
+    return found
 
 
-def _asker(write: Write, question: Question) -> User:
-    """Whoever made the request, or the service account that the expression names (namespace:name)."""
-    if not question.user:
-        return write.context.user
-    namespace, _, name = question.user.rpartition("/" if "/" in question.user else ":")
-    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-    return User(f"system:serviceaccount:{namespace}:{name}", "", groups)
-
-
-def _asked(question: Question) -> Attributes:
-    if question.path:
-        return Attributes(question.verb, path=question.path)
-    return Attributes(
-        question.verb,
-        question.group,
-        "*",
-        question.resource,
-        question.subresource,
-        question.namespace,
-        question.name,
+async def _answer(write: Write, question: Question) -> tuple[bool, str]:
+    user = write.context.user
+    if question.user:
+        _, _, namespace, name = question.user.split(":")
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+        user = User(f"system:serviceaccount:{namespace}:{name}", "", groups)
+    asked = Attributes(
+        verb=question.verb,
+        group=question.group,
+        resource=question.resource,
+        subresource=question.subresource,
+        namespace=question.namespace,
+        name=question.name,
+        path=question.path,
     )
-
-
-def _answer(write: Write, policy: str, binding: Object, findings: list[Finding]) -> None:
-    """Refuse, or warn, as the binding says."""
-    actions = binding["spec"].get("validationActions") or ()
-    name = f"ValidatingAdmissionPolicy '{policy}' with binding '{binding['metadata']['name']}'"
-    for finding in findings:
-        if "Deny" in actions:
-            raise _denied(write, f"{name} denied request: {finding.message}", finding.reason)
-        if "Warn" in actions:
-            write.call.warn(f"Validation failed for {name}: {finding.message}")
-
-
-def _denied(write: Write, why: str, reason: str) -> StatusError:
-    subject = write.new or write.old or {}
-    name = (subject.get("metadata") or {}).get("name", "")
-    error = forbidden(write.kind.plural, write.kind.group, name, why)
-    details = {**(error.details or {}), "causes": [{"message": why}]}
-    return StatusError(_CODES.get(reason, 422), reason, error.message, details)
+    why = await write.context.server.authorizer.allows(user, asked)
+    return why is not None, why or ""
