@@ -78,7 +78,6 @@ VALIDATING: tuple[Plugin, ...] = (
     certificate_requests.check,
     validating_admission_policy.check,
     not_enforced.check,
-    validating_admission_policy.check,
     resource_quota.check,
 )
 
