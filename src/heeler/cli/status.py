@@ -50,14 +50,15 @@ def status(name: str | None, data_dir: Path | None, output: str) -> None:
 
 async def describe(layout: Layout) -> Object | None:
     """What is to be said of a cluster, or None if there is none."""
-    from heeler.local.up import CONTROL_PLANE, running_nodes
+    from heeler.cluster import real_names
+    from heeler.local.up import CONTROL_PLANE, node_component, running_nodes
 
     spec = layout.load()
     if spec is None:
         return None
     pid = processes.running_pid(layout, CONTROL_PLANE)
     components: list[Object] = [{"name": CONTROL_PLANE, "pid": pid, "memoryBytes": _memory(pid)}]
-    for component in running_nodes(layout):
+    for component in sorted({*running_nodes(layout), *map(node_component, real_names(spec))}):
         number = processes.running_pid(layout, component)
         components.append({"name": component, "pid": number, "memoryBytes": _memory(number)})
     out: Object = {
@@ -67,7 +68,7 @@ async def describe(layout: Layout) -> Object | None:
         "context": spec.context,
         "kubeconfig": spec.kubeconfig,
         "dataDir": str(layout.root),
-        "components": [c for c in components if c["pid"]],
+        "components": components if pid is not None else [c for c in components if c["pid"]],
         "nodes": [],
     }
     if pid is not None:
@@ -107,6 +108,9 @@ def _print(cluster: dict[str, Any]) -> None:
     state = "running" if cluster["running"] else "stopped"
     click.echo(f"{cluster['name']}: {state}  {cluster['server']}  (context {cluster['context']})")
     for component in cluster["components"]:
+        if component["pid"] is None:
+            click.echo(f"  {component['name']:<24} does not run: heeler up --name {cluster['name']} starts it")
+            continue
         memory = f"{component['memoryBytes'] / 2**20:.0f} MiB" if component["memoryBytes"] else ""
         click.echo(f"  {component['name']:<24} pid {component['pid']:<8} {memory}")
     for node in cluster["nodes"]:

@@ -20,6 +20,7 @@ from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
 NODES = GroupVersionResource("", "v1", "nodes")
+PODS = GroupVersionResource("", "v1", "pods")
 CONTROL_PLANE = "control-plane"
 #: Seconds for all nodes to be Ready.
 NODES_SECONDS = 60.0
@@ -79,6 +80,8 @@ class Up:
             kubeconfig.read(self.kubeconfig)  # before anything is started: is it one at all?
         except kubeconfig.KubeconfigError as error:
             raise LocalError(str(error)) from error
+        if self.spec.port and not self.layout.spec_file.exists():
+            self._check_port()  # before anything of a new cluster is made
         self.layout.prepare(self.who)
         self.layout.save(self.spec)  # first of all: it says that the folder is a cluster's
         if not self.spec.port:
@@ -152,10 +155,13 @@ class Up:
         processes.spawn(self.layout, component, arguments, self.who, as_root=True, prefix=self.sudo)
 
     async def _forget_node(self, node: str) -> None:
+        """A node that is taken away takes its pods along: nothing else would tell of their end for a while."""
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))
         try:
             with contextlib.suppress(StatusError, OSError):
                 await client.delete(NODES, node)
+                for pod in (await client.list(PODS, field_selector=f"spec.nodeName={node}")).items:
+                    await client.delete(PODS, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
         finally:
             await client.close()
 

@@ -46,7 +46,9 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, Any] | None = None, pool: Any = None) -> None:
         """`variables`: names and `cel.Type`s (any value if None); `pool`: descriptors of message types named there."""
-        from cel_expr_python import cel
+        from heeler.kinds.cel.runtime import runtime
+
+        cel = runtime()
 
         from heeler.kinds.cel.library import descriptors, extensions, functions
 

@@ -71,7 +71,9 @@ def _of(name: str, text: str) -> Any:
 @cache
 def functions() -> list[Any]:
     """Declarations with what they do, for an environment."""
-    from cel_expr_python import cel
+    from heeler.kinds.cel.runtime import runtime
+
+    cel = runtime()
 
     kinds = cel.Type
     anything, items = kinds.DYN, kinds.List(kinds.DYN)

@@ -71,7 +71,9 @@ class Types:
 
     def of(self, schema: Object, *, root: bool = False) -> Any:
         """The `cel.Type` of values of the schema."""
-        from cel_expr_python import cel
+        from heeler.kinds.cel.runtime import runtime
+
+        cel = runtime()
 
         kinds, form = cel.Type, _form(schema)
         if form == "array":

@@ -172,7 +172,7 @@ class _Connection(asyncio.Protocol):
         """A stream may still be written to, but TLS knows no half-closed connections."""
         if self._stream:
             self._stream.feed_end()
-            return self._transport.get_extra_info("sslcontext") is None
+            return self._server.tls is None
         return False
 
     def pause_writing(self) -> None:
