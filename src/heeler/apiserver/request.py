@@ -122,7 +122,7 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
     user = await impersonate(user, call, server)
     with server.seats.taken(info.verb, user):
         if await server.authorizer.allows(user, attributes(info)) is None:
-            raise refusal(user, attributes(info))
+            raise refusal(user, attributes(info), server.authorizer.reason(user, attributes(info)))
         if not info.is_resource:
             return await paths.answer(call, info, user, server), Format()
         context = find(info, user, server)
@@ -176,7 +176,8 @@ def attributes(info: RequestInfo) -> Attributes:
     """What authorisation is asked."""
     if not info.is_resource:
         return Attributes(info.verb, path=info.path)
-    return Attributes(info.verb, info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
+    parts = (info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
+    return Attributes(info.verb, *parts, fields=info.fields)
 
 
 def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:

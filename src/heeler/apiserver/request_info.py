@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from heeler.objects import selectors
+
 #: Paths below these name resources.
 _PREFIXES = ("api", "apis")
 #: Sub-resources of a namespace; anything else below one is a resource in it.
@@ -37,6 +39,8 @@ class RequestInfo:
     broken: bool = False
     #: the name comes from a field selector of a list or watch.
     by_field: bool = False
+    #: (field, value) that the field selector of a list, watch or deletecollection demands.
+    fields: frozenset[tuple[str, str]] = frozenset()
 
 
 def request_info(method: str, path: str, query: dict[str, list[str]]) -> RequestInfo:
@@ -71,8 +75,9 @@ def request_info(method: str, path: str, query: dict[str, list[str]]) -> Request
         info.rest = tuple(rest[3:])
     if not info.name and info.verb in ("get", "delete"):
         info.verb = _collection_verb(info.verb, query)
+        info.fields = _demanded(query)
         if info.verb != "deletecollection":
-            info.name = _selected_name(query)
+            info.name = _selected_name(info.fields)
             info.by_field = bool(info.name)
     return info
 
@@ -83,13 +88,20 @@ def _collection_verb(verb: str, query: dict[str, list[str]]) -> str:
     return "watch" if _true(query.get("watch")) else "list"
 
 
-def _selected_name(query: dict[str, list[str]]) -> str:
+def _demanded(query: dict[str, list[str]]) -> frozenset[tuple[str, str]]:
+    """What the field selector demands, read as the list itself will read it; one that can't be read demands nothing."""
+    try:
+        terms = selectors.parse_fields((query.get("fieldSelector") or [""])[0]).terms
+    except ValueError:
+        return frozenset()
+    return frozenset((t.field, t.value) for t in terms if t.operator != "!=")
+
+
+def _selected_name(fields: frozenset[tuple[str, str]]) -> str:
     """The one name that a field selector asks for; authorisation may be for that name alone."""
-    for requirement in (query.get("fieldSelector") or [""])[0].split(","):
-        for operator in ("metadata.name==", "metadata.name="):
-            if requirement.startswith(operator):
-                name = requirement[len(operator) :]
-                return name if name not in ("", ".", "..") and "/" not in name and "%" not in name else ""
+    for field, name in sorted(fields):
+        if field == "metadata.name":
+            return name if name not in ("", ".", "..") and "/" not in name and "%" not in name else ""
     return ""
 
 

@@ -63,6 +63,7 @@ MUTATING: tuple[Plugin, ...] = (
     pod_topology_labels.admit,
     taint_nodes.admit,
     service_account.admit,
+    node_restriction.admit,
     priority.admit,
     default_toleration_seconds.admit,
     certificate_requests.admit,
@@ -70,7 +71,6 @@ MUTATING: tuple[Plugin, ...] = (
 VALIDATING: tuple[Plugin, ...] = (
     namespace_lifecycle.check,
     limit_ranger.check,
-    node_restriction.check,
     service_account.check,
     priority.check,
     rbac_escalation.check,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from heeler.apiserver.authorize.rbac import GROUP, Attributes
 from heeler.apiserver.user import MASTERS, User
 from heeler.objects.faults import quote
-from heeler.objects.status import forbidden
+from heeler.objects.status import forbidden, not_found
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -31,34 +31,73 @@ class _Grant(NamedTuple):
 async def check(write: Write) -> None:
     if write.kind.group != GROUP or write.new is None or write.subresource or write.operation == "DELETE":
         return
-    user, server = write.context.user, write.context.server
-    if MASTERS in user.groups or server.rbac is None:
+    if MASTERS in write.context.user.groups or write.context.server.rbac is None:
         return
-    namespace = write.context.info.namespace
-    name = write.new["metadata"].get("name", "")
-    plural = write.kind.plural
-    if plural in ("roles", "clusterroles"):
-        if write.old is not None and write.old.get("rules") == write.new.get("rules"):
-            return
-        asked = Attributes("escalate", GROUP, "v1", plural, "", namespace, name)
-        rules = list(write.new.get("rules") or ())
+    if write.old is not None and _only_for_collection(write.new, write.old):
+        return
+    if write.kind.plural in ("roles", "clusterroles"):
+        await _check_role(write, write.new)
     else:
-        same = write.old is not None and all(
-            write.old.get(part) == write.new.get(part) for part in ("roleRef", "subjects")
-        )
-        if same:
-            return
-        reference = write.new.get("roleRef") or {}
-        of_kind = "clusterroles" if reference.get("kind") == "ClusterRole" else "roles"
-        where = namespace if of_kind == "roles" else ""
-        asked = Attributes("bind", GROUP, "v1", of_kind, "", namespace, reference.get("name", ""))
-        rules = server.roles.rules(reference.get("kind", ""), where or namespace, reference.get("name", "")) or []
-    if await server.authorizer.allows(user, asked) is not None:
+        await _check_binding(write, write.new)
+
+
+async def _check_role(write: Write, role: Object) -> None:
+    """Any change counts: a label may add a role's rules to an aggregated one."""
+    info, plural = write.context.info, write.kind.plural
+    # a role that is created has no name yet that a right could be limited to
+    asked = Attributes("escalate", GROUP, info.version, plural, "", info.namespace, info.name)
+    if await write.context.server.authorizer.allows(write.context.user, asked) is not None:
         return
-    held = [rule for rule, _ in server.rbac.rules_for(user, namespace)]
-    missing = [g for rule in rules for g in _grants(rule) if not any(_covers(own, g) for own in held)]
+    _confirm(write, list(role.get("rules") or ()))
+    if any((one or {}).get("aggregationRule") is not None for one in (role, write.old)) and _missing(
+        write, _EVERYTHING
+    ):
+        why = "must have cluster-admin privileges to use the aggregationRule"
+        raise forbidden(plural, GROUP, role["metadata"].get("name", ""), why)
+
+
+async def _check_binding(write: Write, binding: Object) -> None:
+    namespace, reference = write.context.info.namespace, binding.get("roleRef") or {}
+    kind, name = reference.get("kind", ""), reference.get("name", "")
+    plural = "clusterroles" if kind == "ClusterRole" else "roles"
+    server = write.context.server
+    asked = Attributes("bind", GROUP, write.context.info.version, plural, "", namespace, name)
+    if await server.authorizer.allows(write.context.user, asked) is not None:
+        return
+    rules = server.roles.rules(kind, namespace, name)
+    if rules is None:  # whoever makes the role later would decide what was granted here
+        raise not_found(plural, GROUP, name)
+    _confirm(write, rules)
+
+
+def _only_for_collection(new: Object, old: Object) -> bool:
+    """Does an update change no more than what garbage collection needs?"""
+
+    def rest(obj: Object) -> Object:
+        own = ("ownerReferences", "finalizers", "managedFields", "resourceVersion")
+        return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k not in own and v}}
+
+    return rest(new) == rest(old)
+
+
+_EVERYTHING: list[Object] = [
+    {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
+    {"nonResourceURLs": ["*"], "verbs": ["*"]},
+]
+
+
+def _missing(write: Write, rules: list[Object]) -> list[_Grant]:
+    """What of `rules` the user doesn't hold."""
+    context = write.context
+    held = [rule for rule, _ in context.server.rbac.rules_for(context.user, context.info.namespace)]
+    return [g for rule in rules for g in _grants(rule) if not any(_covers(own, g) for own in held)]
+
+
+def _confirm(write: Write, rules: list[Object]) -> None:
+    missing = _missing(write, rules)
     if missing:
-        raise forbidden(plural, GROUP, name, _message(user, missing))
+        name = (write.new or {})["metadata"].get("name", "")
+        raise forbidden(write.kind.plural, GROUP, name, _message(write.context.user, missing))
 
 
 def _grants(rule: Object) -> Iterator[_Grant]:

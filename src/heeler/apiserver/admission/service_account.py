@@ -5,8 +5,10 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/service-accounts
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from heeler.apiserver.authorize.node import MIRROR, references
 from heeler.base.random import name_suffix
 from heeler.objects.status import forbidden
 from heeler.objects.value import Object
@@ -14,10 +16,10 @@ from heeler.objects.value import Object
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
 
-MIRROR = "kubernetes.io/config.mirror"
 MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 PREFIX = "kube-api-access-"
 ENFORCE_SECRETS = "kubernetes.io/enforce-mountable-secrets"
+_TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
 async def admit(write: Write) -> None:
@@ -42,15 +44,64 @@ async def admit(write: Write) -> None:
 
 
 async def check(write: Write) -> None:
-    if not write.of("", "pods") or write.new is None or write.operation != "CREATE":
+    if (write.kind.group, write.kind.plural) != ("", "pods") or write.new is None:
+        return
+    created = write.operation == "CREATE" and not write.subresource
+    if not created and write.subresource != "ephemeralcontainers":
         return
     pod = write.new
-    if MIRROR not in (pod["metadata"].get("annotations") or {}):
-        return
+    mirror = MIRROR in (pod["metadata"].get("annotations") or {})
+    why = _mirror_refusal(pod) if created and mirror else ""
+    if not mirror:
+        account = write.context.server.lookup(
+            "", "serviceaccounts", write.context.info.namespace, pod["spec"].get("serviceAccountName") or "default"
+        )
+        why = next(_unmountable(pod["spec"], account or {}), "")
+    if why:
+        raise forbidden("pods", "", pod["metadata"].get("name", ""), why)
+
+
+def _mirror_refusal(pod: Object) -> str:
+    """A mirror pod shows what runs on a node already: the server gives it nothing."""
     spec = pod.get("spec") or {}
-    name = pod["metadata"].get("name", "")
     if spec.get("serviceAccountName"):
-        raise forbidden("pods", "", name, "a mirror pod may not reference service accounts")
+        return "a mirror pod may not reference service accounts"
+    if references(spec, "secrets"):
+        return "a mirror pod may not reference secrets"
+    for volume in spec.get("volumes") or ():
+        if any(s.get("serviceAccountToken") for s in (volume.get("projected") or {}).get("sources") or ()):
+            return "a mirror pod may not use service account token volume projections"
+    return ""
+
+
+def _unmountable(spec: Object, account: Object) -> Iterator[str]:
+    """Secrets that a pod uses though its account, which asks for that, doesn't list them."""
+    if (account.get("metadata") or {}).get("annotations", {}).get(ENFORCE_SECRETS) not in _TRUE:
+        return
+    name = account["metadata"]["name"]
+    mountable = {s.get("name", "") for s in account.get("secrets") or ()}
+    pulled = {s.get("name", "") for s in account.get("imagePullSecrets") or ()}
+    because = f"is not allowed because service account {name} does not reference that"
+    for volume in spec.get("volumes") or ():
+        secret = (volume.get("secret") or {}).get("secretName", "")
+        if secret and secret not in mountable:
+            yield f'volume with secret.secretName="{secret}" {because} secret'
+    for part, called in (
+        ("initContainers", "init container"),
+        ("containers", "container"),
+        ("ephemeralContainers", "ephemeral container"),
+    ):
+        for container in spec.get(part) or ():
+            for variable in container.get("env") or ():
+                secret = ((variable.get("valueFrom") or {}).get("secretKeyRef") or {}).get("name", "")
+                if secret and secret not in mountable:
+                    yield (
+                        f"{called} {container['name']} with envVar {variable.get('name', '')} "
+                        f'referencing secret.secretName="{secret}" {because} secret'
+                    )
+    for index, reference in enumerate(spec.get("imagePullSecrets") or ()):
+        if reference.get("name", "") not in pulled:
+            yield f'imagePullSecrets[{index}].name="{reference.get("name", "")}" {because} imagePullSecret'
 
 
 def _mounts_token(account: Object, spec: Object) -> bool:

@@ -94,14 +94,16 @@ async def _may(server: ApiServer, user: User, asked: Attributes) -> None:
         raise refusal(user, asked)
 
 
-def refusal(user: User, asked: Attributes) -> StatusError:
+def refusal(user: User, asked: Attributes, reason: str = "") -> StatusError:
     """The 403 that says what the user may not do."""
+    because = f": {reason}" if reason else ""
     if not asked.is_resource:
-        text = f'forbidden: User "{user.name}" cannot {asked.verb} path "{asked.path}"'
+        text = f'forbidden: User "{user.name}" cannot {asked.verb} path "{asked.path}"{because}'
         return StatusError(403, "Forbidden", text, {})
     where = f'in the namespace "{asked.namespace}"' if asked.namespace else "at the cluster scope"
     why = (
         f'User "{user.name}" cannot {asked.verb} resource "{asked.full_resource}" in API group "{asked.group}" {where}'
+        f"{because}"
     )
     return forbidden(asked.resource, asked.group, asked.name, why)
 

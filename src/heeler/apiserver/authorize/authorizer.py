@@ -43,12 +43,17 @@ class Authorizer:
             if mode == "RBAC" and self._rbac is not None:
                 why = self._rbac.allows(user, asked)
             elif mode == "Node":
-                why = self._node.allows(user, asked)
+                found = self._node.opinion(user, asked)
+                why = found.why if found.allowed else None
             else:
                 why = None
             if why is not None:
                 return why
         return None
+
+    def reason(self, user: User, asked: Attributes) -> str:
+        """What a refusal says besides what was refused; often nothing."""
+        return self._node.opinion(user, asked).why if "Node" in self._modes else ""
 
 
 class CachedRoles:
@@ -108,5 +113,5 @@ class CachedPods:
             ]
         return self._by_node[node]
 
-    def claim(self, namespace: str, name: str) -> Object | None:
-        return self._server.lookup("", "persistentvolumeclaims", namespace, name)
+    def find(self, group: str, plural: str, namespace: str, name: str) -> Object | None:
+        return self._server.lookup(group, plural, namespace, name)

@@ -7,7 +7,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from heeler.apiserver.user import User
@@ -30,6 +30,8 @@ class Attributes:
     namespace: str = ""
     name: str = ""
     path: str = ""
+    #: (field, value) that the field selector of a list or watch demands; roles know nothing of them.
+    fields: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
 
     @property
     def is_resource(self) -> bool:

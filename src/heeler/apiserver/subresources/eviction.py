@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heeler.apiserver.admission.chain import Write, admit, check
 from heeler.apiserver.body import Unparsable, check_type_meta, parse
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, Plain
@@ -40,6 +41,10 @@ async def create(call: Call, context: Context) -> Plain:
     wanted = body.get("deleteOptions") or {}
     dry_run = options.dry_run or bool(wanted.get("dryRun"))
     conditions = wanted.get("preconditions") or {}
+    # before the budget is asked: a refused eviction takes nothing of it
+    write = Write("DELETE", context.kind, context, None, pod, dry_run, call)
+    await admit(write)
+    await check(write)
     if _counts(pod):
         await _ask_budget(context, pod, dry_run)
     deletion = DeleteOptions(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heeler.apiserver.admission.node_restriction import check_token
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.body import Unparsable, check_type_meta, parse
 from heeler.apiserver.call import Call, Plain
@@ -39,6 +40,7 @@ async def create(call: Call, context: Context) -> Plain:
         raise not_implemented("serviceaccounts/token without a signing key (--service-account-signing-key-file)")
     body = _read(call, context)
     spec = body.setdefault("spec", {})
+    await check_token(context, spec)
     seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
     _validate(spec, seconds)
     namespace, name = context.info.namespace, context.info.name
