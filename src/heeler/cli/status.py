@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -70,6 +71,7 @@ async def describe(layout: Layout) -> Object | None:
         "dataDir": str(layout.root),
         "components": components if pid is not None else [c for c in components if c["pid"]],
         "nodes": [],
+        "published": published_services(layout, spec) if pid is not None else [],
     }
     if pid is not None:
         try:
@@ -77,6 +79,21 @@ async def describe(layout: Layout) -> Object | None:
         except (OSError, TimeoutError) as error:
             out["problem"] = f"the API server does not answer: {error or 'time-out'}"
     return out
+
+
+def published_services(layout: Layout, spec: Spec) -> list[Object]:
+    """Services with a port on this machine's loopback: namespace, service, port (name) and address."""
+    from heeler.cluster import real_names
+    from heeler.local.node import options
+    from heeler.network.publish import published
+
+    found: list[Object] = []
+    for node in real_names(spec):
+        with contextlib.suppress(OSError):
+            found += [
+                one for one in published(options(layout, spec, node).state / "published.json") if one not in found
+            ]
+    return found
 
 
 async def _nodes(layout: Layout, spec: Spec) -> list[Object]:
@@ -115,6 +132,10 @@ def _print(cluster: dict[str, Any]) -> None:
         click.echo(f"  {component['name']:<24} pid {component['pid']:<8} {memory}")
     for node in cluster["nodes"]:
         click.echo(f"  node {node['name']:<19} {'Ready' if node['ready'] else 'NotReady'}")
+    for service in cluster["published"]:
+        name = f"{service['namespace']}/{service['service']}"
+        port = f" ({service['port']})" if service.get("port") else ""
+        click.echo(f"  service {name:<16} {service['address']}{port}")
     if cluster.get("problem"):
         click.echo(f"  {cluster['problem']}")
 
