@@ -18,7 +18,7 @@ from heeler.client import kubeconfig
 from heeler.client.https import HttpsClient
 from heeler.local import certificates
 from heeler.local.layout import LocalError, layout_of, owner
-from heeler.local.prerequisites import check_node_possible
+from heeler.local.prerequisites import called, check_node_possible
 from heeler.objects import yaml_text
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
@@ -46,7 +46,8 @@ def main() -> int:
         check_node_possible()
     except LocalError as error:
         real = False
-        print(f"No real node: {error}\nGoing on with simulated nodes.\n")
+        words = str(error).replace(_call(), "sudo make up")
+        print(f"No real node: {words}\nGoing on with simulated nodes.\n")
     flags = ["--nodes", "1"] if real else ["--nodes", "0", "--simulated-nodes", "3"]
     if arguments.no_uplink:
         flags.append("--no-uplink")
@@ -66,9 +67,15 @@ def main() -> int:
     default = kubeconfig.default_path(os.environ)
     kubectl = "kubectl" if file == default.absolute() else f"kubectl --kubeconfig {file}"
     print("Try:")
-    for words in ("get pods -o wide", "logs -f deployment/web", "scale deployment/web --replicas=5"):
+    second = "logs -f deployment/web" if real else "describe deployment web"
+    for words in ("get pods -o wide", second, "scale deployment/web --replicas=5"):
         print(f"  {kubectl} --context {spec.context} {words}")
     return 0
+
+
+def _call() -> str:
+    """How a message says to call this program as root; here it was make that called it."""
+    return f"sudo {' '.join(called())}"
 
 
 def _run(*words: str) -> None:

@@ -11,7 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# how fast a machine draws examples says nothing about what is tested
+settings.register_profile("heeler", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("heeler")
 ROOT = Path(__file__).parent.parent
 HEELER = [sys.executable, "-m", "heeler.cli.main"]
 

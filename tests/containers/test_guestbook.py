@@ -245,3 +245,12 @@ def test_down_and_up_keep_the_data(cluster: LocalCluster) -> None:
     cluster.up()
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     cluster.wait(lambda: answers(cluster))
+
+
+def test_status_says_where_a_service_is_published(cluster: LocalCluster) -> None:
+    found = orjson.loads(cluster.heeler("status", "--name", cluster.name, "-o", "json").stdout)["clusters"][0]
+    services = {(one["namespace"], one["service"]): one["address"] for one in found["published"]}
+    assert services["default", "guestbook"].startswith("127.0.0.1:")
+    assert f"service default/guestbook {services['default', 'guestbook']}" in " ".join(
+        cluster.heeler("status", "--name", cluster.name).stdout.split()
+    )

@@ -308,3 +308,10 @@ def test_custom_resources(cluster: LocalCluster) -> None:
         cluster.kubectl("delete", "crd", "widgets.example.com")
     # kubectl has the kind in its discovery cache still
     assert "could not find the requested resource" in cluster.kubectl("get", "widgets", check=False)
+
+
+@pytest.mark.parametrize("api_version", ["cert-manager.io/v1", "apps/v1beta1"])
+def test_a_kind_that_is_not_served_is_named(cluster: LocalCluster, api_version: str) -> None:
+    stdin = f"apiVersion: {api_version}\nkind: Certificate\nmetadata: {{name: c}}\n"
+    said = cluster.kubectl("apply", "-f", "-", stdin=stdin, check=False)
+    assert f'no matches for kind "Certificate" in version "{api_version}"\nensure CRDs are installed first' in said

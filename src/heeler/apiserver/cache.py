@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Events kept for each resource, for watches that begin in the past.
 KEPT_EVENTS = 4_096
+#: …and at most so many bytes of them: a watch that comes from further back lists anew.
+KEPT_BYTES = 32 * 1024 * 1024
 #: Events that may wait for one watcher; beyond that its watch ends (it lists again).
 MAX_WAITING = 16_384
 
@@ -188,6 +190,11 @@ class Watcher:
             await self._waiter
 
 
+def _size(event: Event) -> int:
+    """Bytes that an event holds: the object, and what it was before."""
+    return len(event.item.value) + (len(event.previous.value) if event.previous is not None else 0)
+
+
 class ResourceCache:
     """The objects of one kind."""
 
@@ -197,6 +204,7 @@ class ResourceCache:
         self.items: dict[str, Item] = {}
         self.keys: list[str] = []
         self.events: deque[Event] = deque()
+        self._kept_bytes = 0
         #: watches may begin at this revision or later.
         self.oldest = revision
         #: of the last change of this kind.
@@ -243,8 +251,11 @@ class ResourceCache:
 
     def _keep(self, event: Event) -> None:
         self.events.append(event)
-        if len(self.events) > KEPT_EVENTS:
-            self.oldest = self.events.popleft().revision
+        self._kept_bytes += _size(event)
+        while len(self.events) > KEPT_EVENTS or (self._kept_bytes > KEPT_BYTES and len(self.events) > 1):
+            gone = self.events.popleft()
+            self._kept_bytes -= _size(gone)
+            self.oldest = gone.revision
         # parsed forms live until the next change but a few: watchers of one event share one parse
         self._spent.append(event.item)
         if len(self._spent) > 64:
@@ -255,7 +266,7 @@ class ResourceCache:
     def forget(self, revision: Revision) -> None:
         """The store was compacted up to `revision`."""
         while self.events and self.events[0].revision <= revision:
-            self.events.popleft()
+            self._kept_bytes -= _size(self.events.popleft())
         self.oldest = max(self.oldest, revision)
 
     def since(self, revision: Revision) -> list[Event]:

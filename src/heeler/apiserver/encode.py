@@ -14,8 +14,8 @@ import orjson
 from heeler.apiserver.cache import head_of
 from heeler.apiserver.call import Call, Many, One, Plain, Raw, Result, Watching
 from heeler.apiserver.negotiate import JSON, YAML, Format
-from heeler.objects import yaml_text
-from heeler.objects.status import StatusError
+from heeler.objects import faults, yaml_text
+from heeler.objects.status import StatusError, bad_request
 from heeler.objects.value import Object
 from heeler.wire.http.messages import Response, Upgrade
 
@@ -51,7 +51,7 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
             include = call.param("includeObject")
             return result.status, _table(result.kind, objects, format, server, include, _meta_of(objects[0]))
         if format.shape:
-            return result.status, _partial(result.value(), format)
+            return result.status, _partial(result.kind, result.value(), format)
         if result.item is not None:
             return result.status, result.item.served(result.api_version)
         return result.status, result.value()
@@ -59,7 +59,7 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
         objects = [i.in_version(result.api_version) for i in result.items]
         return 200, _table(result.kind, objects, format, server, call.param("includeObject"), _list_meta(result))
     if format.shape:
-        items = [_partial(i.in_version(result.api_version), format) for i in result.items]
+        items = [_partial(result.kind, i.in_version(result.api_version), format) for i in result.items]
         out = {"kind": "PartialObjectMetadataList", "apiVersion": f"{META}/{format.version}"}
         return 200, {**out, "metadata": _list_meta(result), "items": items}
     return 200, _list_bytes(result)
@@ -98,11 +98,11 @@ def _meta_of(obj: Object) -> Object:
     return {"resourceVersion": revision} if revision else {}
 
 
-def _partial(obj: Object, format: Format) -> Object:
+def _partial(kind: Kind, obj: Object, format: Format) -> Object:
     return {
         "kind": "PartialObjectMetadata",
         "apiVersion": f"{META}/{format.version}",
-        "metadata": obj["metadata"],
+        "metadata": kind.partial_metadata(obj["metadata"]),
     }
 
 
@@ -122,10 +122,18 @@ def columns_of(kind: Kind, api_version: str) -> list[Object]:
     ]
 
 
+#: What of an object its row of a table may carry.
+_INCLUDES = ("Metadata", "Object", "None")
+
+
 def _table(
     kind: Kind, objects: list[Object], format: Format, server: ApiServer, include: str, metadata: Object
 ) -> Object:
-    """Rows of `objects` (in the version that was asked for)."""
+    """Rows of `objects` (in the version that was asked for). Raises 400 for an `include` that there isn't."""
+    if include not in ("", *_INCLUDES):
+        choices = ", ".join(f"'{name}'" for name in _INCLUDES)
+        words = f"includeObject: Invalid value: {faults.quote(include)}: must be {choices}, or empty"
+        raise bad_request(f"Unable to convert to Table as requested: {words}")
     rows = [_row(kind, obj, format, server, include) for obj in objects]
     return {
         "kind": "Table",
@@ -147,7 +155,7 @@ def _row(kind: Kind, obj: Object, format: Format, server: ApiServer, include: st
     elif include == "Object":
         row["object"] = obj
     else:
-        row["object"] = _partial(obj, format)
+        row["object"] = _partial(kind, obj, format)
     return row
 
 
@@ -165,7 +173,7 @@ async def _watch_lines(result: Watching, format: Format, server: ApiServer, incl
                 shown = _event_table(result.kind, obj, format, server, include, first)
                 first = False
             else:
-                shown = _partial(obj, format)
+                shown = _partial(result.kind, obj, format)
             yield orjson.dumps({"type": event.type, "object": shown}) + b"\n"
     except StatusError as error:
         yield orjson.dumps({"type": "ERROR", "object": error.status()}) + b"\n"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from heeler.apiserver import openapi_protobuf
 from heeler.kinds.custom import structural
 from heeler.kinds.custom.kind import CustomKind
 from heeler.kinds.descriptions import of_type as describe_type
@@ -185,6 +186,14 @@ def v2(server: ApiServer) -> bytes:
         }
         found = _documents(server)["v2"] = orjson.dumps(document)
     return found
+
+
+def v2_protobuf(server: ApiServer) -> bytes:
+    """The same in protobuf, without the paths."""
+    documents = _documents(server)
+    if "v2-protobuf" not in documents:
+        documents["v2-protobuf"] = openapi_protobuf.encode(orjson.loads(v2(server)))
+    return documents["v2-protobuf"]
 
 
 def v3_index(server: ApiServer) -> Object:

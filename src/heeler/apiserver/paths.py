@@ -12,7 +12,7 @@ from heeler.apiserver.encode import compress, encode
 from heeler.apiserver.negotiate import negotiate
 from heeler.apiserver.request_info import RequestInfo
 from heeler.apiserver.user import User
-from heeler.objects.status import StatusError, method_not_allowed, unknown_path
+from heeler.objects.status import method_not_allowed, unknown_path
 from heeler.objects.value import Object
 from heeler.wire.http.messages import Response
 
@@ -116,6 +116,8 @@ async def _health(call: Call, parts: list[str], server: ApiServer) -> Raw:
 def _check(name: str, path: str, server: ApiServer) -> bool:
     if name == "cache" and path != "livez":
         return server.ready
+    if name == "store" and path != "livez":
+        return not server.store.problem
     return True
 
 
@@ -174,10 +176,9 @@ def _tagged(call: Call, document: Object) -> Raw:
 def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:
     if parts == ["v2"]:
         accept = call.headers.get("accept", "")
-        if "protobuf" in accept and "json" not in accept and "*/*" not in accept:
-            raise StatusError(
-                406, "NotAcceptable", "OpenAPI v2 is served as application/json by this version of Heeler", {}
-            )
+        if "protobuf" in accept and not accept.startswith("application/json"):
+            headers = [("Content-Type", "application/octet-stream")]
+            return Raw(compress(call, Response(200, headers, openapi.v2_protobuf(server))))
         return Raw(compress(call, Response(200, [("Content-Type", "application/json")], openapi.v2(server))))
     if parts == ["v3"]:
         return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(openapi.v3_index(server))))

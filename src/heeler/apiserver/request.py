@@ -99,6 +99,9 @@ async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
         return encode_error(unavailable(str(error)), call, error_media(accept))
     except (asyncio.CancelledError, ConnectionError):
         raise
+    except RecursionError:
+        log.warning("%s %s: the object is nested too deeply", call.method, call.path)
+        return encode_error(bad_request("the object is nested too deeply"), call, error_media(accept))
     except Exception:
         log.exception("%s %s failed", call.method, call.path)
         return encode_error(internal_error("the server has an error in itself; see its log"), call, JSON)

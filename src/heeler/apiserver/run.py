@@ -134,7 +134,10 @@ def prepare_files(options: Options, clock: Clock) -> Files:
 
 def _add_token_sources(server: ApiServer, options: Options, files: Files, clock: Clock, random: Random) -> None:
     if options.token_auth_file:
-        server.token_sources.append(TokenFile.load(options.token_auth_file))
+        try:
+            server.token_sources.append(TokenFile.load(options.token_auth_file))
+        except OSError as error:
+            raise ValueError(f"--token-auth-file: cannot read {options.token_auth_file}: {error.strerror}") from error
     tokens = ServiceAccountTokens(
         issuer=options.service_account_issuer,
         audiences=options.api_audiences or (options.service_account_issuer,),

@@ -44,10 +44,21 @@ class Lazy(click.Group):
             formatter.write_dl([(name, entry[2]) for name, entry in COMMANDS.items() if entry[2]])
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from heeler.cli.status import version
+
+        ctx.invoke(version)
+        ctx.exit()
+
+
 @click.command(
     cls=Lazy,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Example: heeler up && kubectl get nodes",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
 )
 def cli() -> None:
     """Kubernetes from the laptop to production, in one program."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -50,14 +51,15 @@ def status(name: str | None, data_dir: Path | None, output: str) -> None:
 
 async def describe(layout: Layout) -> Object | None:
     """What is to be said of a cluster, or None if there is none."""
-    from heeler.local.up import CONTROL_PLANE, running_nodes
+    from heeler.cluster import real_names
+    from heeler.local.up import CONTROL_PLANE, node_component, running_nodes
 
     spec = layout.load()
     if spec is None:
         return None
     pid = processes.running_pid(layout, CONTROL_PLANE)
     components: list[Object] = [{"name": CONTROL_PLANE, "pid": pid, "memoryBytes": _memory(pid)}]
-    for component in running_nodes(layout):
+    for component in sorted({*running_nodes(layout), *map(node_component, real_names(spec))}):
         number = processes.running_pid(layout, component)
         components.append({"name": component, "pid": number, "memoryBytes": _memory(number)})
     out: Object = {
@@ -67,8 +69,9 @@ async def describe(layout: Layout) -> Object | None:
         "context": spec.context,
         "kubeconfig": spec.kubeconfig,
         "dataDir": str(layout.root),
-        "components": [c for c in components if c["pid"]],
+        "components": components if pid is not None else [c for c in components if c["pid"]],
         "nodes": [],
+        "published": published_services(layout, spec) if pid is not None else [],
     }
     if pid is not None:
         try:
@@ -76,6 +79,21 @@ async def describe(layout: Layout) -> Object | None:
         except (OSError, TimeoutError) as error:
             out["problem"] = f"the API server does not answer: {error or 'time-out'}"
     return out
+
+
+def published_services(layout: Layout, spec: Spec) -> list[Object]:
+    """Services with a port on this machine's loopback: namespace, service, port (name) and address."""
+    from heeler.cluster import real_names
+    from heeler.local.node import options
+    from heeler.network.publish import published
+
+    found: list[Object] = []
+    for node in real_names(spec):
+        with contextlib.suppress(OSError):
+            found += [
+                one for one in published(options(layout, spec, node).state / "published.json") if one not in found
+            ]
+    return found
 
 
 async def _nodes(layout: Layout, spec: Spec) -> list[Object]:
@@ -107,10 +125,17 @@ def _print(cluster: dict[str, Any]) -> None:
     state = "running" if cluster["running"] else "stopped"
     click.echo(f"{cluster['name']}: {state}  {cluster['server']}  (context {cluster['context']})")
     for component in cluster["components"]:
+        if component["pid"] is None:
+            click.echo(f"  {component['name']:<24} does not run: heeler up --name {cluster['name']} starts it")
+            continue
         memory = f"{component['memoryBytes'] / 2**20:.0f} MiB" if component["memoryBytes"] else ""
         click.echo(f"  {component['name']:<24} pid {component['pid']:<8} {memory}")
     for node in cluster["nodes"]:
         click.echo(f"  node {node['name']:<19} {'Ready' if node['ready'] else 'NotReady'}")
+    for service in cluster["published"]:
+        name = f"{service['namespace']}/{service['service']}"
+        port = f" ({service['port']})" if service.get("port") else ""
+        click.echo(f"  service {name:<16} {service['address']}{port}")
     if cluster.get("problem"):
         click.echo(f"  {cluster['problem']}")
 

@@ -18,7 +18,18 @@ from heeler.base.random import SystemRandom
 from heeler.cli.flags import fail, set_up_logging
 from heeler.client import kubeconfig
 from heeler.local import processes
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Owner, Spec, changed, layout_of, one_at_a_time, owner
+from heeler.local.layout import (
+    DEFAULT_NAME,
+    BrokenSpec,
+    Layout,
+    LocalError,
+    Owner,
+    Spec,
+    changed,
+    layout_of,
+    one_at_a_time,
+    owner,
+)
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option(
@@ -121,8 +132,40 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
     for flag, key in (("data_dir", "dataDir"), ("kubeconfig_file", "kubeconfig")):
         if flags[flag] is None and value.get(key):
             flags[flag] = Path(value[key])
-    flags["service_cidr"], flags["pod_cidr"] = value.get("serviceCidr"), value.get("podCidr")
+    for flag, key in (("service_cidr", "serviceCidr"), ("pod_cidr", "podCidr")):
+        flags[flag] = value.get(key)
+        if flags[flag] is not None:
+            _check_network(flags[flag], f"{path}: {key}")
     return flags
+
+
+#: Addresses that a cluster can do with: a /24 for each node's pods, and some for services.
+_LEAST_PREFIX = 24
+
+
+def _check_network(text: object, where: str) -> None:
+    import ipaddress
+
+    try:
+        network = ipaddress.IPv4Network(text if isinstance(text, str) else "")
+    except ValueError as error:
+        raise LocalError(f"{where} must be an IPv4 network like 10.96.0.0/16: {error}") from error
+    if network.prefixlen > _LEAST_PREFIX:
+        raise LocalError(f"{where}: {network} is too small: take a /{_LEAST_PREFIX} at least")
+
+
+def _check_networks(spec: Spec, old: Spec | None) -> None:
+    """Networks may not overlap, nor change once there are objects with their addresses. Raises LocalError."""
+    import ipaddress
+
+    if ipaddress.ip_network(spec.service_cidr).overlaps(ipaddress.ip_network(spec.pod_cidr)):
+        raise LocalError(f"serviceCidr {spec.service_cidr} and podCidr {spec.pod_cidr} overlap")
+    for key, now, before in (
+        ("serviceCidr", spec.service_cidr, old and old.service_cidr),
+        ("podCidr", spec.pod_cidr, old and old.pod_cidr),
+    ):
+        if before and before != now:
+            raise LocalError(f"{key} is {before} for good: delete the cluster to choose another")
 
 
 def _up(flags: dict[str, Any]) -> None:
@@ -164,6 +207,7 @@ def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
         pod_cidr=flags.get("pod_cidr"),
         kubeconfig=str(Path(path).absolute()),
     )
+    _check_networks(spec, old)
     click.echo(f'Cluster "{spec.name}"')
     clock = SystemClock()
     work = Up(layout, spec, who, clock, report, Path(path).absolute())
@@ -205,10 +249,18 @@ def _stay(layout: Layout) -> None:
         asyncio.run(stop_all(layout, SystemClock(), report, sudo))
 
 
-def _existing(name: str, data_dir: Path | None) -> tuple[Layout, Spec]:
-    """A cluster that is there. Raises LocalError."""
+def _existing(name: str, data_dir: Path | None, *, broken: bool = False) -> tuple[Layout, Spec]:
+    """A cluster that is there; with `broken`, also one whose specification can't be read. Raises LocalError."""
     layout = layout_of(name, data_dir, owner(os.environ), os.environ)
-    spec = layout.load()
+    try:
+        spec = layout.load()
+    except BrokenSpec:
+        if not broken:
+            raise
+        nodes = layout.root / "nodes"
+        count = len(list(nodes.iterdir())) if nodes.is_dir() else 0
+        path = str(_kubeconfig_path(owner(os.environ).home))
+        spec = Spec(name=name, nodes=count, suffix=_suffix(layout, data_dir), kubeconfig=path)
     if spec is None:
         raise LocalError(f'there is no cluster "{name}" in {layout.root}: heeler status shows those that are')
     return layout, spec
@@ -256,7 +308,7 @@ def delete(name: str, data_dir: Path | None) -> None:
     from heeler.local.up import down as stop_all
 
     try:
-        layout, spec = _existing(name, data_dir)
+        layout, spec = _existing(name, data_dir, broken=True)
         sudo = _sudo_for(layout, spec)
         with one_at_a_time(owner(os.environ)):
             asyncio.run(stop_all(layout, SystemClock(), report, sudo))

@@ -262,6 +262,7 @@ class Informers:
         self._client, self._clock = client, clock
         self._made: dict[tuple[GroupVersionResource, str, str], Informer] = {}
         self._tasks: Tasks | None = None
+        self._running: dict[tuple[GroupVersionResource, str, str], asyncio.Task[None]] = {}
 
     def get(self, resource: GroupVersionResource, *, label_selector: str = "", field_selector: str = "") -> Informer:
         """Of all namespaces. It runs as soon as `start` was called."""
@@ -276,13 +277,22 @@ class Informers:
             )
             self._made[name] = informer
             if self._tasks is not None:
-                self._tasks.spawn(informer.run(), f"informer {resource.resource}")
+                self._running[name] = self._tasks.spawn(informer.run(), f"informer {resource.resource}")
         return self._made[name]
+
+    def drop(self, informer: Informer) -> None:
+        """Stop an informer whose collection isn't served any more; `get` makes a new one."""
+        for name, made in list(self._made.items()):
+            if made is informer:
+                del self._made[name]
+                task = self._running.pop(name, None)
+                if task is not None:
+                    task.cancel()
 
     def start(self, tasks: Tasks) -> None:
         self._tasks = tasks
-        for (resource, _, _), informer in self._made.items():
-            tasks.spawn(informer.run(), f"informer {resource.resource}")
+        for name, informer in self._made.items():
+            self._running[name] = tasks.spawn(informer.run(), f"informer {name[0].resource}")
 
     async def wait_synced(self) -> None:
         for informer in list(self._made.values()):

@@ -74,6 +74,8 @@ def read(path: Path) -> Object:
 def access(config: Object, path: Path, context: str = "") -> Access:
     """What a context says. Raises KubeconfigError."""
     name = context or config.get("current-context", "")
+    if not name and not path.exists():
+        raise KubeconfigError(f"there is no kubeconfig {path}")
     if not name:
         raise KubeconfigError(
             f"{path} has no current context: choose one with --context, or start a cluster (heeler up)"

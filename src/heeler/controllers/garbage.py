@@ -78,6 +78,10 @@ class GarbageCollector:
                 timer.cancel()
 
     def _watch_all(self) -> None:
+        served = {(one.name.group, one.name.resource) for one in self._known.preferred()}
+        unknown = {group_version.rpartition("/")[0] for group_version in self._known.stale}
+        for name in [name for name in self._watched if name not in served and name[0] not in unknown]:
+            self._context.informers.drop(self._watched.pop(name))  # the definition is gone, its objects went before
         for resource in self._known.preferred():
             name = (resource.name.group, resource.name.resource)
             if name in self._watched or name in IGNORED:

@@ -142,6 +142,8 @@ class Own:
     prepare_delete: Callable[[Object, str], None] | None = None
     #: An empty table has no rows at all (null) instead of an empty list of them.
     null_rows: bool = False
+    #: Annotations that upstream keeps as fields: an object's metadata alone (PartialObjectMetadata) is without them.
+    hidden_annotations: tuple[str, ...] = ()
     #: The same fault may be named twice.
     repeats: bool = False
     #: The apiVersion that is stored; "" for the kind's preferred one.
@@ -382,6 +384,15 @@ class Kind:
     def null_rows(self) -> bool:
         """An empty table of the kind has `rows: null`."""
         return self.own.null_rows or not self.own.columns
+
+    def partial_metadata(self, metadata: Object) -> Object:
+        """An object's metadata as it is shown without the object."""
+        hidden = self.own.hidden_annotations
+        if not any(name in (metadata.get("annotations") or {}) for name in hidden):
+            return metadata
+        kept = {name: text for name, text in metadata["annotations"].items() if name not in hidden}
+        rest = {key: value for key, value in metadata.items() if key != "annotations"}
+        return {**rest, "annotations": kept} if kept else rest
 
     @property
     def tracked(self) -> bool:

@@ -32,6 +32,10 @@ class LocalError(Exception):
     """Something stands in the way; the message says what to do."""
 
 
+class BrokenSpec(LocalError):
+    """cluster.json can't be read as one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What a cluster is to be. `port` 0: not chosen yet."""
@@ -131,8 +135,12 @@ class Layout:
         return self.run / f"{component}.pid"
 
     def prepare(self, who: Owner) -> None:
-        """Make the folders. Raises LocalError."""
+        """Make the folders. Raises LocalError, also for a folder that has other things in it (they would be ours to delete)."""
         try:
+            if not self.spec_file.exists() and self.root.is_dir() and any(self.root.iterdir()):
+                raise LocalError(
+                    f"{self.root} is no cluster's folder, and not empty: choose another folder with --data-dir"
+                )
             for folder in (self.root, self.pki, self.store, self.logs, self.run):
                 private_folder(folder)
             probe = self.run / ".probe"
@@ -161,8 +169,8 @@ class Layout:
             known = {f.name for f in fields(Spec)}
             spec = Spec(**{k: v for k, v in value.items() if k in known})
         except (orjson.JSONDecodeError, TypeError, AttributeError) as error:
-            raise LocalError(
-                f"{self.spec_file} is broken ({error}): delete the cluster, or restore the file"
+            raise BrokenSpec(
+                f"{self.spec_file} is broken ({error}): delete the cluster (heeler delete), or restore the file"
             ) from error
         if spec.layout > LAYOUT:
             raise LocalError(f"{self.root} was made by a newer Heeler: upgrade heeler, or choose another --data-dir")
@@ -202,7 +210,10 @@ def layout_of(name: str, data_dir: Path | None, who: Owner, environment: Mapping
         raise LocalError(
             f"\"{name}\" can't be a cluster's name: use lower case letters, digits and dashes, 32 characters at most"
         )
-    return Layout((data_dir or clusters_folder(who, environment) / name).absolute())
+    try:
+        return Layout((data_dir or clusters_folder(who, environment) / name).absolute())
+    except FileNotFoundError as error:
+        raise LocalError("the current directory is gone: change to another, or give --data-dir in full") from error
 
 
 @contextlib.contextmanager

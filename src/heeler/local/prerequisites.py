@@ -63,10 +63,11 @@ def check_node_possible() -> tuple[str, ...]:
         and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
     ):
         return ("sudo", "-n")
-    raise LocalError(f"a real node's agent must run as root: call `sudo {' '.join(_self())}`,\n{HINT}")
+    raise LocalError(f"a real node's agent must run as root: call `sudo {' '.join(called())}`,\n{HINT}")
 
 
-def _self() -> list[str]:
+def called() -> list[str]:
+    """The command as it was given, to be said again with sudo before it."""
     import sys
 
     return [os.path.abspath(sys.argv[0]) if sys.argv[0].endswith("heeler") else "heeler", *sys.argv[1:]]

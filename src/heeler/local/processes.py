@@ -33,14 +33,46 @@ def command(*arguments: str) -> list[str]:
 
 def running_pid(layout: Layout, component: str) -> int | None:
     """The pid of a component that runs, or None."""
+    if not Path("/proc/self").exists():  # macOS: the file is all there is
+        try:
+            pid = int(layout.pid_file(component).read_text())
+        except (OSError, ValueError):
+            return None
+        return pid if _alive(pid) else None
     try:
         pid = int(layout.pid_file(component).read_text())
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") if Path("/proc").exists() else None
+        if _is(pid, layout, component):
+            return pid
     except (OSError, ValueError):
-        return None
-    if words is None:  # no /proc: macOS
-        return pid if _alive(pid) else None
-    return pid if str(layout.root).encode() in words and component.encode() in words else None
+        pass
+    return components(layout).get(component)  # the file is lost, or another's
+
+
+def _is(pid: int, layout: Layout, component: str) -> bool:
+    words = _words(pid)
+    return str(layout.root).encode() in words and component.encode() in words
+
+
+def _words(pid: int) -> list[bytes]:
+    """A process's command line; empty if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return []
+
+
+def components(layout: Layout) -> dict[str, int]:
+    """The cluster's daemons that run, whatever its pid files say: found by their command lines."""
+    root, module = str(layout.root).encode(), b"heeler.cli.main"
+    out: dict[str, int] = {}
+    with contextlib.suppress(OSError):
+        for entry in os.listdir("/proc"):
+            words = _words(int(entry)) if entry.isdigit() else []
+            if module in words and root in words and words[0].rpartition(b"/")[2] != b"sudo":
+                name = words[-1].decode("utf-8", "replace")
+                if name == "control-plane" or name.startswith("node-"):
+                    out[name] = int(entry)
+    return out
 
 
 def _alive(pid: int) -> bool:

@@ -20,9 +20,13 @@ from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
 NODES = GroupVersionResource("", "v1", "nodes")
+PODS = GroupVersionResource("", "v1", "pods")
 CONTROL_PLANE = "control-plane"
 #: Seconds for all nodes to be Ready.
 NODES_SECONDS = 60.0
+
+#: Ports that are tried when others take the chosen ones away.
+PORT_TRIES = 8
 
 #: Told each stage that is done: its name, its seconds, a remark.
 Report = Callable[[str, float, str], None]
@@ -43,6 +47,8 @@ class Up:
     report: Report
     kubeconfig: Path
     sudo: tuple[str, ...] = ()
+    #: The port was chosen in this call: another may be.
+    port_is_new: bool = False
 
     async def run(self, *, wait: bool) -> Spec:
         """Do what is missing, in order. Raises LocalError."""
@@ -74,8 +80,12 @@ class Up:
             kubeconfig.read(self.kubeconfig)  # before anything is started: is it one at all?
         except kubeconfig.KubeconfigError as error:
             raise LocalError(str(error)) from error
+        if self.spec.port and not self.layout.spec_file.exists():
+            self._check_port()  # before anything of a new cluster is made
         self.layout.prepare(self.who)
+        self.layout.save(self.spec)  # first of all: it says that the folder is a cluster's
         if not self.spec.port:
+            self.port_is_new = True
             self.spec = _with_port(self.spec, free_port(set()))
         certificates.prepare(self.layout, self.spec, real_names(self.spec), self.clock)
         self.layout.save(self.spec)
@@ -89,15 +99,29 @@ class Up:
             return
         if pid is not None:
             await processes.stop(self.layout, CONTROL_PLANE, self.clock)
+        began = self.clock.monotonic()
+        arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
+        taken: set[int] = set()
+        while True:
+            try:
+                self._check_port()
+                await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
+                break
+            except LocalError:
+                if not self.port_is_new or port_is_free(self.spec.port) or len(taken) >= PORT_TRIES:
+                    raise
+                taken.add(self.spec.port)  # somebody took it since it was chosen: nobody knows ours yet
+                self.spec = _with_port(self.spec, free_port(taken))
+                self.layout.save(self.spec)
+                self.layout.hand_over(self.who)
+        self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
+
+    def _check_port(self) -> None:
         if not port_is_free(self.spec.port):
             raise LocalError(
                 f"port {self.spec.port} is in use by another program: stop it (ss -ltnp shows it), "
                 "or choose another with --port"
             )
-        began = self.clock.monotonic()
-        arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
-        await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
-        self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
 
     async def _answers(self) -> bool:
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))
@@ -131,10 +155,13 @@ class Up:
         processes.spawn(self.layout, component, arguments, self.who, as_root=True, prefix=self.sudo)
 
     async def _forget_node(self, node: str) -> None:
+        """A node that is taken away takes its pods along: nothing else would tell of their end for a while."""
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))
         try:
             with contextlib.suppress(StatusError, OSError):
                 await client.delete(NODES, node)
+                for pod in (await client.list(PODS, field_selector=f"spec.nodeName={node}")).items:
+                    await client.delete(PODS, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
         finally:
             await client.close()
 
@@ -187,10 +214,11 @@ def _with_port(spec: Spec, port: int) -> Spec:
 def running_nodes(layout: Layout) -> list[str]:
     """The components that are nodes and run, sorted."""
     try:
-        names = sorted(p.stem for p in layout.run.glob("node-*.pid"))
+        names = {p.stem for p in layout.run.glob("node-*.pid")}
     except OSError:
-        return []
-    return [n for n in names if processes.running_pid(layout, n) is not None]
+        names = set()
+    names |= {name for name in processes.components(layout) if name.startswith("node-")}
+    return [n for n in sorted(names) if processes.running_pid(layout, n) is not None]
 
 
 async def down(layout: Layout, clock: Clock, report: Report, sudo: tuple[str, ...]) -> bool:

@@ -53,6 +53,11 @@ def shown(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def mark(value: Any) -> object:
+    """What is the same for equal values and can be in a set: to look for what comes twice in linear time."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if isinstance(value, (dict, list)) else value
+
+
 def required(path: str, detail: str = "") -> Fault:
     return Fault("FieldValueRequired", "Required value" + (f": {detail}" if detail else ""), path)
 

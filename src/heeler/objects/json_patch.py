@@ -18,6 +18,9 @@ from heeler.objects.value import Object, Value
 #: A longer patch is refused (upstream's limit).
 MAX_OPERATIONS = 10_000
 
+#: Bytes that the `copy` operations of a patch may add together (upstream's limit is that of a request).
+MAX_COPIED_BYTES = 3 * 1024 * 1024
+
 #: What broken JSON answers, for every patch type.
 BROKEN = "invalid JSON patch"
 
@@ -52,41 +55,87 @@ def mismatch(value: Value, wanted: str) -> str:
 
 def apply(doc: Value, ops: list[Object]) -> Value:
     """The patched document; `doc` itself stays as it is. Raises StatusError 422 if an operation can't be done."""
+    work = _Work(doc)
     try:
         for op in ops:
-            doc = _one(doc, op)
+            work.run(op)
     except _Refused:
         message = "the server rejected our request due to an error in our request"
         raise StatusError(422, "Invalid", message, {}) from None
-    return doc
+    return work.finished()
 
 
-def _one(doc: Value, op: Object) -> Value:
-    path = op.get("path")
-    if not isinstance(path, str):
-        raise _Refused("no path")
-    match op.get("op"):
-        case "add":
-            return _change(doc, _tokens(path), _add, op.get("value"))
-        case "remove":
-            return _change(doc, _tokens(path), _remove, None)
-        case "replace":
-            if path == "":
+class _Work:
+    """A document that is being patched. Containers are copied when they are first walked through, then changed in place."""
+
+    def __init__(self, doc: Value) -> None:
+        self.doc = doc
+        self._own: dict[int, Any] = {}
+        self._copied = 0
+
+    def run(self, op: Object) -> None:
+        path = op.get("path")
+        if not isinstance(path, str):
+            raise _Refused("no path")
+        match op.get("op"):
+            case "add":
+                self._change(path, _add, op.get("value"))
+            case "remove":
+                self._change(path, _remove, None)
+            case "replace" if path == "":
                 if not isinstance(op.get("value"), (dict, list)):
                     raise _Refused("the whole document must be an object or a list")
-                return op["value"]
-            return _change(doc, _tokens(path), _replace, op.get("value"))
-        case "test":
-            if not _same(_find(doc, path), op.get("value")):
-                raise _Refused("test failed")
-            return doc
-        case "move":
-            value = _find(doc, _origin(op))
-            return _change(_change(doc, _tokens(_origin(op)), _remove, None), _tokens(path), _add, value)
-        case "copy":
-            return _change(doc, _tokens(path), _add, _find(doc, _origin(op)))
-        case _:
-            raise _Refused("unknown operation")
+                self.doc = op["value"]
+            case "replace":
+                self._change(path, _replace, op.get("value"))
+            case "test":
+                if not _same(_find(self.doc, path), op.get("value")):
+                    raise _Refused("test failed")
+            case "move":
+                value = _find(self.doc, _origin(op))
+                self._change(_origin(op), _remove, None)
+                self._change(path, _add, value)
+            case "copy":
+                self._change(path, _add, self._twin(_find(self.doc, _origin(op))))
+            case _:
+                raise _Refused("unknown operation")
+
+    def _twin(self, value: Value) -> Value:
+        """A copy that shares nothing. Copies of copies grow fast, so their size is limited."""
+        raw = orjson.dumps(value)
+        self._copied += len(raw)
+        if self._copied > MAX_COPIED_BYTES:
+            raise _Refused("too much is copied")
+        twin: Value = orjson.loads(raw)
+        return twin
+
+    def _change(self, path: str, change: Any, value: Value) -> None:
+        tokens = _tokens(path)
+        self.doc = node = self._mine(self.doc)
+        for token in tokens[:-1]:
+            if isinstance(node, dict) and token not in node:
+                raise _Refused("nothing there")
+            at: Any = token if isinstance(node, dict) else _index(node, token)
+            node[at] = self._mine(node[at])
+            node = node[at]
+        change(node, tokens[-1], value)
+
+    def _mine(self, node: Value) -> Any:
+        """The container, as one that may be changed."""
+        if not isinstance(node, (dict, list)):
+            raise _Refused("no container")
+        if id(node) not in self._own:
+            node = node.copy()
+            self._own[id(node)] = node  # held, so that its id stays its own
+        return node
+
+    def finished(self) -> Value:
+        for node in self._own.values():
+            if isinstance(node, dict):
+                ordered = sorted(node.items())
+                node.clear()
+                node.update(ordered)
+        return self.doc
 
 
 def _origin(op: Object) -> str:
@@ -129,30 +178,6 @@ def _find(doc: Value, path: str) -> Value:
         if doc is None and depth < len(tokens) - 1:
             raise _Refused("nothing there")
     return doc
-
-
-def _change(doc: Value, tokens: list[str], change: Any, value: Value) -> Value:
-    """A copy of `doc` in which the container at the end of the path was changed."""
-    token, rest = tokens[0], tokens[1:]
-    copy: Any
-    if isinstance(doc, dict):
-        copy = dict(doc)
-        if rest:
-            if token not in doc:
-                raise _Refused("nothing there")
-            copy[token] = _change(doc[token], rest, change, value)
-        else:
-            change(copy, token, value)
-        return {key: copy[key] for key in sorted(copy)}
-    if isinstance(doc, list):
-        copy = list(doc)
-        if rest:
-            at = _index(doc, token)
-            copy[at] = _change(doc[at], rest, change, value)
-        else:
-            change(copy, token, value)
-        return copy
-    raise _Refused("no container")
 
 
 def _add(target: Any, token: str, value: Value) -> None:

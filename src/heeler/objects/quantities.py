@@ -30,6 +30,10 @@ _NANO = 10**9
 _MICRO = 10**6
 
 
+#: Characters of a quantity. Upstream has no such limit; nobody writes a number of a thousand digits.
+MAX_TEXT = 1000
+
+
 class QuantityError(ValueError):
     """The text is no quantity; the message is Kubernetes'."""
 
@@ -90,7 +94,7 @@ def _away_from_zero(number: int, unit: int) -> int:
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Quantity:
     """The quantity that a text or number writes. Raises QuantityError."""
-    if text == "" or not _SHAPE.match(text):
+    if text == "" or len(text) > MAX_TEXT or not _SHAPE.match(text):
         raise QuantityError(WRONG_FORMAT)
     found = _FORM.match(text)
     if found is None:

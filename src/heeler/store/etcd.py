@@ -38,6 +38,8 @@ class EtcdStore:
     TLS needs `authority` (and `certificate` with `key` for client authentication), all PEM bytes.
     """
 
+    problem = ""
+
     def __init__(
         self,
         servers: tuple[str, ...],

@@ -22,6 +22,8 @@ from heeler.store.store import (
 class MemoryStore:
     """Keeps every version of a key until it is compacted, so that a list at an older revision works."""
 
+    problem = ""
+
     def __init__(self) -> None:
         #: versions of a key, oldest first; a None value is a deletion.
         self._versions: dict[str, list[tuple[Revision, bytes | None]]] = {}

@@ -84,6 +84,7 @@ class SqliteStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.problem = ""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="heeler-store")
         self._newest: dict[str, Entry] = {}
         self._keys: list[str] = []
@@ -107,6 +108,7 @@ class SqliteStore:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -2000")
+            connection.execute("PRAGMA journal_size_limit = 16777216")  # a log that grew is cut again
             layout = connection.execute("PRAGMA user_version").fetchone()[0]
             if layout > LAYOUT:
                 connection.close()
@@ -225,6 +227,7 @@ class SqliteStore:
             self._drainer = None
 
     def _publish(self, batch: Writes) -> None:
+        self.problem = ""
         for change, _ in batch:
             if change.type == "delete":
                 del self._newest[change.key]
@@ -244,6 +247,7 @@ class SqliteStore:
         """Nothing of the batch was written; what was decided upon it falls with it."""
         text = f"the store could not write: {_explain(error)}"
         log.error("%s", text)
+        self.problem = text
         fallen, self._queue = [*batch, *self._queue], []
         self._pending.clear()
         self._pending_at.clear()

@@ -86,6 +86,11 @@ class Store(Protocol):
         """The newest revision that this store has seen (0 when empty)."""
         ...
 
+    @property
+    def problem(self) -> str:
+        """Why the last write failed ("" when it didn't): what a health check tells."""
+        ...
+
     async def current_revision(self) -> Revision:
         """The newest revision that is committed anywhere (asks the cluster where there is one)."""
         ...

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from heeler.kinds.cel.expressions import CompileError, EvaluationError, any_values
+from heeler.kinds.cel.library import Question, Rights
+from heeler.kinds.cel.policies import Finding, Request, judge, matches
 from heeler.kinds.cel.structures import escaped
 from heeler.kinds.custom.cel_rules import definition_faults, names_old, object_faults
 
@@ -149,3 +152,76 @@ def test_a_text_does_not_name_the_former_value() -> None:
 )
 def test_names_of_fields_in_expressions(name: str, known: str | None) -> None:
     assert escaped(name) == known
+
+
+_REQUEST = Request("CREATE", "", "v1", "configmaps", "", "a", "n", True)
+_MATCH: dict[str, Any] = {
+    "resourceRules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]
+}
+
+
+def _judged(spec: dict[str, Any], **values: Any) -> list[Finding]:
+    given = {
+        "object": {"data": {"a": "bad"}},
+        "oldObject": None,
+        "request": {},
+        "namespaceObject": None,
+        "params": None,
+    }
+    return judge(spec, {**given, **values})
+
+
+def test_a_policy_matches_by_rules_and_selectors() -> None:
+    assert matches(_MATCH, _REQUEST, [{}, None], None)
+    assert not matches(_MATCH, replace(_REQUEST, operation="UPDATE"), [{}, None], None)
+    assert not matches(_MATCH, replace(_REQUEST, subresource="status"), [{}, None], None)
+    selective = {**_MATCH, "namespaceSelector": {"matchLabels": {"a": "b"}}}
+    assert not matches(selective, _REQUEST, [{}, None], {"metadata": {}})
+    assert matches(selective, _REQUEST, [{}, None], {"metadata": {"labels": {"a": "b"}}})
+    other = {"resourceRules": [{**_MATCH["resourceRules"][0], "apiVersions": ["v2"]}]}
+    assert not matches({**other, "matchPolicy": "Exact"}, replace(_REQUEST, versions=(("", "v2"),)), [{}, None], None)
+    assert matches({**other, "matchPolicy": "Equivalent"}, replace(_REQUEST, versions=(("", "v2"),)), [{}, None], None)
+
+
+def test_a_policy_finds_what_does_not_hold() -> None:
+    rule = "object.data.a != 'bad'"
+    assert _judged({"validations": [{"expression": rule}]}) == [Finding(f"failed expression: {rule}")]
+    told = {"expression": rule, "messageExpression": "'not ' + object.data.a", "reason": "Forbidden"}
+    assert _judged({"validations": [told]}) == [Finding("not bad", "Forbidden")]
+
+
+def test_a_policy_that_fails_open_passes_over_errors() -> None:
+    rules = [{"expression": "object.data.none == 'x'"}, {"expression": "false", "message": "still"}]
+    assert _judged({"failurePolicy": "Ignore", "validations": rules}) == [Finding("still")]
+    found = _judged({"failurePolicy": "Fail", "validations": rules})
+    words = "expression 'object.data.none == 'x'' resulted in error: no such key: none"
+    assert found == [Finding(words, error=True), Finding("still")]
+
+
+def test_variables_of_a_policy_build_on_one_another() -> None:
+    variables = [{"name": "a", "expression": "object.data.a"}, {"name": "b", "expression": "variables.a + '!'"}]
+    assert _judged({"variables": variables, "validations": [{"expression": "variables.b == 'bad!'"}]}) == []
+
+
+def test_a_condition_keeps_a_policy_from_judging() -> None:
+    spec = {"matchConditions": [{"name": "c", "expression": "false"}], "validations": [{"expression": "false"}]}
+    assert _judged(spec) == []
+
+
+def test_a_policy_asks_for_rights() -> None:
+    rule = "authorizer.group('').resource('secrets').namespace('n').check('delete').allowed()"
+    spec = {"validations": [{"expression": rule, "message": "no rights"}]}
+    rights = Rights()
+    values = {"object": {}, "oldObject": None, "request": {}, "namespaceObject": None, "params": None}
+    assert judge(spec, values, rights)[0].error
+    question = Question("delete", resource="secrets", namespace="n")
+    assert rights.open == [question]
+    assert judge(spec, values, Rights({question: (True, "")})) == []
+    assert judge(spec, values, Rights({question: (False, "")})) == [Finding("no rights")]
+
+
+def test_any_names_of_fields_make_types() -> None:
+    text, texts = {"type": "string"}, {"type": "object", "additionalProperties": {"type": "string"}}
+    parts = {"a_b": texts, "aB": texts, "ABEntry": text, "": text, "1": text, "x y": text, "-": text, "__": text}
+    schema = {"type": "object", "properties": parts, "x-kubernetes-validations": [{"rule": "self.aB['x'] == 'y'"}]}
+    assert list(definition_faults(schema, "p")) == []

@@ -24,6 +24,7 @@ from heeler.apiserver.admission import (
     resource_quota,
     service_account,
     taint_nodes,
+    validating_admission_policy,
 )
 from heeler.apiserver.call import Call
 from heeler.objects.value import Object
@@ -75,6 +76,7 @@ VALIDATING: tuple[Plugin, ...] = (
     rbac_escalation.check,
     pod_security.check,
     certificate_requests.check,
+    validating_admission_policy.check,
     not_enforced.check,
     resource_quota.check,
 )

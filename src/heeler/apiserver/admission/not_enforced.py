@@ -27,10 +27,6 @@ NOT_ENFORCED = {
     ): "admission webhooks are not called by this version of Heeler",
     (
         "admissionregistration.k8s.io",
-        "validatingadmissionpolicies",
-    ): "ValidatingAdmissionPolicy is not enforced by this version of Heeler",
-    (
-        "admissionregistration.k8s.io",
         "mutatingadmissionpolicies",
     ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
     ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",

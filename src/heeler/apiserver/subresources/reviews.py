@@ -16,14 +16,19 @@ from heeler.apiserver.user import MASTERS, User
 from heeler.base.clock import rfc3339
 from heeler.objects import faults
 from heeler.objects.faults import Fault
-from heeler.objects.status import bad_request, invalid, not_found
+from heeler.objects.status import bad_request, invalid, not_found, too_large
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
 
 
+MAX_REVIEW_BYTES = 256 * 1024
+
+
 def _read(call: Call, context: Context) -> Object:
+    if len(call.body) > MAX_REVIEW_BYTES:  # whoever is known may ask: what a question costs is bounded
+        raise too_large(f"Request entity too large: limit is {MAX_REVIEW_BYTES}")
     options = write_options(call, "CreateOptions")
     return read_object(call, context.kind, context.version, context.server.kinds, options.validation)
 

@@ -35,14 +35,14 @@ def _domain(name: str, path: str) -> Iterator[Fault]:
 
 
 def webhooks(obj: Object, mutating: bool) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, webhook in numbered(obj.get("webhooks")):
         here, name = f"webhooks[{at}]", webhook.get("name", "")
         yield from _webhook(webhook, mutating, here)
         yield from _reviews(webhook.get("admissionReviewVersions") or [], f"{here}.admissionReviewVersions")
         if name in seen:
             yield duplicate(f"{here}.name", name)
-        seen.append(name)
+        seen.add(name)
 
 
 def _webhook(webhook: Object, mutating: bool, path: str) -> Iterator[Fault]:
@@ -143,12 +143,12 @@ def rule_rules(rule: Object, path: str, resource_names: bool = False) -> Iterato
     yield from _resources(rule.get("resources") or [], f"{path}.resources")
     yield from optional_one_of(rule.get("scope"), SCOPES, f"{path}.scope")
     if resource_names:
-        seen: list[str] = []
+        seen: set[str] = set()
         for at, name in numbered(rule.get("resourceNames")):
             yield from each(f"{path}.resourceNames[{at}]", name, names.path_segment(name))
             if name in seen:
                 yield duplicate(f"{path}.resourceNames[{at}]", name)
-            seen.append(name)
+            seen.add(name)
 
 
 def _resources(rows: list[str], path: str) -> Iterator[Fault]:
@@ -183,13 +183,13 @@ def _reviews(versions: list[str], path: str) -> Iterator[Fault]:
     if not versions:
         yield required(path, f"must specify one of {', '.join(REVIEWS)}")
         return
-    seen: list[str] = []
+    seen: set[str] = set()
     accepted = False
     for at, version in enumerate(versions):
         if version in seen:
             yield invalid(f"{path}[{at}]", version, "duplicate version")
             continue
-        seen.append(version)
+        seen.add(version)
         yield from each(f"{path}[{at}]", version, names.label_1035(version))
         accepted = accepted or version in REVIEWS
     if not accepted:
@@ -199,7 +199,7 @@ def _reviews(versions: list[str], path: str) -> Iterator[Fault]:
 def match_conditions(rows: list[Object] | None, path: str, params: bool = False) -> Iterator[Fault]:
     if len(rows or ()) > MAX_CONDITIONS:
         yield too_many(path, len(rows or ()), MAX_CONDITIONS)
-    seen: list[str] = []
+    seen: set[str] = set()
     environment = RequestEnvironment(params=params)
     for at, row in numbered(rows):
         here, name = f"{path}[{at}]", row.get("name", "")
@@ -213,7 +213,7 @@ def match_conditions(rows: list[Object] | None, path: str, params: bool = False)
             yield from each(f"{here}.name", name, names.qualified(name))
             if name in seen:
                 yield duplicate(f"{here}.name", name)
-            seen.append(name)
+            seen.add(name)
 
 
 # Policies.
@@ -308,7 +308,7 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
         yield from _validation(row, f"spec.validations[{at}]", environment)
     if len(audits) > 20:
         yield too_many("spec.auditAnnotations", len(audits), 20)
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in enumerate(audits):
         here, key = f"spec.auditAnnotations[{at}]", row.get("key", "")
         if not key:
@@ -325,7 +325,7 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
             yield from expression_faults(environment, text, f"{here}.valueExpression", ("string", "null_type"))
         if key in seen:
             yield duplicate(f"{here}.key", key)
-        seen.append(key)
+        seen.add(key)
 
 
 def _validation(row: Object, path: str, environment: RequestEnvironment) -> Iterator[Fault]:
@@ -395,14 +395,14 @@ def binding(obj: Object, validating: bool) -> Iterator[Fault]:
     actions = spec.get("validationActions") or []
     if not actions:
         yield required("spec.validationActions")
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, action in enumerate(actions):
         here = f"spec.validationActions[{at}]"
         if action not in ("Audit", "Deny", "Warn"):
             yield not_supported(here, action, ("Audit", "Deny", "Warn"))
         if action in seen:
             yield duplicate(here, action)
-        seen.append(action)
+        seen.add(action)
     if "Deny" in seen and "Warn" in seen:
         yield invalid(
             "spec.validationActions",

@@ -91,6 +91,7 @@ OWN = Own(
     "DaemonSet",
     pod_spec=("spec", "template", "spec"),
     default=_default,
+    hidden_annotations=(TEMPLATE_GENERATION,),
     status=True,
     generation=True,
     prepare_create=_prepare_create,

@@ -188,11 +188,11 @@ def _exit_codes(codes: Object, containers: list[str | None], path: str) -> Itera
     for at, value in enumerate(values):
         if value == 0 and operator == "In":
             yield invalid(f"{path}.values[{at}]", value, "must not be 0 for the In operator")
-    seen: list[int] = []
+    seen: set[int] = set()
     for at, value in enumerate(values):
         if value in seen:
             yield duplicate(f"{path}.values[{at}]", value)
-        seen.append(value)
+        seen.add(value)
     if values != sorted(values):
         yield invalid(f"{path}.values", values, "must be ordered")
 

@@ -105,7 +105,9 @@ class RequestEnvironment:
         return self._environment.compile(text).returns
 
     def _made(self) -> Environment:
-        from cel_expr_python import cel
+        from heeler.kinds.cel.runtime import runtime
+
+        cel = runtime()
 
         types = Types(plain=True)
         known: dict[str, Any] = {"object": None, "oldObject": None}

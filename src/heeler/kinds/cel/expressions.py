@@ -1,7 +1,7 @@
 """Compile and evaluate CEL expressions; faults in the words of Kubernetes' compiler.
 
 The language is the reference implementation's (cel-expr-python), the functions that Kubernetes adds are `library.py`'s.
-What isn't there: `indexOf` of lists, `string` of addresses, the library format, answers of the authorizer,
+What isn't there: `indexOf` of lists, `string` of addresses, the library format, questions to the authorizer with selectors,
 comprehensions with two variables, and limits of cost (an expression's text is limited instead).
 Source: https://kubernetes.io/docs/reference/using-api/cel/
 """
@@ -46,7 +46,9 @@ class Environment:
 
     def __init__(self, variables: Mapping[str, Any] | None = None, pool: Any = None) -> None:
         """`variables`: names and `cel.Type`s (any value if None); `pool`: descriptors of message types named there."""
-        from cel_expr_python import cel
+        from heeler.kinds.cel.runtime import runtime
+
+        cel = runtime()
 
         from heeler.kinds.cel.library import descriptors, extensions, functions
 

@@ -8,8 +8,11 @@ Source: https://kubernetes.io/docs/reference/using-api/cel/#cel-options-language
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -68,7 +71,9 @@ def _of(name: str, text: str) -> Any:
 @cache
 def functions() -> list[Any]:
     """Declarations with what they do, for an environment."""
-    from cel_expr_python import cel
+    from heeler.kinds.cel.runtime import runtime
+
+    cel = runtime()
 
     kinds = cel.Type
     anything, items = kinds.DYN, kinds.List(kinds.DYN)
@@ -189,31 +194,86 @@ def _urls(kinds: Any, url: Any) -> list[tuple[str, bool, Any, list[Any], Callabl
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about rights. `user`: a service account's name, or "" for whoever made the request."""
+
+    verb: str
+    user: str = ""
+    path: str = ""
+    group: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(slots=True)
+class Rights:
+    """Answers that are known (allowed, why), and questions that had none: the evaluation fails then."""
+
+    answers: dict[Question, tuple[bool, str]] = field(default_factory=dict)
+    open: list[Question] = field(default_factory=list)
+
+
+#: Whom expressions ask for rights, while one is evaluated.
+RIGHTS: ContextVar[Rights | None] = ContextVar("rights", default=None)
+
+
+def authorizer() -> Any:
+    """The value of the variable `authorizer`."""
+    return _of(AUTHORIZER, "{}")
+
+
+def request_resource(group: str, resource: str, subresource: str, namespace: str, name: str) -> Any:
+    """The value of the variable `authorizer.requestResource`."""
+    parts = {"group": group, "resource": resource, "subresource": subresource, "namespace": namespace, "name": name}
+    return _of(RESOURCE_CHECK, json.dumps(parts))
+
+
 def _rights(kinds: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
-    """Questions about rights can be compiled; nobody answers them yet."""
+    """Questions about rights are put together step by step, then asked by `check`."""
     text, who, resource, decision = kinds.STRING, kinds(AUTHORIZER), kinds(RESOURCE_CHECK), kinds(DECISION)
     path, group = kinds(PATH_CHECK), kinds(GROUP_CHECK)
+    steps = [
+        (key, True, resource, [resource, text], _step(RESOURCE_CHECK, key))
+        for key in ("subresource", "namespace", "name", "fieldSelector", "labelSelector")
+    ]
     return [
-        ("path", True, path, [who, text], _no_rights),
-        ("group", True, group, [who, text], _no_rights),
-        ("serviceAccount", True, who, [who, text, text], _no_rights),
-        ("resource", True, resource, [group, text], _no_rights),
-        ("subresource", True, resource, [resource, text], _no_rights),
-        ("namespace", True, resource, [resource, text], _no_rights),
-        ("name", True, resource, [resource, text], _no_rights),
-        ("fieldSelector", True, resource, [resource, text], _no_rights),
-        ("labelSelector", True, resource, [resource, text], _no_rights),
-        ("check", True, decision, [path, text], _no_rights),
-        ("check", True, decision, [resource, text], _no_rights),
-        ("allowed", True, kinds.BOOL, [decision], _no_rights),
-        ("reason", True, text, [decision], _no_rights),
-        ("errored", True, kinds.BOOL, [decision], _no_rights),
-        ("error", True, text, [decision], _no_rights),
+        ("path", True, path, [who, text], _step(PATH_CHECK, "path")),
+        ("group", True, group, [who, text], _step(GROUP_CHECK, "group")),
+        ("serviceAccount", True, who, [who, text, text], _service_account),
+        ("resource", True, resource, [group, text], _step(RESOURCE_CHECK, "resource")),
+        *steps,
+        ("check", True, decision, [path, text], _check),
+        ("check", True, decision, [resource, text], _check),
+        ("allowed", True, kinds.BOOL, [decision], lambda a: json.loads(a.text)["allowed"]),
+        ("reason", True, text, [decision], lambda a: json.loads(a.text)["reason"]),
+        ("errored", True, kinds.BOOL, [decision], lambda a: False),
+        ("error", True, text, [decision], lambda a: ""),
     ]
 
 
-def _no_rights(*_: Any) -> Any:
-    raise ValueError("expressions that ask for rights (authorizer) are not evaluated by this version of Heeler")
+def _step(name: str, key: str) -> Callable[[Any, str], Any]:
+    return lambda given, value: _of(name, json.dumps({**json.loads(given.text), key: value}))
+
+
+def _service_account(_: Any, namespace: str, name: str) -> Any:
+    return _of(AUTHORIZER, json.dumps({"user": f"system:serviceaccount:{namespace}:{name}"}))
+
+
+def _check(given: Any, verb: str) -> Any:
+    """Raises ValueError if nobody knows the answer."""
+    rights = RIGHTS.get()
+    parts = json.loads(given.text)
+    if rights is None or "fieldSelector" in parts or "labelSelector" in parts:
+        raise ValueError("questions to the authorizer with selectors are not answered by this version of Heeler")
+    question = Question(verb, **parts)
+    if question not in rights.answers:
+        rights.open.append(question)
+        raise ValueError("the authorizer was not asked yet")
+    allowed, reason = rights.answers[question]
+    return _of(DECISION, json.dumps({"allowed": allowed, "reason": reason}))
 
 
 _SEMVER = re.compile(

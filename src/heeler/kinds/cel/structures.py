@@ -57,8 +57,9 @@ class Types:
         self._plain = plain
 
         needs = [f"google/protobuf/{name}.proto" for name in ("struct", "timestamp", "duration")]
+        # proto2: the third version refuses names that are alike but for underscores (`a_b` and `aB`).
         self._file = descriptor_pb2.FileDescriptorProto(
-            name="schema.proto", package=_PACKAGE, syntax="proto3", dependency=needs
+            name="schema.proto", package=_PACKAGE, syntax="proto2", dependency=needs
         )
 
     def pool(self) -> Any:
@@ -70,7 +71,9 @@ class Types:
 
     def of(self, schema: Object, *, root: bool = False) -> Any:
         """The `cel.Type` of values of the schema."""
-        from cel_expr_python import cel
+        from heeler.kinds.cel.runtime import runtime
+
+        cel = runtime()
 
         kinds, form = cel.Type, _form(schema)
         if form == "array":
@@ -87,31 +90,35 @@ class Types:
     def _message(self, schema: Object, root: bool) -> str:
         name = f"T{len(self._file.message_type)}"
         message = self._file.message_type.add(name=name)
-        number = 0
-        for key, part in fields(schema, root=root).items():
-            known = key if self._plain else escaped(key)
-            if known is not None:
-                number += 1
-                self._field(message, known, number, part)
+        known = {self._name(key): part for key, part in fields(schema, root=root).items()}
+        known.pop(None, None)
+        taken = dict.fromkeys(known)
+        for number, (key, part) in enumerate(known.items(), 1):
+            if key is not None:
+                self._field(message, key, number, part, taken)
         return name
 
-    def _field(self, message: Any, name: str, number: int, schema: Object) -> None:
+    def _name(self, key: str) -> str | None:
+        if self._plain:
+            return key if re.fullmatch("[a-zA-Z_][a-zA-Z0-9_]*", key) else None
+        return escaped(key)
+
+    def _field(self, message: Any, name: str, number: int, schema: Object, taken: dict[str | None, None]) -> None:
         field = message.field.add(name=name, number=number, json_name=f"f{number}", label=_OPTIONAL)
-        form = _form(schema)
+        form, entry_name = _form(schema), _entry_name(name)
         if form == "array":
             field.label = _REPEATED
             self._typed(field, schema.get("items") or {})
-        elif form == "map":
+        elif form == "map" and entry_name not in taken:
             more = schema.get("additionalProperties")
-            entry = message.nested_type.add(name=f"F{number}Entry")
+            taken[entry_name] = None
+            entry = message.nested_type.add(name=entry_name)
             entry.options.map_entry = True
             entry.field.add(name="key", number=1, type=_SCALARS["string"], label=_OPTIONAL)
             value = entry.field.add(name="value", number=2, label=_OPTIONAL)
             self._typed(value, more if isinstance(more, dict) else {})
-            field.name, field.label, field.type = name, _REPEATED, _MESSAGE
-            entry.name = _entry_name(name)
-            outer = message.name
-            field.type_name = f".{_PACKAGE}.{outer}.{entry.name}"
+            field.label, field.type = _REPEATED, _MESSAGE
+            field.type_name = f".{_PACKAGE}.{message.name}.{entry_name}"
         else:
             self._typed(field, schema)
 

@@ -28,13 +28,13 @@ def signing_request(obj: Object) -> Iterator[Fault]:
     usages = spec.get("usages") or []
     if not usages:
         yield required("spec.usages", "usages must be provided")
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, usage in enumerate(usages):
         if usage not in USAGES:
             yield not_supported(f"spec.usages[{at}]", usage, USAGES)
         if usage in seen:
             yield duplicate(f"spec.usages[{at}]", usage)
-        seen.append(usage)
+        seen.add(usage)
     if spec.get("signerName") == LEGACY:
         yield invalid("spec.signerName", LEGACY, "the legacy signerName is not allowed via this API version")
     else:

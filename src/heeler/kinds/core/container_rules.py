@@ -139,7 +139,7 @@ def _common(container: Object, around: Around, path: str) -> Iterator[Fault]:
 
 
 def _ports(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, port in numbered(rows):
         here = f"{path}[{at}]"
         name = port.get("name")
@@ -149,7 +149,7 @@ def _ports(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             if not wrong:
                 if name in seen:
                     yield duplicate(f"{here}.name", name)
-                seen.append(name)
+                seen.add(name)
         if not port.get("containerPort"):
             yield required(f"{here}.containerPort")
         else:
@@ -161,7 +161,7 @@ def _ports(rows: list[Object] | None, path: str) -> Iterator[Fault]:
 
 def _host_ports(rows: list[Object], path: str) -> Iterator[Fault]:
     """No two ports of the pod's containers take the same port of the host."""
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, container in numbered(rows):
         for index, port in numbered(container.get("ports")):
             if not port.get("hostPort"):
@@ -170,7 +170,7 @@ def _host_ports(rows: list[Object], path: str) -> Iterator[Fault]:
             if text in seen:
                 yield duplicate(f"{path}[{at}].ports[{index}].hostPort", text)
             else:
-                seen.append(text)
+                seen.add(text)
 
 
 # Environment.
@@ -241,7 +241,7 @@ def env_from(rows: list[Object] | None, path: str) -> Iterator[Fault]:
 
 def _mounts(container: Object, around: Around, path: str) -> Iterator[Fault]:
     devices = {d.get("name", ""): d.get("devicePath", "") for d in container.get("volumeDevices") or ()}
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, mount in numbered(container.get("volumeMounts")):
         here = f"{path}[{at}]"
         name, mount_path = mount.get("name", ""), mount.get("mountPath", "")
@@ -253,7 +253,7 @@ def _mounts(container: Object, around: Around, path: str) -> Iterator[Fault]:
             yield required(f"{here}.mountPath")
         if mount_path in seen:
             yield invalid(f"{here}.mountPath", mount_path, "must be unique")
-        seen.append(mount_path)
+        seen.add(mount_path)
         if name in devices:
             yield invalid(f"{here}.name", name, "must not already exist in volumeDevices")
         if mount_path in devices.values():
@@ -298,8 +298,8 @@ def _recursive_read_only(mount: Object, path: str) -> Iterator[Fault]:
 
 def _devices(container: Object, around: Around, path: str) -> Iterator[Fault]:
     mounts = {m.get("name", ""): m.get("mountPath", "") for m in container.get("volumeMounts") or ()}
-    seen_paths: list[str] = []
-    seen_names: list[str] = []
+    seen_paths: set[str] = set()
+    seen_names: set[str] = set()
     for at, device in numbered(container.get("volumeDevices")):
         here = f"{path}[{at}]"
         name, device_path = device.get("name", ""), device.get("devicePath", "")
@@ -322,22 +322,22 @@ def _devices(container: Object, around: Around, path: str) -> Iterator[Fault]:
             yield invalid(f"{here}.devicePath", device_path, "must be unique")
         if device_path:
             yield from no_backsteps(device_path, f"{here}.devicePath")
-            seen_paths.append(device_path)
+            seen_paths.add(device_path)
         if name in mounts:
             yield invalid(f"{here}.name", name, "must not already exist in volumeMounts")
         if device_path in mounts.values():
             yield invalid(f"{here}.devicePath", device_path, "must not already exist as a path in volumeMounts")
         if name:
-            seen_names.append(name)
+            seen_names.add(name)
 
 
 def _resize(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in numbered(rows):
         name = row.get("resourceName", "")
         if name in seen:
             yield duplicate(f"{path}[{at}]", name)
-        seen.append(name)
+        seen.add(name)
         if name not in ("cpu", "memory"):
             yield (required(f"{path}[{at}]") if not name else not_supported(path, name, ("cpu", "memory")))
         policy = row.get("restartPolicy", "")

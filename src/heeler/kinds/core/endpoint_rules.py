@@ -95,26 +95,26 @@ def _hints(hints: Object, path: str) -> Iterator[Fault]:
         if len(rows) > MAX_HINTS:
             yield too_many(f"{path}.{key}", len(rows), MAX_HINTS)
             continue
-        seen: list[str] = []
+        seen: set[str] = set()
         for at, row in enumerate(rows):
             here, name = f"{path}.{key}[{at}].name", row.get("name", "")
             if name in seen:
                 yield duplicate(here, name)
-            seen.append(name)
+            seen.add(name)
             yield from each(here, name, check(name))
 
 
 def _slice_ports(ports: list[Object]) -> Iterator[Fault]:
     if len(ports) > MAX_PORTS:
         yield too_many("ports", len(ports), MAX_PORTS)
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, port in enumerate(ports):
         here, name = f"ports[{at}]", port.get("name") or ""
         if name:
             yield from each(f"{here}.name", name, names.label(name))
         if name in seen:
             yield duplicate(f"{here}.name", name)
-        seen.append(name)
+        seen.add(name)
         protocol = port.get("protocol")
         if protocol is None:
             yield required(f"{here}.protocol")

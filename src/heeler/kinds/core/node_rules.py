@@ -19,7 +19,7 @@ def node(obj: Object) -> Iterator[Fault]:
 
 
 def _taints(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[tuple[str, str]] = []
+    seen: set[tuple[str, str]] = set()
     for at, taint in numbered(rows):
         here, key, effect = f"{path}[{at}]", taint.get("key", ""), taint.get("effect", "")
         yield from each(f"{here}.key", key, names.qualified(key))
@@ -36,7 +36,7 @@ def _taints(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             }
             fault = duplicate(here, shown)
             yield Fault(fault.reason, f"{fault.message}: taints must be unique by key and effect pair", here)
-        seen.append((key, effect))
+        seen.add((key, effect))
 
 
 def _cidrs(spec: Object, path: str) -> Iterator[Fault]:
@@ -63,12 +63,12 @@ def node_update(new: Object, old: Object) -> Iterator[Fault]:
 
 
 def node_status(new: Object, old: Object) -> Iterator[Fault]:
-    seen: list[tuple[str, str]] = []
+    seen: set[tuple[str, str]] = set()
     for at, row in numbered((new.get("status") or {}).get("addresses")):
         key = (row.get("type", ""), row.get("address", ""))
         if key in seen:
             yield duplicate(f"status.addresses[{at}]", {"Type": key[0], "Address": key[1]})
-        seen.append(key)
+        seen.add(key)
 
 
 def finalizer_names(namespace: Object) -> Iterator[Fault]:

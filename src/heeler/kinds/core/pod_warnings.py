@@ -73,29 +73,29 @@ def of_spec(spec: Object, path: str) -> Iterator[str]:
 
 
 def _duplicates(spec: Object, path: str) -> Iterator[str]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in numbered(spec.get("hostAliases")):
         if row.get("ip", "") in seen:
             yield f"{path}.hostAliases[{at}].ip: duplicate ip {quote(row['ip'])}"
-        seen.append(row.get("ip", ""))
-    seen = []
+        seen.add(row.get("ip", ""))
+    seen = set()
     for at, row in numbered(spec.get("imagePullSecrets")):
         name = row.get("name", "")
         if not name:
             yield f'{path}.imagePullSecrets[{at}].name: invalid empty name ""'
         elif name in seen:
             yield f"{path}.imagePullSecrets[{at}].name: duplicate name {quote(name)}"
-        seen.append(name)
+        seen.add(name)
 
 
 def _containers(spec: Object, path: str) -> Iterator[str]:
-    ports: list[tuple[tuple[object, ...], str]] = []
+    ports: dict[tuple[object, ...], str] = {}
     for key in ("initContainers", "containers", "ephemeralContainers"):
         for at, container in numbered(spec.get(key)):
             here = f"{path}.{key}[{at}]"
             for part in ("limits", "requests"):
                 yield from _fractional((container.get("resources") or {}).get(part) or {}, f"{here}.resources.{part}")
-            seen: list[str] = []
+            seen: set[str] = set()
             for index, row in numbered(container.get("env")):
                 name = row.get("name", "")
                 if name in seen:
@@ -103,11 +103,11 @@ def _containers(spec: Object, path: str) -> Iterator[str]:
                         f"{here}.env[{index}]: hides previous definition of {quote(name)}, which may be dropped when "
                         "using apply"
                     )
-                seen.append(name)
+                seen.add(name)
             yield from _ports(container, here, ports)
 
 
-def _ports(container: Object, path: str, seen: list[tuple[tuple[object, ...], str]]) -> Iterator[str]:
+def _ports(container: Object, path: str, seen: dict[tuple[object, ...], str]) -> Iterator[str]:
     for index, port in numbered(container.get("ports")):
         here = f"{path}.ports[{index}]"
         key = (
@@ -122,10 +122,9 @@ def _ports(container: Object, path: str, seen: list[tuple[tuple[object, ...], st
                 f"Protocol:{port.get('protocol', '')} HostIP:{port['hostIP']}}}"
             )
             yield f"{here}: hostIP set without hostPort: {shown}"
-        before = next((place for other, place in seen if other == key), None)
-        if before is not None:
+        before = seen.setdefault(key, here)
+        if before != here:
             yield f"{here}: duplicate port definition with {before}"
-        seen.append((key, here))
 
 
 def _fractional(resources: dict[str, str], path: str) -> Iterator[str]:

@@ -100,7 +100,7 @@ def spec_rules(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> I
 
 
 def _resource_claims(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in numbered(rows):
         here, name = f"{path}[{at}]", row.get("name", "")
         if not name:
@@ -109,7 +109,7 @@ def _resource_claims(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             yield duplicate(f"{here}.name", name)
         else:
             yield from each(f"{here}.name", name, names.label(name))
-        seen.append(name)
+        seen.add(name)
         claim, template = row.get("resourceClaimName"), row.get("resourceClaimTemplateName")
         if claim is not None and template is not None:
             yield invalid(
@@ -219,17 +219,17 @@ def _readiness_gates(rows: list[Object] | None, path: str) -> Iterator[Fault]:
 
 
 def _scheduling_gates(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in numbered(rows):
         name = row.get("name", "")
         yield from each(f"{path}[{at}]", name, names.qualified(name))
         if name in seen:
             yield duplicate(f"{path}[{at}]", name)
-        seen.append(name)
+        seen.add(name)
 
 
 def _spread(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[tuple[str, str]] = []
+    seen: set[tuple[str, str]] = set()
     for at, row in numbered(rows):
         here = f"{path}[{at}]"
         if row.get("maxSkew", 0) <= 0:
@@ -244,7 +244,7 @@ def _spread(rows: list[Object] | None, path: str) -> Iterator[Fault]:
         if (topology, when) in seen:
             fault = duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{topology}, {when}}}")
             yield fault
-        seen.append((topology, when))
+        seen.add((topology, when))
         least = row.get("minDomains")
         if least is not None:
             if least <= 0:

@@ -123,7 +123,7 @@ _PARTS = ("max", "min", "default", "defaultRequest", "maxLimitRequestRatio")
 
 
 def limit_range(obj: Object) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, item in numbered((obj.get("spec") or {}).get("limits")):
         here, kind = f"spec.limits[{at}]", item.get("type", "")
         wrong = names.qualified(kind)
@@ -132,7 +132,7 @@ def limit_range(obj: Object) -> Iterator[Fault]:
             yield invalid(f"{here}.type", kind, "must be a standard limit type or fully qualified")
         if kind in seen:
             yield duplicate(f"{here}.type", kind)
-        seen.append(kind)
+        seen.add(kind)
         yield from _item(item, kind, here)
 
 

@@ -144,7 +144,7 @@ def pod_security(spec: Object, path: str, under: str) -> Iterator[Fault]:
 
 
 def _sysctls(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in numbered(rows):
         name = row.get("name", "")
         if not name:
@@ -153,7 +153,7 @@ def _sysctls(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             yield invalid(f"{path}[{at}].name", name, f"must have at most 253 characters and match regex ^{_SYSCTL}$")
         elif name in seen:
             yield duplicate(f"{path}[{at}].name", name)
-        seen.append(name)
+        seen.add(name)
 
 
 _NOT_ON_WINDOWS = "cannot be set for a windows pod"

@@ -31,7 +31,7 @@ def rules(service: Object) -> Iterator[Fault]:
     if not ports and not headless(spec) and kind != "ExternalName":
         yield required(f"{path}.ports")
     yield from _by_type(spec, kind, path)
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, port in numbered(ports):
         yield from _port(port, len(ports) > 1, seen, f"{path}.ports[{at}]")
     yield from label_rules(spec.get("selector"), f"{path}.selector")
@@ -71,7 +71,7 @@ def _by_type(spec: Object, kind: str, path: str) -> Iterator[Fault]:
             yield required(f"{path}.externalName")
 
 
-def _port(port: Object, needs_name: bool, seen: list[str], path: str) -> Iterator[Fault]:
+def _port(port: Object, needs_name: bool, seen: set[str], path: str) -> Iterator[Fault]:
     name = port.get("name", "")
     if needs_name and not name:
         yield required(f"{path}.name")
@@ -79,7 +79,7 @@ def _port(port: Object, needs_name: bool, seen: list[str], path: str) -> Iterato
         yield from each(f"{path}.name", name, names.label(name))
         if name in seen:
             yield duplicate(f"{path}.name", name)
-        seen.append(name)
+        seen.add(name)
     yield from each(f"{path}.port", port.get("port", 0), names.port(port.get("port", 0)))
     yield from one_of(port.get("protocol"), PROTOCOLS, f"{path}.protocol")
     yield from port_or_name(port.get("targetPort", 0), f"{path}.targetPort")
@@ -116,13 +116,13 @@ def _addresses(spec: Object, path: str) -> Iterator[Fault]:
         yield invalid(f"{path}.clusterIPs", given, "first value must match `clusterIP`")
     elif given and not first:
         yield invalid(f"{path}.clusterIPs", given, "must be empty when `clusterIP` is not specified")
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, family in numbered(spec.get("ipFamilies")):
         if family not in FAMILIES:
             yield not_supported(f"{path}.ipFamilies[{at}]", family, FAMILIES)
         if family in seen:
             yield duplicate(f"{path}.ipFamilies[{at}]", family)
-        seen.append(family)
+        seen.add(family)
     yield from optional_one_of(spec.get("ipFamilyPolicy"), POLICIES, f"{path}.ipFamilyPolicy")
     for at, address in numbered(given):
         if address == "None" and len(given) == 1:
@@ -175,7 +175,7 @@ def _external_ips(spec: Object, path: str) -> Iterator[Fault]:
 
 
 def _unique_ports(ports: list[Object], path: str) -> Iterator[Fault]:
-    seen: list[tuple[str, int]] = []
+    seen: set[tuple[str, int]] = set()
     for at, port in numbered(ports):
         key = (port.get("protocol", ""), port.get("port", 0))
         if key in seen:
@@ -188,15 +188,15 @@ def _unique_ports(ports: list[Object], path: str) -> Iterator[Fault]:
                 "NodePort": 0,
             }
             yield duplicate(f"{path}.ports[{at}]", shown)
-        seen.append(key)
-    seen = []
+        seen.add(key)
+    seen = set()
     for at, port in numbered(ports):
         if not port.get("nodePort"):
             continue
         key = (port.get("protocol", ""), port["nodePort"])
         if key in seen:
             yield duplicate(f"{path}.ports[{at}].nodePort", port["nodePort"])
-        seen.append(key)
+        seen.add(key)
 
 
 def _source_ranges(service: Object, path: str) -> Iterator[Fault]:

@@ -56,7 +56,12 @@ def definition_faults(schema: Object, path: str, *, root: bool = True, lost: str
     """What is wrong with the rules of a good schema. `lost`: the list whose items cannot be told from former ones."""
     rules = schema.get(RULES) or []
     if rules:
-        yield from _node_faults(rules, _environments(schema, root), f"{path}.{RULES}", lost)
+        try:
+            environments = _environments(schema, root)
+        except CompileError as error:
+            yield faults.forbidden(f"{path}.{RULES}", str(error))
+            return
+        yield from _node_faults(rules, environments, f"{path}.{RULES}", lost)
     for key, part in _children(schema):
         alike = key != "items" or schema.get("x-kubernetes-list-type") == "map"
         yield from definition_faults(part, f"{path}.{key}", root=False, lost=lost or ("" if alike else path))
@@ -64,7 +69,9 @@ def definition_faults(schema: Object, path: str, *, root: bool = True, lost: str
 
 def _environments(schema: Object, root: bool) -> tuple[Environment, Environment]:
     """For rules on a value, and for those on an optional former one too."""
-    from cel_expr_python import cel
+    from heeler.kinds.cel.runtime import runtime
+
+    cel = runtime()
 
     types = Types()
     own = types.of(schema, root=root)

@@ -159,7 +159,7 @@ def list_faults(value: Any, schema: Object, path: str = "") -> Iterator[Fault]:
 
 def _twins(value: list[Any], schema: Object, path: str) -> Iterator[Fault]:
     kind = schema.get("x-kubernetes-list-type")
-    seen: list[Any] = []
+    seen: set[object] = set()
     for index, item in enumerate(value):
         if kind == "set":
             mark = item
@@ -167,10 +167,10 @@ def _twins(value: list[Any], schema: Object, path: str) -> Iterator[Fault]:
             mark = {k: item[k] for k in schema.get("x-kubernetes-list-map-keys") or () if k in item}
         else:
             return
-        if mark in seen:
+        if faults.mark(mark) in seen:
             yield faults.duplicate(f"{path}[{index}]", mark)
         else:
-            seen.append(mark)
+            seen.add(faults.mark(mark))
 
 
 def _text(value: str, schema: Object, path: str) -> Iterator[Fault]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from heeler.kinds.kind import NameForm
 from heeler.objects import names
-from heeler.objects.faults import Fault, duplicate, forbidden, invalid, quote, required, too_long
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, mark, quote, required, too_long
 from heeler.objects.value import Object
 
 ANNOTATIONS_LIMIT_BYTES = 256 * 1024
@@ -167,16 +167,14 @@ def drop_repeated_owners(meta: Object) -> list[str]:
     owners = meta.get("ownerReferences") or []
     if len(owners) < 2:
         return []
-    kept: list[Object] = []
+    kept: dict[object, Object] = {}
     repeated: list[str] = []
     for owner in owners:
-        if owner in kept:
+        if kept.setdefault(mark(owner), owner) is not owner:
             repeated.append(owner.get("uid", ""))
-        else:
-            kept.append(owner)
     if not repeated:
         return []
-    meta["ownerReferences"] = kept
+    meta["ownerReferences"] = list(kept.values())
     return [
         ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and "
         "may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
@@ -186,9 +184,9 @@ def drop_repeated_owners(meta: Object) -> list[str]:
 
 def unique(path: str, values: Iterable[Any]) -> Iterator[Fault]:
     """A "Duplicate value" for each value that was there before; `path` has `{at}` for the index."""
-    seen: list[Any] = []
+    seen: set[object] = set()
     for at, value in enumerate(values):
-        if value in seen:
+        if mark(value) in seen:
             yield duplicate(path.format(at=at), value)
         else:
-            seen.append(value)
+            seen.add(mark(value))

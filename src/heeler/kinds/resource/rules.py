@@ -150,13 +150,13 @@ def _attribute(name: str, path: str) -> Iterator[Fault]:
 
 
 def _request_names(rows: list[str] | None, known: list[str], path: str) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, name in numbered(rows):
         if name not in known:
             yield invalid(f"{path}[{at}]", name, REQUEST_WORDS)
         if name in seen:
             yield duplicate(f"{path}[{at}]", name)
-        seen.append(name)
+        seen.add(name)
 
 
 def _config(row: Object, known: list[str], path: str) -> Iterator[Fault]:

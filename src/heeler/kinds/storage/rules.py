@@ -61,11 +61,11 @@ def _topologies(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             one, key, values = f"{here}[{index}]", row.get("key", ""), row.get("values") or []
             if not values:
                 yield required(f"{one}.values")
-            seen: list[str] = []
+            seen: set[str] = set()
             for number, value in enumerate(values):
                 if value in seen:
                     yield duplicate(f"{one}.values[{number}]", value)
-                seen.append(value)
+                seen.add(value)
             yield from each(f"{one}.key", key, names.qualified(key))
             if key in keys:
                 yield duplicate(f"{one}.key", key)
@@ -140,12 +140,12 @@ def csi_driver(obj: Object) -> Iterator[Fault]:
     yield from optional_one_of(
         spec.get("fsGroupPolicy"), ("File", "None", "ReadWriteOnceWithFSType"), "spec.fsGroupPolicy"
     )
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, row in numbered(spec.get("tokenRequests")):
         here, audience = f"spec.tokenRequests[{at}]", row.get("audience", "")
         if audience in seen:
             yield duplicate(f"{here}.audience", audience)
-        seen.append(audience)
+        seen.add(audience)
         seconds = row.get("expirationSeconds")
         if seconds is not None:
             if seconds < 600:
@@ -182,7 +182,7 @@ def csi_driver_warnings(new: Object, old: Object | None) -> Iterator[str]:
 
 
 def csi_node(obj: Object) -> Iterator[Fault]:
-    seen: list[str] = []
+    seen: set[str] = set()
     for at, driver in numbered((obj.get("spec") or {}).get("drivers")):
         here, name = f"spec.drivers[{at}]", driver.get("name", "")
         yield from csi_driver_name(name, f"{here}.name")
@@ -204,7 +204,7 @@ def csi_node(obj: Object) -> Iterator[Fault]:
             yield from each(f"{here}.topologyKeys", key, names.qualified(key))
         if name in seen:
             yield duplicate(f"{here}.name", name)
-        seen.append(name)
+        seen.add(name)
 
 
 def storage_capacity(obj: Object) -> Iterator[Fault]:

@@ -12,6 +12,7 @@ import http
 import logging
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
@@ -30,6 +31,8 @@ MAX_BODY_BYTES = 3 * 1024 * 1024
 #: Seconds that a client may take to send a request's head, and its whole body.
 HEAD_SECONDS = 32.0
 BODY_SECONDS = 60.0
+#: Requests that may wait for the one that is being answered (HTTP/1.1 pipelining); reading pauses at the first.
+MAX_PIPELINED = 256
 #: Seconds that TLS may take to begin.
 HANDSHAKE_SECONDS = 10.0
 #: Seconds that a connection may be idle between requests.
@@ -121,6 +124,8 @@ class _Connection(asyncio.Protocol):
         self._paused: asyncio.Future[None] | None = None
         self._stream: UpgradedStream | None = None
         self._streaming = False
+        self._in_head = True
+        self._waiting: deque[tuple[Request, bool]] = deque()
 
     # asyncio.Protocol
 
@@ -145,6 +150,8 @@ class _Connection(asyncio.Protocol):
         if self._stream:
             self._stream.feed(data)
             return
+        if self._closing:
+            return
         self._header_bytes += len(data)
         try:
             self._parser.feed_data(data)
@@ -155,6 +162,9 @@ class _Connection(asyncio.Protocol):
                 self._early = rest
         except httptools.HttpParserError:
             self._refuse(400, "400 Bad Request")
+        # a line that never ends calls nothing back: what came for the head (or for trailers) is counted here
+        if self._header_bytes > MAX_HEADER_BYTES and self._stream is None:
+            self._refuse(431, "431 Request Header Fields Too Large")
 
     _early = b""
 
@@ -162,7 +172,7 @@ class _Connection(asyncio.Protocol):
         """A stream may still be written to, but TLS knows no half-closed connections."""
         if self._stream:
             self._stream.feed_end()
-            return self._transport.get_extra_info("sslcontext") is None
+            return self._server.tls is None
         return False
 
     def pause_writing(self) -> None:
@@ -175,6 +185,7 @@ class _Connection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
+        self._in_head = True
         self._target = b""
         self._headers = {}
         self._body = []
@@ -187,13 +198,14 @@ class _Connection(asyncio.Protocol):
             self._refuse(414, "414 URI Too Long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # trailers are no headers: they would be trusted like them
         key = name.decode("latin-1").lower()
         text = value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(431, "431 Request Header Fields Too Large")
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._header_bytes = 0
         if self._headers.get("expect", "").lower() == "100-continue":
             self._transport.write(_CONTINUE)
@@ -221,9 +233,6 @@ class _Connection(asyncio.Protocol):
     def _begin(self, keep_alive: bool) -> None:
         """Hand a whole request to the handler; nothing more is read until it is answered."""
         self._disarm()
-        if self._task is not None:  # a pipelined request came in the same packet: serve only one at a time
-            self._refuse(400, "400 Bad Request: pipelining is not supported")
-            return
         target = self._target.decode("latin-1")
         path, _, query = target.partition("?")
         request = Request(
@@ -237,6 +246,13 @@ class _Connection(asyncio.Protocol):
             peer=self._peer,
         )
         self._body = []
+        if self._task is not None:  # it came while another is answered: answers keep the order of requests
+            if len(self._waiting) >= MAX_PIPELINED:
+                self._refuse(400, "400 Bad Request: too many requests at once")
+                return
+            self._waiting.append((request, keep_alive))
+            self._transport.pause_reading()
+            return
         self._task = self._loop.create_task(self._answer(request, keep_alive))
 
     async def _answer(self, request: Request, keep_alive: bool) -> None:
@@ -267,7 +283,11 @@ class _Connection(asyncio.Protocol):
             )
             keep_alive = False
         self._task = None
-        if keep_alive and not self._closing:
+        if keep_alive and self._waiting and not self._closing:
+            self._task = self._loop.create_task(self._answer(*self._waiting.popleft()))
+            if not self._waiting:
+                self._transport.resume_reading()
+        elif keep_alive and not self._closing:
             self._arm(IDLE_SECONDS)
         else:
             self._transport.close()
@@ -358,7 +378,8 @@ class _Connection(asyncio.Protocol):
     def _arm(self, seconds: float) -> None:
         """Close the connection unless something happens within so many seconds."""
         self._disarm()
-        self._timer = self._loop.call_later(seconds, self._transport.close)
+        # aborted: a close waits half a minute more for the client's end of TLS
+        self._timer = self._loop.call_later(seconds, self._transport.abort)
 
     def _disarm(self) -> None:
         if self._timer:
