@@ -123,7 +123,9 @@ def test_a_secret_is_read_by_the_node_whose_pod_names_it() -> None:
         await cluster.client.create(SECRETS, {"metadata": {"name": "s"}}, "default")
         volumes = [{"name": "v", "secret": {"secretName": "s"}}]
         unrelated = "no relationship found between node 'n1' and this object"
-        assert (await refused(client.get(SECRETS, "s", "default"))).endswith(f'in the namespace "default": {unrelated}')
+        assert (await refused(client.get(SECRETS, "s", "default"))).endswith(
+            f'in the namespace "default": node: {unrelated}'
+        )
         await cluster.client.create(PODS, pod("far", "n2", volumes=volumes), "default")
         assert (await refused(client.get(SECRETS, "s", "default"))).endswith(unrelated)
         await cluster.client.create(PODS, pod("near", "n1", volumes=volumes), "default")

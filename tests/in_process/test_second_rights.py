@@ -121,9 +121,21 @@ def test_a_token_is_reviewed_for_the_audience_that_asks() -> None:
 
         vault, own = await token("vault", "other"), await token()
         assert (await review(vault, "vault", "third"))["audiences"] == ["vault"]
-        assert not (await review(vault)).get("authenticated")
+        assert await review(vault) == {"user": {}, "error": "invalid bearer token"}
         assert not (await review(own, "vault")).get("authenticated")
         assert (await review(own))["audiences"] == ["https://kubernetes.default.svc.cluster.local"]
+
+    story(told)
+
+
+def test_a_refusal_names_the_role_that_a_binding_lacks() -> None:
+    async def told(cluster: heeler.Cluster) -> None:
+        client = await user_with(cluster, ["get"], ["pods"])
+        await cluster.client.delete(ROLES, "r", "default")
+        assert await refusal(client.list(PODS, "default")) == (
+            'pods is forbidden: User "eve" cannot list resource "pods" in API group "" in the namespace "default": '
+            'rbac: RBAC: role.rbac.authorization.k8s.io "r" not found'
+        )
 
     story(told)
 

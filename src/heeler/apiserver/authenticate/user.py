@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/authentication/
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
 
 
+_EXTRA_SPACE = re.compile(r"\s*bearer  [^ ]+\s*$", re.IGNORECASE)
+
+
 def user_of(call: Call, server: ApiServer) -> User:
     """The user of a request. Raises 401 for a token that nobody knows."""
     if call.user is not None:
@@ -25,6 +29,8 @@ def user_of(call: Call, server: ApiServer) -> User:
         return authenticated(call.peer.common_name, "", call.peer.organizations)
     token = _bearer(call.headers.get("authorization", ""))
     if token is None:
+        if _EXTRA_SPACE.match(call.headers.get("authorization", "")):
+            call.warn("the provided Authorization header contains extra space before the bearer token, and is ignored")
         return ANONYMOUS
     for source in server.token_sources:
         found = source.user(token)
@@ -91,7 +97,7 @@ def _impersonated(
 
 async def _may(server: ApiServer, user: User, asked: Attributes) -> None:
     if await server.authorizer.allows(user, asked) is None:
-        raise refusal(user, asked)
+        raise refusal(user, asked, server.authorizer.reason(user, asked))
 
 
 def refusal(user: User, asked: Attributes, reason: str = "") -> StatusError:

@@ -52,8 +52,13 @@ class Authorizer:
         return None
 
     def reason(self, user: User, asked: Attributes) -> str:
-        """What a refusal says besides what was refused; often nothing."""
-        return self._node.opinion(user, asked).why if "Node" in self._modes else ""
+        """What a refusal says besides what was refused, mode by mode; often nothing."""
+        found = []
+        if "Node" in self._modes:
+            found.append(("node", self._node.opinion(user, asked).why))
+        if "RBAC" in self._modes and self._rbac is not None:
+            found.append(("rbac", self._rbac.trouble(user, asked.namespace)))
+        return "\n".join(f"{mode}: {why}" for mode, why in found if why)
 
 
 class CachedRoles:

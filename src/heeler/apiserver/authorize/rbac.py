@@ -83,6 +83,22 @@ class Rbac:
                 return why
         return None
 
+    def trouble(self, user: User, namespace: str) -> str:
+        """Of the user's bindings, those to roles that aren't there; "" if there are none."""
+        bindings = [("", b) for b in self._source.cluster_role_bindings()]
+        if namespace:
+            bindings += [(namespace, b) for b in self._source.role_bindings(namespace)]
+        missing = []
+        for where, binding in bindings:
+            reference = binding.get("roleRef") or {}
+            kind, name = reference.get("kind", ""), reference.get("name", "")
+            if _subject(binding, user, where) and self._source.rules(kind, where, name) is None:
+                missing.append(f'{kind.lower()}.{GROUP} "{name}" not found')
+        distinct = list(dict.fromkeys(missing))
+        if not distinct:
+            return ""
+        return f"RBAC: {distinct[0]}" if len(distinct) == 1 else f"RBAC: [{', '.join(distinct)}]"
+
     def rules_for(self, user: User, namespace: str) -> Iterator[tuple[Object, str]]:
         """Each rule that holds for the user in a namespace ("" for cluster-wide ones only), and where it comes from."""
         for binding in self._source.cluster_role_bindings():

@@ -79,7 +79,7 @@ async def token_review(call: Call, context: Context) -> Plain:
                 status["audiences"] = meant
             break
     else:
-        status["error"] = "invalid bearer token, token lookup failed" if audiences else "invalid bearer token"
+        status["error"] = "invalid bearer token"
     return _answer(context, spec, status, _metadata(obj))
 
 
@@ -204,7 +204,8 @@ async def _decide(context: Context, user: User, spec: Object) -> Object:
         asked = Attributes((other or {}).get("verb", ""), path=(other or {}).get("path", ""))
     why = await context.server.authorizer.allows(user, asked)
     if why is None:
-        return {"allowed": False}
+        reason = context.server.authorizer.reason(user, asked)
+        return {"allowed": False, "reason": reason} if reason else {"allowed": False}
     return {"allowed": True, "reason": why} if why else {"allowed": True}
 
 
