@@ -163,6 +163,26 @@ def test_exec_with_a_terminal(cluster: LocalCluster) -> None:
     os.close(leader)
 
 
+@pytest.mark.parametrize("websockets", ["true", "false"])
+def test_a_pods_input_is_what_is_piped_in(
+    cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch, websockets: str
+) -> None:
+    monkeypatch.setitem(cluster.environment, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS", websockets)
+    words = ("run", "piped", "--image=guestbook:1", "--image-pull-policy=Never", "--rm", "-i", "--restart=Never")
+    said = cluster.kubectl(*words, "--", "cat", stdin="data\n", timeout=30)
+    assert "data\n" in said and 'pod "piped" deleted' in said
+    # Without stdinOnce only the attachment ends.
+    container = {"name": "reads", "image": "guestbook:1", "imagePullPolicy": "Never", "command": ["cat"], "stdin": True}
+    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    pod = orjson.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "reads"}, "spec": spec}).decode()
+    cluster.kubectl("apply", "-f", "-", stdin=pod)
+    cluster.kubectl("wait", "pod/reads", "--for=condition=Ready", "--timeout=30s")
+    for _ in range(2):
+        cluster.kubectl("attach", "-i", "reads", stdin="x\n", timeout=20)
+    cluster.wait(lambda: cluster.kubectl("logs", "reads") == "x\nx\n")
+    cluster.kubectl("delete", "pod", "reads")
+
+
 def test_killed_container_comes_back(cluster: LocalCluster) -> None:
     pod = web_pods(cluster)[1]
     cluster.kubectl("exec", pod, "--", "sh", "-c", "kill 1", check=False)  # it may take the shell along

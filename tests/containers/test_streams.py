@@ -130,3 +130,29 @@ def test_a_terminal_without_input_ends_with_its_command(cluster: str, tmp_path: 
             assert out[1] == b"done\n" and status["status"] == "Success"
 
     asyncio.run(main())
+
+
+def test_the_end_of_an_attached_input_is_the_containers_where_it_is_read_once(
+    cluster: str, tmp_path: Path, archive: Path
+) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            attach = "/attach/default/{}/c?input=1&output=1&error=1"
+            once = {"command": ["cat"], "stdin": True, "stdinOnce": True}
+            node.api.put("pods", pod("once", "", container=once, restartPolicy="Never"))
+            node.api.put("pods", pod("kept", "", container={**once, "stdinOnce": False}))
+            for name in ("once", "kept"):
+                await node.phase(name, "Running")
+            data = b"data\n" * 100_000
+            out, status = await node.remote(attach.format("once"), stdin=data)
+            assert (out[1], status["status"]) == (data, "Success")
+            await node.phase("once", "Succeeded")
+            # Without it only the attachment ends; the next one finds the container reading on.
+            for _ in range(2):
+                _, status = await node.remote(attach.format("kept"), stdin=b"more\n")
+                assert status["status"] == "Success"
+            await asyncio.sleep(0.5)
+            assert (await node.get("/containerLogs/default/kept/c"))[1] == "more\nmore\n"
+            assert node.container("kept")["state"].get("running") and not node.container("kept")["restartCount"]
+
+    asyncio.run(main())

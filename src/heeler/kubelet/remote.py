@@ -6,10 +6,8 @@ Outcomes are v1.Status objects as kubectl reads them (an exit code stands in the
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import orjson
 
@@ -17,11 +15,11 @@ from heeler.base.netns import NetNamespace
 from heeler.base.random import Random
 from heeler.base.together import end
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
+from heeler.kubelet.runtime.streaming import Attached
 from heeler.kubelet.runtime.tasks import QUIET, Command, Tasks
 from heeler.kubelet.sessions import Session
 from heeler.objects.status import internal_error
 from heeler.objects.value import Object
-from heeler.wire.streams import channels, websocket
 
 SUCCESS: Object = {"metadata": {}, "status": "Success"}
 
@@ -113,69 +111,18 @@ async def _outputs(session: Session, running: Command) -> int:
             carrier.cancel()
 
 
-class _Attached:
-    """A WebSocket connection to the runtime's streaming server, as a client."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, random: Random) -> None:
-        self._reader, self._writer, self._random = reader, writer, random
-        self._decoder = websocket.Decoder(masked=False, limit=4 << 20)
-
-    @classmethod
-    async def open(cls, url: str, netns: NetNamespace, random: Random) -> _Attached:
-        parts = urlsplit(url)
-        made = await netns.connect(str(parts.hostname), parts.port or 80)
-        reader, writer = await asyncio.open_connection(sock=made)
-
-        key = base64.b64encode(random.bytes(16)).decode()
-        lines = [
-            f"GET {parts.path}{'?' + parts.query if parts.query else ''} HTTP/1.1",
-            f"Host: {parts.netloc}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Key: {key}",
-            "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Protocol: {channels.V4}",
-        ]
-        writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 101"):
-            writer.close()
-            raise RuntimeFault("UNAVAILABLE", head.split(b"\r\n")[0].decode(errors="replace"))
-        return cls(reader, writer, random)
-
-    async def send(self, channel: int, data: bytes) -> None:
-        self._writer.write(websocket.encode(websocket.BINARY, channels.encode(channel, data), self._random.bytes(4)))
-        await self._writer.drain()
-
-    async def messages(self) -> list[channels.Piece] | None:
-        """Some pieces; None at the end."""
-        data = await self._reader.read(65536)
-        if not data:
-            return None
-        out: list[channels.Piece] = []
-        for message in self._decoder.feed(data):
-            if message.opcode == websocket.CLOSE:
-                return out or None
-            piece = channels.decode(message.data, channels.V4) if message.opcode == websocket.BINARY else None
-            if piece is not None:
-                out.append(piece)
-        return out
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 async def attach(
-    runtime: Runtime, container: str, *, stdin: bool, tty: bool, session: Session, netns: NetNamespace, random: Random
+    runtime: Runtime, container: str, *, stdin: bool, tty: bool, session: Session, netns: NetNamespace
 ) -> None:
     """Join a session to a container's own input and output, through the runtime's streaming server."""
+    wanted = (("error", True), ("stdin", stdin), ("stdout", True), ("stderr", not tty), ("resize", tty))
     try:
         url = await runtime.attach_url(container, stdin, tty, True, not tty)
-        attached = await _Attached.open(url, netns, random)
+        attached = await Attached.open(url, netns, [name for name, have in wanted if have])
     except (RuntimeFault, OSError, EOFError) as error:
         await session.finish(failure("error attaching to container", error))
         return
-    helpers = [asyncio.ensure_future(_attach_sizes(session, attached))]
+    helpers = [asyncio.ensure_future(_attach_sizes(session, attached))] if tty else []
     if stdin:
         helpers.append(asyncio.ensure_future(_attach_input(session, attached)))
     work = asyncio.ensure_future(_attach_output(session, attached))
@@ -191,25 +138,26 @@ async def attach(
         attached.close()
 
 
-async def _attach_sizes(session: Session, attached: _Attached) -> None:
+async def _attach_sizes(session: Session, attached: Attached) -> None:
     while True:
         width, height = await session.size()
-        await attached.send(channels.RESIZE, orjson.dumps({"Width": width, "Height": height}))
+        await attached.write("resize", orjson.dumps({"Width": width, "Height": height}))
 
 
-async def _attach_input(session: Session, attached: _Attached) -> None:
+async def _attach_input(session: Session, attached: Attached) -> None:
     while data := await session.read():
-        await attached.send(channels.STDIN, data)
+        await attached.write("stdin", data)
+    await attached.end_input()
 
 
-async def _attach_output(session: Session, attached: _Attached) -> Object:
-    names = {channels.STDOUT: "stdout", channels.STDERR: "stderr"}
-    status = SUCCESS
-    while (pieces := await attached.messages()) is not None:
-        for piece in pieces:
-            if piece.channel in names and piece.data:
-                await session.write(names[piece.channel], piece.data)
-            elif piece.channel == channels.ERROR and piece.data:
-                with contextlib.suppress(orjson.JSONDecodeError):
-                    status = orjson.loads(piece.data)
+async def _attach_output(session: Session, attached: Attached) -> Object:
+    status, told = SUCCESS, b""
+    while (pieces := await attached.read()) is not None:
+        for name, data in pieces:
+            if name == "error":
+                told += data
+            else:
+                await session.write(name, data)
+    with contextlib.suppress(orjson.JSONDecodeError):
+        status = orjson.loads(told)
     return status

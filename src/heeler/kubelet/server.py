@@ -214,7 +214,6 @@ class KubeletApi:
                 tty=bool(spec.get("tty")),
                 session=session,
                 netns=context.netns,
-                random=context.random,
             )
 
         return self._upgrade(request, _streams(request, stdin, bool(spec.get("tty"))), serve)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import itertools
 import os
+import re
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,12 +27,14 @@ from heeler.network import links
 
 #: Rounds of killing and waiting (a tenth of a second each) before something is reported as not removable.
 ROUNDS = 100
+#: Where shims of every containerd of the machine listen (a constant of containerd's).
+SHIM_SOCKETS = Path("/run/containerd/s")
 
 
 async def remove_node(options: NodeOptions, clock: Clock, *, data: bool = True) -> None:
     """Remove one node; with `data` its images, volumes and logs as well. Raises ProgramError, OSError."""
-    sockets = _shim_sockets(options)
     await _kill(options, clock)
+    sockets = await asyncio.to_thread(_shim_sockets, options)
     for folder in (options.state, options.data_dir):
         for point in mounts_below(folder):
             await check(["umount", "--lazy", point])
@@ -43,24 +48,34 @@ async def remove_node(options: NodeOptions, clock: Clock, *, data: bool = True) 
 
 
 def _shim_sockets(options: NodeOptions) -> list[Path]:
-    """Shims listen below /run/containerd/s under names that each bundle keeps in its `address` file."""
-    found = []
-    for note in sorted((options.state / "run").glob("io.containerd.runtime.v2.task/*/*/address")):
-        with contextlib.suppress(OSError):
-            text = note.read_text().strip()
-            if text.startswith("unix:///run/containerd/s/"):
-                found.append(Path(text.removeprefix("unix://")))
-    return found
+    """The sockets of the node's shims, in a folder that all containerds share; their names are digests of pods' ids.
+
+    A pod whose start was broken off may have no bundle any more, yet its socket: the log names it."""
+    bundles = (options.state / "run").glob("io.containerd.runtime.v2.task/k8s.io/*")
+    ids = dict.fromkeys(sorted(bundle.name for bundle in bundles))
+    with (
+        contextlib.suppress(FileNotFoundError),
+        (options.data_dir / "containerd" / "containerd.log").open(errors="replace") as log,
+    ):
+        for line in log:
+            ids |= dict.fromkeys(re.findall(r"\b[0-9a-f]{64}\b", line))
+    identities = [f"{options.containerd_socket}/k8s.io/{number}" for number in ids]
+    names = [hashlib.sha256(identity.encode()).hexdigest() for identity in identities]
+    return [SHIM_SOCKETS / name for name in names]
 
 
 def _ours(options: NodeOptions) -> list[int]:
-    """The node's containerd and shims, by their arguments."""
-    config, socket = str(options.state / "config.toml"), str(options.containerd_socket)
+    """The node's containerd, shims and what runs for them, by their arguments.
+
+    A runc that outlives its shim would make its container's cgroup after all cgroups are gone."""
+    marks = {"-address": str(options.containerd_socket), "--config": str(options.state / "config.toml")}
+    runc = str(options.state / "runc")
     found = []
     for pid, arguments in all_processes():
-        shim = "-address" in arguments and arguments[arguments.index("-address") + 1 :][:1] == [socket]
-        server = "--config" in arguments and arguments[arguments.index("--config") + 1 :][:1] == [config]
-        if pid != os.getpid() and (shim or server):
+        told = dict(itertools.pairwise(arguments))
+        known = any(told.get(flag) == value for flag, value in marks.items())
+        # The root has a folder for each containerd namespace.
+        if pid != os.getpid() and (known or told.get("--root", "").startswith(f"{runc}/")):
             found.append(pid)
     return found
 

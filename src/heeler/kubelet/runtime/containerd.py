@@ -41,6 +41,11 @@ class RuntimePaths:
         return self.state / "containerd.pid"
 
     @property
+    def runc_root(self) -> Path:
+        """Where runc notes its containers: by default a folder that all containerds of the machine share."""
+        return self.state / "runc"
+
+    @property
     def task_state(self) -> Path:
         """The folder with a folder for each running container."""
         return self.state / "run" / "io.containerd.runtime.v2.task" / "k8s.io"
@@ -115,6 +120,7 @@ def _plugins_1(paths: RuntimePaths, restrict_oom: bool, apparmor: bool) -> str:
         runtime_type = "io.containerd.runc.v2"
         [{cri}.containerd.runtimes.runc.options]
           BinaryName = {_quoted(paths.runc)}
+          Root = {_quoted(paths.runc_root)}
           SystemdCgroup = false
 """
 
@@ -144,6 +150,7 @@ def _plugins_2(paths: RuntimePaths, restrict_oom: bool, apparmor: bool, shim: st
         runtime_path = {_quoted(shim)}
         [{runtime}.containerd.runtimes.runc.options]
           BinaryName = {_quoted(paths.runc)}
+          Root = {_quoted(paths.runc_root)}
           SystemdCgroup = false
 """
 
