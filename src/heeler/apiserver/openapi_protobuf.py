@@ -13,7 +13,8 @@ import orjson
 
 from heeler.objects.value import Object
 
-MEDIA = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+#: What is answered; clients ask for it with an "@" in the place of the second dot.
+CONTENT_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 _TEXTS = {"$ref": 1, "format": 2, "title": 3, "description": 4, "pattern": 13}
 _DOUBLES = {"multipleOf": 6, "maximum": 7, "minimum": 9}

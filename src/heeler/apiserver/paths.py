@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from heeler.apiserver import discovery, metrics, openapi
+from heeler.apiserver import discovery, metrics, openapi, openapi_protobuf
 from heeler.apiserver.call import Call, Plain, Raw
 from heeler.apiserver.encode import compress, encode
 from heeler.apiserver.negotiate import negotiate
@@ -177,7 +177,7 @@ def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:
     if parts == ["v2"]:
         accept = call.headers.get("accept", "")
         if "protobuf" in accept and not accept.startswith("application/json"):
-            headers = [("Content-Type", "application/octet-stream")]
+            headers = [("Content-Type", openapi_protobuf.CONTENT_TYPE)]
             return Raw(compress(call, Response(200, headers, openapi.v2_protobuf(server))))
         return Raw(compress(call, Response(200, [("Content-Type", "application/json")], openapi.v2(server))))
     if parts == ["v3"]:
