@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import urllib.request
@@ -257,6 +258,30 @@ def test_containers_outlive_a_killed_agent_and_control_plane(cluster: LocalClust
     }
     assert after == before
     cluster.wait(lambda: answers(cluster))
+
+
+def test_what_cannot_be_reached_is_told_in_upstreams_words(cluster: LocalCluster) -> None:
+    pod = web_pods(cluster)[0]
+    forwarding = cluster.start_kubectl("port-forward", pod, ":9")
+    assert forwarding.stdout is not None
+    port = int(forwarding.stdout.readline().split()[2].rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as made:
+        assert made.recv(1) == b""
+    forwarding.terminate()
+    said = forwarding.communicate()[0]
+    assert said.lower().count("an error occurred forwarding") == said.count("error forwarding port 9 to pod ") == 1, (
+        said
+    )
+    assert "IPv4: dial tcp4 127.0.0.1:9: connect: connection refused IPv6" in said
+    os.kill(cluster.pid("node-book-node-0"), signal.SIGKILL)
+    time.sleep(0.2)
+    refused = r"dial tcp 127\.0\.0\.1:\d+: connect: connection refused\n$"
+    said = cluster.kubectl("exec", pod, "--", "true", check=False)
+    told = "(Error from server|error: unable to upgrade connection)"  # kubectl before 1.37, and since
+    assert re.match(f"{told}: error dialing backend: {refused}", said), said
+    said = cluster.kubectl("logs", pod, check=False)
+    assert re.match(f'Error from server: Get "https://[^"]*/containerLogs/[^"]*": {refused}', said), said
+    cluster.up()
 
 
 def test_down_and_up_keep_the_data(cluster: LocalCluster) -> None:

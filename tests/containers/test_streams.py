@@ -58,7 +58,10 @@ def test_ports_are_forwarded_through_a_tunnel(cluster: str, tmp_path: Path, arch
             answer, text = await forwarded(node, "/portForward/default/a", 8000, request)
             assert answer.endswith(bytes(500_000)) and text == b""
             _, text = await forwarded(node, "/portForward/default/a", 9, b"")
-            assert b"an error occurred forwarding 9 -> 9" in text
+            refused = "dial {} {}:9: connect: connection refused"
+            four, six = refused.format("tcp4", "127.0.0.1"), refused.format("tcp6", "[::1]")
+            assert text.startswith(b"error forwarding port 9 to pod ")
+            assert f", IPv4: {four} IPv6 {six} " in text.decode(), text
 
     asyncio.run(main())
 

@@ -6,11 +6,13 @@ Source: https://kubernetes.io/docs/concepts/architecture/control-plane-node-comm
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from heeler.base import pki
+from heeler.base.dialing import dial_error
 from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
@@ -42,12 +44,19 @@ class KubeletConnections:
         return self._clients[node]
 
     async def forward(self, node: Object, path: str, request: Any) -> Response | Upgrade:
-        """The agent's answer; an upgrade is piped in both directions. Raises OSError."""
+        """The agent's answer; an upgrade is piped in both directions. Raises OSError in words for a person."""
         assert isinstance(request, Request)
-        url = f"https://{_address(node)}:{_port(node)}{path}"
+        host, port = _address(node), _port(node)
+        url = f"https://{f'[{host}]' if ':' in host else host}:{port}{path}"
         headers = [(k, v) for k, v in request.headers.items() if k not in _HOP and not k.startswith("impersonate-")]
         client = self._client(node["metadata"]["name"])
-        answer = await client.request(request.method, url, headers=headers, body=request.body)
+        try:
+            answer = await client.request(request.method, url, headers=headers, body=request.body)
+        except OSError as error:
+            why = str(error) if isinstance(error, ssl.SSLError) else dial_error(host, port, error)
+            upgrade = "upgrade" in request.headers
+            what = "error dialing backend" if upgrade else f'{request.method.capitalize()} "{url}"'
+            raise ConnectionError(f"{what}: {why}") from error
         if answer.status == 101:
             return Upgrade([(k, v) for k, v in answer.headers.items()], _piped(answer))
         kept = [(k, v) for k, v in answer.headers.items() if k in ("content-type", "warning")]

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
+from heeler.base.files import private_folder
 from heeler.base.processes import ProgramError
 from heeler.cli.flags import fail
 from heeler.cli.status import output_option
 from heeler.cluster import real_names
 from heeler.local import processes
 from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, hand_over, layout_of, owner
+
+if TYPE_CHECKING:
+    from heeler.images.load import Loaded
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Its folder.")
@@ -70,7 +77,18 @@ async def _load(layout: Layout, spec: Spec, archive: Path) -> list[str]:
     names: list[str] = []
     for node in real_names(spec):
         names = await load_archive(socket_of(layout, spec, node), archive)
+    await asyncio.to_thread(_keep, layout, archive, names)
     return names
+
+
+def _keep(layout: Layout, archive: Path, names: list[str]) -> None:
+    """Keep what was loaded for nodes that are added later; a newer archive of the same images takes its place."""
+    private_folder(layout.images)
+    kept = layout.images / f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.tar"
+    fresh = kept.with_suffix(".part")
+    shutil.copyfile(archive, fresh)
+    fresh.replace(kept)
+    hand_over(layout.images, owner(os.environ))
 
 
 @image.command(epilog="Example: heeler image build examples/guestbook/image --load")
@@ -111,19 +129,29 @@ def build(folder: Path, load_it: bool, cache: Path | None, name: str, data_dir: 
 @data_option
 @output_option
 def list_(name: str, data_dir: Path | None, output: str) -> None:
-    """List the images of the first real node."""
-    from heeler.images.load import listed
-    from heeler.local.node import socket_of
-
+    """List the images of all real nodes."""
     try:
         layout, spec = _cluster(name, data_dir)
         _as_root("image", "list", "--name", name, "--data-dir", str(layout.root), "--output", output)
-        found = asyncio.run(listed(socket_of(layout, spec, real_names(spec)[0])))
+        found = asyncio.run(_listed(layout, spec))
     except (LocalError, ProgramError, OSError) as error:
         fail(str(error))
     if output == "json":
-        rows = [{"name": i.name, "digest": i.digest, "sizeBytes": i.size} for i in found]
+        rows = [{"name": i.name, "digest": i.digest, "sizeBytes": i.size, "nodes": on} for i, on in found.items()]
         click.echo(orjson.dumps({"images": rows}, option=orjson.OPT_INDENT_2).decode())
         return
-    for entry in found:
-        click.echo(f"{entry.name:<60} {entry.size / 2**20:8.1f} MiB")
+    for entry, on in found.items():
+        where = "" if len(on) == spec.nodes else f"  only on {', '.join(on)}"
+        click.echo(f"{entry.name:<60} {entry.size / 2**20:8.1f} MiB{where}")
+
+
+async def _listed(layout: Layout, spec: Spec) -> dict[Loaded, list[str]]:
+    """The images with the nodes that have them, by name."""
+    from heeler.images.load import listed
+    from heeler.local.node import socket_of
+
+    found: dict[Loaded, list[str]] = {}
+    for node in real_names(spec):
+        for entry in await listed(socket_of(layout, spec, node)):
+            found.setdefault(entry, []).append(node)
+    return dict(sorted(found.items(), key=lambda item: item[0].name))

@@ -21,6 +21,7 @@ from heeler.base.random import Random
 from heeler.base.together import together
 from heeler.client.client import Client
 from heeler.images import load
+from heeler.images.layout import full_name
 from heeler.kubelet import machine, registration
 from heeler.kubelet.cgroups import Cgroups
 from heeler.kubelet.context import NodeContext
@@ -123,7 +124,28 @@ class Node:
         self._version = f"{version.runtime_name}://{version.runtime_version}"
         if await runtime.image(PAUSE_IMAGE) is None:
             await load.load(paths.socket, load.write_pause(options.data_dir / "images", PAUSE_IMAGE))
+        await self._load_archives(runtime)
         return runtime
+
+    async def _load_archives(self, runtime: Runtime) -> None:
+        """Load what other nodes have and this one, made later, doesn't. A bad archive doesn't keep the node down."""
+        folder = self.options.archives
+        found = sorted(folder.glob("*.tar"), key=lambda path: path.stat().st_mtime) if folder is not None else []
+        # All are looked at before any is loaded: of two with the same image the newer one is to win.
+        for archive in [path for path in found if await self._lacks(runtime, path)]:
+            try:
+                await load.load(self.paths.socket, archive)
+            except (ProgramError, ValueError, OSError) as error:
+                log.warning("the images of %s are not loaded: %s", archive, error)
+
+    async def _lacks(self, runtime: Runtime, archive: Path) -> bool:
+        """Whether an image of the archive is not here."""
+        try:
+            names = await asyncio.to_thread(load.names_in, archive)
+            return any([await runtime.image(full_name(name)) is None for name in names])
+        except (RuntimeFault, ValueError, OSError) as error:
+            log.warning("the images of %s are not loaded: %s", archive, error)
+            return False
 
     async def _ready(self, runtime: Runtime) -> Any:
         """The runtime's version, as soon as it answers: with many pods it takes a while after a restart."""

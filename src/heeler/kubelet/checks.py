@@ -15,6 +15,7 @@ from typing import Any
 
 import httptools
 
+from heeler.base.dialing import dial_error
 from heeler.base.netns import NetNamespace
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
 from heeler.network.publish import Relay
@@ -85,22 +86,11 @@ async def _command(command: list[str], container_id: str, timeout: float, runtim
     return Outcome(code == 0, text if code == 0 else text or f"command failed with exit code {code}")
 
 
-def _dial_error(host: str, port: int, error: OSError | TimeoutError) -> str:
-    words = {
-        111: "connect: connection refused",
-        113: "connect: no route to host",
-        101: "connect: network is unreachable",
-    }
-    if isinstance(error, TimeoutError) or error.errno is None:
-        return f"dial tcp {host}:{port}: i/o timeout"
-    return f"dial tcp {host}:{port}: {words.get(error.errno, str(error.strerror).lower())}"
-
-
 async def _tcp(host: str, port: int, timeout: float, netns: NetNamespace) -> Outcome:
     try:
         made = await asyncio.wait_for(netns.connect(host, port), timeout)
     except (TimeoutError, OSError) as error:
-        return Outcome(False, _dial_error(host, port, error))
+        return Outcome(False, dial_error(host, port, error))
     made.close()
     return Outcome(True)
 
@@ -139,7 +129,7 @@ async def http(get: Object, container: Object, pod_ip: str, timeout: float, netn
     except httptools.HttpParserError:
         return Outcome(False, f'Get "{url}": net/http: HTTP/1.x transport connection broken: malformed HTTP response')
     except OSError as error:
-        return Outcome(False, f'Get "{url}": {_dial_error(host, port, error)}')
+        return Outcome(False, f'Get "{url}": {dial_error(host, port, error)}')
     if 200 <= answer.status < 400:
         return Outcome(True, answer.body.decode(errors="replace"))
     return Outcome(False, f"HTTP probe failed with statuscode: {answer.status}")

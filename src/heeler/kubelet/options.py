@@ -61,6 +61,8 @@ class NodeOptions:
     version: str = KUBERNETES_VERSION
     #: A containerd binary; by default the one in PATH.
     containerd: str = ""
+    #: A folder of image archives that every node is to have: what is missing is loaded when the node starts.
+    archives: Path | None = None
     #: Publish NodePort services and annotated ones on the host's 127.0.0.1; a cluster's first node (index 0) does it.
     publish: bool = True
 

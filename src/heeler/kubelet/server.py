@@ -226,16 +226,16 @@ class KubeletApi:
         async def connect(port: int) -> socket.socket:
             inside = await self._namespace(worker, sandbox.id)
             try:
-                return await inside.connect("127.0.0.1", port)
+                return await forward.dial(inside, sandbox.id, port)
             finally:
                 inside.close()
 
         agreed = handshake(request.headers, (TUNNEL,))
         if agreed is not None:
-            return Upgrade(agreed[0], lambda stream: forward.serve(SpdyConnection(Tunnel(stream)), connect))
+            return Upgrade(agreed[0], lambda stream: forward.serve(SpdyConnection(Tunnel(stream)), sandbox.id, connect))
         if _wants_spdy(request):
             headers = [*SPDY_HEADERS, ("x-stream-protocol-version", "portforward.k8s.io")]
-            return Upgrade(headers, lambda stream: forward.serve(SpdyConnection(stream), connect))
+            return Upgrade(headers, lambda stream: forward.serve(SpdyConnection(stream), sandbox.id, connect))
         raise Refused(400, f"unable to upgrade: only SPDY/3.1, or {TUNNEL} over websocket")
 
     async def _namespace(self, worker: PodWorker, sandbox: str) -> NetNamespace:

@@ -3,6 +3,7 @@
 DATA_DIR/cluster.json   the specification, and what was chosen for good (port)
 DATA_DIR/pki/           keys and certificates        DATA_DIR/store/   the store
 DATA_DIR/logs/          a file a component           DATA_DIR/run/     process ids
+DATA_DIR/images/        archives that were loaded, for nodes that are added later
 DATA_DIR/nodes/NODE/    a real node's images, volumes and logs (root's)
 """
 
@@ -120,6 +121,10 @@ class Layout:
     @property
     def run(self) -> Path:
         return self.root / "run"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
 
     @property
     def admin_kubeconfig(self) -> Path:

@@ -37,6 +37,7 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
         serving_key=pki / f"node-{node}.key",
         client_ca=pki / "ca.crt",
         api_client_name=AGENT_CLIENT,
+        archives=layout.images,
     )
 
 

@@ -208,9 +208,6 @@ async def _forward(
     forwarded = Request(request.method, target, path, {}, request.headers, request.body)
     try:
         found = await context.server.nodes.forward(node, target, forwarded)
-    except (OSError, TimeoutError) as error:
-        name = node["metadata"]["name"]
-        raise internal_error(f"error dialing backend of node {name}: {error}") from error
-    except StatusError:
-        raise
+    except OSError as error:
+        raise StatusError(500, "", str(error)) from error
     return Raw(found)  # type: ignore[arg-type]
