@@ -48,12 +48,11 @@ def left_over(name: str) -> list[str]:
         for line in Path("/proc/mounts").read_text().splitlines()
         if f"/{name}/" in line and "heeler" in line
     ]
-    found += (
-        [f"namespace {p}" for p in Path("/run/netns").glob(f"heeler.{name}*")] if Path("/run/netns").exists() else []
-    )
-    found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob(f"**/heeler.{name}*")]
+    ours = re.compile(rf"heeler\.{name}(\..*)?")
+    found += [f"namespace {p}" for p in Path("/run/netns").glob("heeler.*") if ours.fullmatch(p.name)]
+    found += [f"cgroup {p}" for p in Path("/sys/fs/cgroup").glob("**/heeler.*") if ours.fullmatch(p.name)]
     rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
-    found += [f"rule {line}" for line in rules.splitlines() if name in line]
+    found += [f"rule {line}" for line in rules.splitlines() if re.search(rf"\b{name}\b", line)]
     return found + [str(p) for p in Path("/run/heeler").glob(name)]
 
 

@@ -146,9 +146,9 @@ def test_the_end_of_an_attached_input_is_the_containers_where_it_is_read_once(
             node.api.put("pods", pod("kept", "", container={**once, "stdinOnce": False}))
             for name in ("once", "kept"):
                 await node.phase(name, "Running")
-            data = b"data\n" * 100_000
+            data = b"data\n" * 1_000
             out, status = await node.remote(attach.format("once"), stdin=data)
-            assert (out[1], status["status"]) == (data, "Success")
+            assert (len(out[1]), out[1] == data[: len(out[1])], status["status"]) == (len(data), True, "Success")
             await node.phase("once", "Succeeded")
             # Without it only the attachment ends; the next one finds the container reading on.
             for _ in range(2):
