@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import signal
@@ -282,9 +283,12 @@ def test_what_has_ended_stays_so_when_the_agent_starts_anew(cluster: str, tmp_pa
             await node.phase("done", "Succeeded")
             assert (await node.phase("big", "Failed"))["reason"] == "OutOfcpu"
             assert node.node.runtime is not None
-            for sandbox in await node.node.runtime.sandboxes():
-                await node.node.runtime.stop_sandbox(sandbox.id)
-                await node.node.runtime.remove_sandbox(sandbox.id)
+            while sandboxes := await node.node.runtime.sandboxes():
+                for sandbox in sandboxes:
+                    with contextlib.suppress(RuntimeFault):  # the agent may be stopping it at this moment
+                        await node.node.runtime.stop_sandbox(sandbox.id)
+                        await node.node.runtime.remove_sandbox(sandbox.id)
+                await asyncio.sleep(0.05)
             before = node.status("done"), node.status("big")
             await node.stop()
             again = type(node)(node.options, node.api, archive, tmp_path)
