@@ -137,10 +137,10 @@ def apiserver(**flags: Any) -> None:
         fail(f"--service-node-port-range: {error}: give it as 30000-32767", code=2)
     import uvloop
 
-    from heeler.base import collector
+    from heeler.base import memory
 
     try:
-        collector.for_servers()
+        memory.for_servers()
         uvloop.run(_run(options))
     except (OSError, ValueError) as error:
         fail(_explain(error, options.secure_port))

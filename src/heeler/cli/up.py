@@ -363,9 +363,9 @@ def control_plane(data_dir: Path, verbose: int, component: str) -> None:
         processes.note_pid(layout, component)
         import uvloop
 
-        from heeler.base import collector
+        from heeler.base import memory
 
-        collector.for_servers()
+        memory.for_servers()
         uvloop.run(_serve(layout, spec))
     except (OSError, ValueError, LocalError) as error:
         processes.say_failed(str(error))

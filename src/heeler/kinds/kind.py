@@ -303,7 +303,7 @@ class Kind:
         if self.own.pod_spec:
             from heeler.kinds.core.podspec import drop_disabled
 
-            drop_disabled(_part(obj, self.own.pod_spec))
+            drop_disabled(self.pod_spec_in(obj))
 
     def _prepare_subresource(self, new: Object, old: Object, subresource: str) -> None:
         own = self.own.subresources.get(subresource)
@@ -317,6 +317,10 @@ class Kind:
     def storage_type(self) -> Type:
         """The shape of the stored form."""
         return type_named(_CORE_EVENT) if self.stored_elsewhere else self.type(self.storage_version)
+
+    def pod_spec_in(self, obj: Object) -> Any:
+        """The spec of the pod that the object is or makes, None if there is none."""
+        return _part(obj, self.own.pod_spec) if self.own.pod_spec else None
 
     def read(self, obj: Object) -> Object:
         """The stored form of what was read from the store; built-in kinds are stored in one form always."""

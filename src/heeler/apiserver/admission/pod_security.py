@@ -46,8 +46,8 @@ async def check(write: Write) -> None:
     labels = (namespace or {}).get("metadata", {}).get("labels") or {}
     if not any(f"{PREFIX}{mode}" in labels for mode in MODES):
         return
-    spec = _part(write.new, kind.own.pod_spec)
-    if spec is None or (old is not None and _part(old, kind.own.pod_spec) == spec):
+    spec = kind.pod_spec_in(write.new)
+    if spec is None or (old is not None and kind.pod_spec_in(old) == spec):
         return
     is_pod = (kind.group, kind.plural) == ("", "pods")
     if is_pod and (old is None or _matters(spec, old.get("spec") or {})):
@@ -131,10 +131,3 @@ def _matters(spec: Object, old: Object) -> bool:
     """Can this change of a pod make it less safe? Images may, and containers that are added."""
     before = {c["name"]: c.get("image") for c in all_containers(old)}
     return any(before.get(c["name"]) != c.get("image") or c["name"] not in before for c in all_containers(spec))
-
-
-def _part(obj: Object, path: tuple[str, ...]) -> Object | None:
-    node: Object | None = obj
-    for step in path:
-        node = node.get(step) if node else None
-    return node
