@@ -87,7 +87,8 @@ class FakeApi:
         limit: int = 0,
         continue_token: str = "",
     ) -> Listing:
-        return Listing([o for o in self.all(resource.resource) if chosen(o, field_selector)], str(self.revision))
+        found = self.all(resource.resource)
+        return Listing([o for o in found if chosen(o, field_selector, label_selector)], str(self.revision))
 
     async def watch(
         self,
@@ -104,7 +105,7 @@ class FakeApi:
             for revision, event, kind, obj in list(self.history):
                 if revision > seen and kind == resource.resource:
                     seen = revision
-                    if chosen(obj, field_selector):
+                    if chosen(obj, field_selector, label_selector):
                         yield WatchEvent(event, copy.deepcopy(obj))
             seen = max(seen, self.revision)
             moved = self._moved
@@ -187,8 +188,12 @@ class FakeApi:
         raise NotImplementedError(path)
 
 
-def chosen(obj: Object, field_selector: str) -> bool:
-    """Only spec.nodeName=NAME is known."""
+def chosen(obj: Object, field_selector: str, label_selector: str = "") -> bool:
+    """Of fields only spec.nodeName=NAME is known, of labels one that is to be equal."""
+    if label_selector:
+        label, _, value = label_selector.partition("=")
+        if (obj["metadata"].get("labels") or {}).get(label) != value:
+            return False
     if not field_selector:
         return True
     path, _, value = field_selector.partition("=")

@@ -41,6 +41,8 @@ class RequestInfo:
     by_field: bool = False
     #: (field, value) that the field selector of a list, watch or deletecollection demands.
     fields: frozenset[tuple[str, str]] = frozenset()
+    #: Likewise (label, value) of the label selector.
+    labels: frozenset[tuple[str, str]] = frozenset()
 
 
 def request_info(method: str, path: str, query: dict[str, list[str]]) -> RequestInfo:
@@ -76,6 +78,7 @@ def request_info(method: str, path: str, query: dict[str, list[str]]) -> Request
     if not info.name and info.verb in ("get", "delete"):
         info.verb = _collection_verb(info.verb, query)
         info.fields = demanded((query.get("fieldSelector") or [""])[0])
+        info.labels = demanded_labels((query.get("labelSelector") or [""])[0])
         if info.verb != "deletecollection":
             info.name = _selected_name(info.fields)
             info.by_field = bool(info.name)
@@ -95,6 +98,17 @@ def demanded(selector: str) -> frozenset[tuple[str, str]]:
     except ValueError:
         return frozenset()
     return frozenset((t.field, t.value) for t in terms if t.operator != "!=")
+
+
+def demanded_labels(selector: str) -> frozenset[tuple[str, str]]:
+    """What a label selector demands to be equal."""
+    if not selector:
+        return frozenset()
+    try:
+        found = selectors.parse_labels(selector).requirements
+    except ValueError:
+        return frozenset()
+    return frozenset((r.key, r.values[0]) for r in found if r.operator in ("=", "==", "in") and len(r.values) == 1)
 
 
 def _selected_name(fields: frozenset[tuple[str, str]]) -> str:

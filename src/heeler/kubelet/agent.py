@@ -26,6 +26,7 @@ from heeler.kubelet import machine, registration
 from heeler.kubelet.cgroups import Cgroups
 from heeler.kubelet.context import NodeContext
 from heeler.kubelet.events import Recorder
+from heeler.kubelet.local_path import LocalVolumes
 from heeler.kubelet.options import PAUSE_IMAGE, NodeOptions
 from heeler.kubelet.pods import config, volumes
 from heeler.kubelet.pods.manager import Agent
@@ -225,6 +226,7 @@ class Node:
         context.pods = lambda: [worker.pod for worker in agent.workers.values() if worker.admitted]
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
+        context.node = lambda: registered.node
         parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self._keep_runtime, events.run, proxy.run, agent.run]
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._stop, agent)
@@ -232,6 +234,7 @@ class Node:
             await self._relay(stack)
             parts.append(lambda: self._register(registered, proxy))
             parts.append(Rotation(runtime, clock, agent.logs).run)
+            parts.append(LocalVolumes(client, clock, options.node, options.local_path_dir).run)
             parts.append(routes.Routes(client, clock, options.node, options.node_netns).run)
             if options.publish and options.index == 0:
                 parts.append(lambda: self._publish(proxy))

@@ -47,5 +47,7 @@ class NodeContext:
     allocatable: tuple[int, int] = (0, 0)
     #: The pods that have their place on the node now, to see whether another one fits.
     pods: Callable[[], list[Object]] = list
+    #: The Node object as it was last seen.
+    node: Callable[[], Object] = dict
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(START_WORKERS))
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS))

@@ -138,5 +138,10 @@ class NodeOptions:
         return self.state / "volumes"
 
     @property
+    def local_path_dir(self) -> Path:
+        """Where volumes of the local provisioner are, each in a folder of its name."""
+        return self.data_dir / "volumes"
+
+    @property
     def logs_dir(self) -> Path:
         return self.data_dir / "logs" / "pods"

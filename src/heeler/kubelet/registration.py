@@ -15,6 +15,7 @@ from heeler.kubelet.machine import Machine
 from heeler.kubelet.options import NodeOptions
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
+from heeler.workloads import local_path
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,11 @@ def node(options: NodeOptions, machine: Machine) -> Object:
         "kubernetes.io/os": "linux",
         **options.labels,
     }
-    notes = {KUBELET_ADDRESS: options.kubelet_address, "volumes.kubernetes.io/controller-managed-attach-detach": "true"}
+    notes = {
+        KUBELET_ADDRESS: options.kubelet_address,
+        local_path.FOLDER_ANNOTATION: str(options.local_path_dir),
+        "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+    }
     return {
         "apiVersion": "v1",
         "kind": "Node",

@@ -15,8 +15,16 @@ CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
 SECRETS = GroupVersionResource("", "v1", "secrets")
 SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 
-Group = Literal["configmap", "secret"]
-RESOURCES: dict[str, GroupVersionResource] = {"configmap": CONFIG_MAPS, "secret": SECRETS}
+CLAIMS = GroupVersionResource("", "v1", "persistentvolumeclaims")
+VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
+
+Group = Literal["configmap", "secret", "claim", "volume"]
+RESOURCES: dict[str, GroupVersionResource] = {
+    "configmap": CONFIG_MAPS,
+    "secret": SECRETS,
+    "claim": CLAIMS,
+    "volume": VOLUMES,
+}
 
 #: Seconds for which a fetched object is good enough for a pod that starts: three replicas ask once.
 FRESH = 1.0
@@ -69,7 +77,7 @@ class Sources:
     async def _fetch(self, key: tuple[Group, str, str]) -> Object | None:
         group, namespace, name = key
         try:
-            found: Object | None = await self._client.get(RESOURCES[group], name, namespace)
+            found: Object | None = await self._client.get(RESOURCES[group], name, namespace or None)
         except StatusError as error:
             if error.code != 404:
                 raise
@@ -149,6 +157,28 @@ async def fetch_for_environment(sources: Sources, pod: Object, container: Object
     for group, name in wanted_by_environment(container):
         out.objects[(group, name)] = await sources.get(group, namespace_of(pod), name)
     return out
+
+
+async def fetch_claims(sources: Sources, pod: Object) -> Fetched:
+    """The pod's claims and the volumes that they are bound to. Raises StatusError, OSError."""
+    out = Fetched()
+    for volume in (pod.get("spec") or {}).get("volumes") or []:
+        name = claim_name(pod, volume)
+        if not name:
+            continue
+        claim = await sources.get("claim", namespace_of(pod), name, 0.0)
+        out.objects[("claim", name)] = claim
+        bound = ((claim or {}).get("spec") or {}).get("volumeName") or ""
+        if bound:
+            out.objects[("volume", bound)] = await sources.get("volume", "", bound, 0.0)
+    return out
+
+
+def claim_name(pod: Object, volume: Object) -> str:
+    """The claim that a pod's volume stands for; "" for a volume of another kind."""
+    if "persistentVolumeClaim" in volume:
+        return str(volume["persistentVolumeClaim"].get("claimName", ""))
+    return f"{name_of(pod)}-{volume['name']}" if "ephemeral" in volume else ""
 
 
 async def fetch_for_volumes(sources: Sources, pod: Object, max_age: float) -> Fetched:

@@ -30,10 +30,11 @@ class Mirror:
         changed: Callable[[Object | None, Object | None], None],
         *,
         field_selector: str = "",
+        label_selector: str = "",
         synced: Callable[[], None] | None = None,
     ) -> None:
         self._client, self._resource, self._clock, self._changed = client, resource, clock, changed
-        self._selector, self._synced = field_selector, synced
+        self._fields, self._labels, self._synced = field_selector, label_selector, synced
         self.items: dict[Key, Object] = {}
 
     async def run(self) -> None:
@@ -61,7 +62,7 @@ class Mirror:
             wait = min(LAST_WAIT, wait * 2)
 
     async def _list(self) -> str:
-        listing = await self._client.list(self._resource, field_selector=self._selector)
+        listing = await self._client.list(self._resource, field_selector=self._fields, label_selector=self._labels)
         fresh = {(namespace_of(o), name_of(o)): o for o in listing.items}
         for key in [k for k in self.items if k not in fresh]:
             self._changed(self.items.pop(key), None)
@@ -81,7 +82,9 @@ class Mirror:
             self._changed(old, found)
 
     async def _watch(self, version: str) -> str:
-        events = self._client.watch(self._resource, resource_version=version, field_selector=self._selector)
+        events = self._client.watch(
+            self._resource, resource_version=version, field_selector=self._fields, label_selector=self._labels
+        )
         try:
             async for event in events:
                 version = str(meta(event.object).get("resourceVersion") or version)

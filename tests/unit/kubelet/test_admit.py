@@ -12,7 +12,7 @@ from tests.unit.kubelet.pods import container, pod
 @pytest.mark.parametrize(
     ("spec", "word"),
     [
-        ({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "x"}}]}, "persistentVolumeClaim"),
+        ({"volumes": [{"name": "d", "nfs": {"server": "x", "path": "/"}}]}, "nfs"),
         ({"hostUsers": False}, "hostUsers"),
         ({"runtimeClassName": "kata"}, "runtimeClassName"),
     ],

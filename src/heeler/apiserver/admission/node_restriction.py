@@ -14,6 +14,7 @@ from heeler.apiserver.authorize.rbac import Attributes
 from heeler.objects.faults import quote
 from heeler.objects.status import StatusError, forbidden, not_found
 from heeler.objects.value import Object
+from heeler.workloads import local_path
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
@@ -69,6 +70,9 @@ def _refusal(write: Write, node: str) -> str:
             return _node(write, node)
         case "", "persistentvolumeclaims":
             return _claim(write, node)
+        case "", "persistentvolumes":
+            let_go = write.old is not None and write.new is not None and local_path.released(write.old, write.new)
+            return "" if let_go else f"node {quote(node)} may only take the finalizer {local_path.FINALIZER} away"
         case "coordination.k8s.io", "leases":
             if write.context.info.namespace != "kube-node-lease":
                 return 'can only access leases in the "kube-node-lease" system namespace'

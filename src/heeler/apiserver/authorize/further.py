@@ -18,7 +18,7 @@ def attributes(info: RequestInfo) -> Attributes:
     if not info.is_resource:
         return Attributes(info.verb, path=info.path)
     parts = (info.group, info.version, info.resource, info.subresource, info.namespace, info.name)
-    return Attributes(info.verb, *parts, fields=info.fields)
+    return Attributes(info.verb, *parts, fields=info.fields, labels=info.labels)
 
 
 async def authorize(context: Context, verb: str) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from heeler.apiserver.authorize.rbac import Attributes
 from heeler.apiserver.user import User
 from heeler.objects.value import Object
+from heeler.workloads import local_path
 
 NODES, PREFIX = "system:nodes", "system:node:"
 MIRROR = "kubernetes.io/config.mirror"
@@ -120,7 +121,16 @@ class NodeAuthorizer:
         return any(asked.name in claims_of(pod) for pod in self._pods(node, asked.namespace))
 
     def _volume(self, node: str, asked: Attributes) -> Opinion:
+        """Those that the node's pods use; those that stand on it by the local provisioner it sees and lets go of."""
+        if asked.verb in ("list", "watch") and not asked.subresource and (local_path.NODE_LABEL, node) in asked.labels:
+            return YES
+        if asked.verb in ("update", "patch") and not asked.subresource:
+            return self._related(node, asked, lambda: self._stands_on(node, asked.name))
         return self._get(node, asked, lambda: any(v["metadata"]["name"] == asked.name for v in self._volumes(node)))
+
+    def _stands_on(self, node: str, name: str) -> bool:
+        found = self._source.find("", "persistentvolumes", "", name)
+        return found is not None and local_path.to_be_removed(found, node)
 
     def _attachment(self, node: str, asked: Attributes) -> Opinion:
         return self._get(node, asked, lambda: self._names_node(node, asked))

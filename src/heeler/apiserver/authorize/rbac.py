@@ -32,6 +32,8 @@ class Attributes:
     path: str = ""
     #: (field, value) that the field selector of a list or watch demands; roles know nothing of them.
     fields: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+    #: Likewise (label, value) of the label selector.
+    labels: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
 
     @property
     def is_resource(self) -> bool:

@@ -77,4 +77,7 @@ def misfit(pod: Object, others: Sequence[Object], milli_cpu: int, memory: int, m
     return None
 
 
-VOLUMES = ("emptyDir", "configMap", "secret", "projected", "downwardAPI", "hostPath")
+VOLUMES = (
+    *("emptyDir", "configMap", "secret", "projected", "downwardAPI", "hostPath"),
+    *("persistentVolumeClaim", "ephemeral"),
+)

@@ -10,13 +10,13 @@ from heeler.base.files import remove_tree
 from heeler.kubelet import checks
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.context import NodeContext
-from heeler.kubelet.pods import admit, config, env, plan, volumes
+from heeler.kubelet.pods import admit, claims, config, env, plan, volumes
 from heeler.kubelet.pods.amounts import container_resources
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
 from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, spec_of
 from heeler.kubelet.runtime.cri import RuntimeFault
-from heeler.kubelet.sources import Fetched, fetch_for_environment, fetch_for_volumes
+from heeler.kubelet.sources import Fetched, fetch_claims, fetch_for_environment, fetch_for_volumes
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, name_of, namespace_of, uid_of
 
@@ -39,6 +39,8 @@ class Operations:
         self._attempt_floor = 0
         self._volume_failures = 0
         self._volumes_ready = False
+        #: The pod with its claims followed to the volumes that they are bound to, since its volumes were made.
+        self._resolved: Object | None = None
         self._backing_off: dict[str, float] = {}
 
     @property
@@ -150,7 +152,8 @@ class Operations:
         except VolumeError as error:
             text = str(error)
         except (StatusError, OSError) as error:
-            text = f"MountVolume.SetUp failed for the pod's volumes : {error}"
+            names = " ".join(v["name"] for v in spec_of(self.pod).get("volumes") or [])
+            text = f"Unable to attach or mount volumes: unmounted volumes=[{names}], unattached volumes=[], {error}"
         else:
             self._volume_failures, self._volumes_ready = 0, True
             return True
@@ -162,11 +165,20 @@ class Operations:
 
     async def _fill_volumes(self, max_age: float) -> None:
         options = self._context.options
+        if self._resolved is None and claims.has_claims(self.pod):
+            bound = await fetch_claims(self._context.sources, self.pod)
+            self._resolved = claims.resolve(self.pod, bound, self._context.node(), options.local_path_dir)
         fetched: Fetched = await fetch_for_volumes(self._context.sources, self.pod, max_age)
         facts = self._facts(self._worker.view.sandbox)
         folder = volumes.pod_dir(options.pods_dir, self.pod)
         folder.mkdir(parents=True, exist_ok=True)
-        await volumes.set_up(self._roots, self.pod, fetched, facts, self._context.clock.time())
+        await volumes.set_up(self._roots, self._with_volumes(), fetched, facts, self._context.clock.time())
+
+    def _with_volumes(self) -> Object:
+        """The pod as it is now, with its claims' volumes."""
+        if self._resolved is None:
+            return self.pod
+        return {**self.pod, "spec": {**spec_of(self.pod), "volumes": spec_of(self._resolved)["volumes"]}}
 
     async def refresh_volumes(self, max_age: float) -> None:
         """Bring the volumes up to date; a failure is told and the old content stays."""
@@ -214,7 +226,7 @@ class Operations:
         await context.synced.wait()
         facts = self._facts(sandbox)
         variables = env.environment(self.pod, container, fetched, context.services(), facts)
-        mounts = volumes.mounts(self._roots, self.pod, container, dict(variables))
+        mounts = await volumes.mounts(self._roots, self._with_volumes(), container, dict(variables))
         mounts += self._own_files(container, attempt, sandbox, mounts)
         target = container.get("targetContainerName")
         beside = self._worker.view.latest(target) if target else None

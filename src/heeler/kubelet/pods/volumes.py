@@ -7,6 +7,7 @@ PODS/UID/volumes/kubernetes.io~KIND/NAME. Secrets and tokens stand on a tmpfs, s
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -18,8 +19,8 @@ from pathlib import Path
 from heeler.base.clock import rfc3339_micro
 from heeler.base.files import private_folder, remove_tree
 from heeler.base.processes import ProgramError, check
-from heeler.kubelet.pods import env
-from heeler.kubelet.pods.amounts import count
+from heeler.kubelet.pods import env, subpaths
+from heeler.kubelet.pods.amounts import count, pod_amount
 from heeler.kubelet.pods.config import Mounted
 from heeler.kubelet.pods.payload import Payload, VolumeError, of_volume
 from heeler.kubelet.pods.views import spec_of
@@ -72,19 +73,20 @@ def pod_dir(pods: Path, pod: Object) -> Path:
 def volume_path(roots: Roots, pod: Object, volume: Object) -> Path:
     """Where the volume is on the node."""
     kind = kind_of(volume)
-    if kind == "hostPath":
-        return Path(volume["hostPath"]["path"])
+    if kind in ("hostPath", "persistent"):
+        return Path(volume[kind]["path"])
     root = roots.memory if kind in IN_MEMORY else roots.pods
     return pod_dir(root, pod) / "volumes" / FOLDERS[kind] / str(volume["name"])
 
 
 async def set_up(roots: Roots, pod: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
-    """Make or refresh all volumes. Raises VolumeError naming the volume and why."""
+    """Make or refresh all volumes (claims are resolved already). Raises VolumeError naming the volume and why."""
     for volume in spec_of(pod).get("volumes") or []:
         try:
             await _one(roots, pod, volume, fetched, facts, now)
         except (VolumeError, OSError, ProgramError) as error:
-            raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
+            name = (volume.get("persistent") or {}).get("volume") or volume["name"]
+            raise VolumeError(f'MountVolume.SetUp failed for volume "{name}" : {error}') from error
 
 
 async def _one(roots: Roots, pod: Object, volume: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
@@ -93,8 +95,11 @@ async def _one(roots: Roots, pod: Object, volume: Object, fetched: Fetched, fact
     if kind == "hostPath":
         _host_path(path, str(volume["hostPath"].get("type") or ""))
         return
+    if kind == "persistent":
+        await _persistent(path, volume["persistent"], spec_of(pod).get("securityContext") or {})
+        return
     if kind == "emptyDir":
-        await _empty_dir(path, volume["emptyDir"] or {}, group)
+        await _empty_dir(path, volume["emptyDir"] or {}, group, memory_size(pod, volume["emptyDir"] or {}, facts))
         return
     payload = of_volume(pod, volume, fetched, facts)
     path.mkdir(parents=True, exist_ok=True)
@@ -102,7 +107,53 @@ async def _one(roots: Roots, pod: Object, volume: Object, fetched: Fetched, fact
     write(path, payload, group, now)
 
 
-async def _empty_dir(path: Path, source: Object, group: int | None) -> None:
+async def _persistent(path: Path, source: Object, security: Object) -> None:
+    """A folder of the node: made where it is the node's own, checked where it is another's; its group is the pod's."""
+    if source["make"]:
+        _make_folder(path)
+    _host_path(path, source["type"])
+    group = security.get("fsGroup")
+    if group is not None and source["group"] and not source["readOnly"]:
+        always = security.get("fsGroupChangePolicy") != "OnRootMismatch"
+        await asyncio.to_thread(give_group, path, int(group), always)
+
+
+def _make_folder(path: Path) -> None:
+    """A folder that everybody may write, there at one stroke."""
+    if not path.is_dir():
+        making = path.with_name(f".{path.name}.new")
+        making.mkdir(parents=True, exist_ok=True)
+        making.chmod(0o777)
+        making.rename(path)
+
+
+def give_group(root: Path, group: int, always: bool) -> None:
+    """Let a group read and write all in a folder, new files included; without `always` only where the folder itself
+    differs. Raises OSError."""
+    state = root.stat()
+    if not always and state.st_gid == group and state.st_mode & 0o2770 == 0o2770:
+        return
+    for folder, folders, files in os.walk(root, topdown=False):
+        for name in [*files, *folders]:
+            _give(f"{folder}/{name}", group)
+    _give(str(root), group)
+
+
+def _give(path: str, group: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.chown(path, -1, group, follow_symlinks=False)
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISLNK(mode):
+            os.chmod(path, stat.S_IMODE(mode) | (0o2770 if stat.S_ISDIR(mode) else 0o660))
+
+
+def memory_size(pod: Object, source: Object, facts: env.Facts) -> int:
+    """Bytes that a volume in memory may take: its limit, else what the pod may use, else what the node has."""
+    limit = pod_amount(pod, "limits", "memory") or facts.node_memory
+    return min(count(source["sizeLimit"]), limit) if source.get("sizeLimit") else limit
+
+
+async def _empty_dir(path: Path, source: Object, group: int | None, size: int) -> None:
     if os.path.isdir(path):  # noqa: ASYNC240 (one look at a local folder)
         return
     making = path.with_name(f".{path.name}.new")
@@ -110,7 +161,7 @@ async def _empty_dir(path: Path, source: Object, group: int | None) -> None:
     if source.get("medium") == "Memory":
         # The mount can't be renamed: a tmpfs is put on the final folder.
         making.rename(path)
-        limit = f",size={count(source['sizeLimit'])}" if source.get("sizeLimit") else ""
+        limit = f",size={size}" if size else ""
         await check(["mount", "-t", "tmpfs", "-o", f"mode=0777{limit}", "tmpfs", str(path)])
         making = path
     making.chmod(0o777)
@@ -199,19 +250,27 @@ def _links(folder: Path, payload: Mapping[str, object]) -> None:
             entry.unlink()
 
 
-def mounts(roots: Roots, pod: Object, container: Object, values: Mapping[str, str]) -> list[Mounted]:
+async def mounts(roots: Roots, pod: Object, container: Object, values: Mapping[str, str]) -> list[Mounted]:
     """A container's volume mounts. Raises env.ConfigError for one that can't be made."""
     volumes = {v["name"]: v for v in spec_of(pod).get("volumes") or []}
     out = []
-    for mount in container.get("volumeMounts") or []:
+    mounted = mounts_below(pod_dir(roots.pods, pod) / subpaths.FOLDER) if _has_sub_paths(container) else []
+    for number, mount in enumerate(container.get("volumeMounts") or []):
         volume = volumes.get(mount["name"])
         if volume is None:
             raise env.ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
         host = volume_path(roots, pod, volume)
         sub = env.expand(mount["subPathExpr"], values) if mount.get("subPathExpr") else mount.get("subPath", "")
-        read_only = bool(mount.get("readOnly")) or kind_of(volume) in OBJECTS
+        kind = kind_of(volume)
+        read_only = bool(mount.get("readOnly")) or kind in OBJECTS or bool((volume[kind] or {}).get("readOnly"))
         if sub:
-            host = _sub_path(host, sub, mount, container)
+            failed = f'failed to prepare subPath for volumeMount "{mount["name"]}" of container "{container["name"]}"'
+            target = pod_dir(roots.pods, pod) / subpaths.FOLDER / mount["name"] / container["name"] / str(number)
+            try:
+                await subpaths.bind(host, sub, target, str(target) in mounted)
+            except (subpaths.Outside, OSError, ProgramError) as error:
+                raise env.ConfigError(failed) from error
+            host = target
         recursive = mount.get("recursiveReadOnly") == "Enabled"
         out.append(
             Mounted(str(host), mount["mountPath"], read_only, mount.get("mountPropagation") or "None", recursive)
@@ -219,22 +278,8 @@ def mounts(roots: Roots, pod: Object, container: Object, values: Mapping[str, st
     return out
 
 
-def _sub_path(root: Path, sub: str, mount: Object, container: Object) -> Path:
-    """A path inside a volume; links that lead out of it are refused."""
-    failed = f'failed to prepare subPath for volumeMount "{mount["name"]}" of container "{container["name"]}"'
-    if Path(sub).is_absolute() or ".." in Path(sub).parts:
-        raise env.ConfigError(failed)
-    base = Path(os.path.realpath(root))
-    path = Path(os.path.realpath(base / sub))
-    if path != base and base not in path.parents:
-        raise env.ConfigError(failed)
-    if not path.exists():
-        try:
-            path.mkdir(parents=True, mode=0o750)
-            path.chmod(stat.S_IMODE(base.stat().st_mode))
-        except OSError as error:
-            raise env.ConfigError(failed) from error
-    return path
+def _has_sub_paths(container: Object) -> bool:
+    return any(m.get("subPath") or m.get("subPathExpr") for m in container.get("volumeMounts") or [])
 
 
 HOSTS_HEAD = """# Kubernetes-managed hosts file.
