@@ -256,6 +256,7 @@ async def control_plane(
         kubelet_client_key=pki / "apiserver-kubelet-client.key",
         kubelet_certificate_authority=pki / "ca.crt",
         warn_not_enforced=True,
+        resource_metrics=True,
         bound=bound,
     )
     try:

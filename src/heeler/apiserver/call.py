@@ -93,6 +93,8 @@ class Plain:
 
     object: Object
     status: int = 200
+    #: The kind whose table it (or, of a list, its items) may be shown as.
+    rows_of: Kind | None = None
 
 
 @dataclass(slots=True)

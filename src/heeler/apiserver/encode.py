@@ -44,6 +44,8 @@ def encode(result: Result, call: Call, format: Format, server: ApiServer) -> Res
 def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiServer) -> tuple[int, bytes | Object]:
     """The status, and the body as JSON bytes or as an object to encode."""
     if isinstance(result, Plain):
+        if format.shape and result.rows_of is not None:
+            return result.status, _shaped(result.object, result.rows_of, call, format, server)
         return result.status, result.object
     if isinstance(result, One):
         if format.shape == "Table":
@@ -63,6 +65,20 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
         out = {"kind": "PartialObjectMetadataList", "apiVersion": f"{META}/{format.version}"}
         return 200, {**out, "metadata": _list_meta(result), "items": items}
     return 200, _list_bytes(result)
+
+
+def _shaped(found: Object, kind: Kind, call: Call, format: Format, server: ApiServer) -> Object:
+    """An object or list that isn't stored, as a table or as metadata only."""
+    collection = "items" in found
+    head = {"kind": kind.kind, "apiVersion": found["apiVersion"]}
+    objects = [{**head, **item} for item in found["items"]] if collection else [found]
+    if format.shape == "Table":
+        return _table(kind, objects, format, server, call.param("includeObject"), {})
+    items = [_partial(kind, obj, format) for obj in objects]
+    if not collection:
+        return items[0]
+    out = {"kind": "PartialObjectMetadataList", "apiVersion": f"{META}/{format.version}"}
+    return {**out, "metadata": {}, "items": items}
 
 
 def _list_meta(page: Many) -> Object:

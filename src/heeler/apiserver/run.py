@@ -55,6 +55,7 @@ class Options:
     extra_server_names: tuple[str, ...] = ()
     warn_not_enforced: bool = False
     allow_privileged: bool = True
+    resource_metrics: bool = False
     #: A socket that is bound already, in the place of address and port.
     bound: socket.socket | None = None
 
@@ -80,6 +81,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
         advertise_port=options.secure_port,
         warn_not_enforced=options.warn_not_enforced,
         allow_privileged=options.allow_privileged,
+        resource_metrics=options.resource_metrics,
     )
     server = ApiServer(store, clock=clock, random=random, settings=settings)
     _add_token_sources(server, options, files, clock, random)

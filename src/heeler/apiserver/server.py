@@ -73,6 +73,8 @@ class Settings:
     warn_not_enforced: bool = False
     #: Pods may have privileged containers (upstream's --allow-privileged).
     allow_privileged: bool = True
+    #: Serve metrics.k8s.io with what the nodes' agents say.
+    resource_metrics: bool = False
     #: Which node agents may be reached at all (None: none).
     version: Object = field(default_factory=dict)
 
@@ -92,6 +94,7 @@ class ApiServer:
         self.token_sources: list[TokenSource] = []
         self.service_accounts: object | None = None
         self.nodes: NodeConnections | None = None
+        self.figures: object | None = None
         self.hooks: dict[tuple[str, str], Hooks] = {}
         self.roles = CachedRoles(self)
         self.rbac = Rbac(self.roles)
@@ -114,6 +117,10 @@ class ApiServer:
 
         self.hooks["", "services"] = ServiceHooks(self)
         await bootstrap(self)
+        if self.settings.resource_metrics:
+            from heeler.apiserver.extensions import metrics
+
+            await metrics.serve(self)
         definitions = Definitions(self)
         await definitions.load()
         self._definitions = asyncio.get_running_loop().create_task(definitions.run())

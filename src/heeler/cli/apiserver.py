@@ -101,6 +101,12 @@ EXAMPLE = (
     show_default=True,
     help="Warn of objects that nothing acts upon in this version.",
 )
+@click.option(
+    "--resource-metrics/--no-resource-metrics",
+    default=False,
+    show_default=True,
+    help="Serve metrics.k8s.io with what the nodes' agents say, in place of a metrics-server.",
+)
 @click.option("-v", "--verbose", count=True, help="Log more.")
 def apiserver(**flags: Any) -> None:
     """Run an API server in the foreground until it is told to stop (SIGTERM, Ctrl-C)."""
@@ -132,6 +138,7 @@ def apiserver(**flags: Any) -> None:
             advertise_address=flags["advertise_address"],
             warn_not_enforced=flags["warn_not_enforced"],
             allow_privileged=flags["allow_privileged"],
+            resource_metrics=flags["resource_metrics"],
         )
     except ValueError as error:
         fail(f"--service-node-port-range: {error}: give it as 30000-32767", code=2)

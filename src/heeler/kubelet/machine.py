@@ -29,12 +29,12 @@ class Machine:
 
 def look(data_dir: Path) -> Machine:
     """The facts of this machine; the disk is that of `data_dir`."""
-    memory = _meminfo()
+    found = memory()
     names = {"x86_64": "amd64", "aarch64": "arm64"}
     release = _os_release()
     return Machine(
         cpus=os.cpu_count() or 1,
-        memory=memory.get("MemTotal", 0),
+        memory=found.get("MemTotal", 0),
         disk=shutil.disk_usage(data_dir).total,
         machine_id=read_text(Path("/etc/machine-id")),
         system_uuid=read_text(Path("/sys/class/dmi/id/product_uuid")) or read_text(Path("/etc/machine-id")),
@@ -42,11 +42,12 @@ def look(data_dir: Path) -> Machine:
         kernel=os.uname().release,
         os_image=release.get("PRETTY_NAME", "Linux"),
         architecture=names.get(os.uname().machine, os.uname().machine),
-        swap=memory.get("SwapTotal", 0),
+        swap=found.get("SwapTotal", 0),
     )
 
 
-def _meminfo() -> dict[str, int]:
+def memory() -> dict[str, int]:
+    """/proc/meminfo in bytes."""
     out = {}
     for line in read_text(Path("/proc/meminfo")).splitlines():
         name, _, rest = line.partition(":")
@@ -57,7 +58,7 @@ def _meminfo() -> dict[str, int]:
 
 def available_memory() -> int:
     """Bytes that could be used without swapping."""
-    return _meminfo().get("MemAvailable", 0)
+    return memory().get("MemAvailable", 0)
 
 
 def _os_release() -> dict[str, str]:

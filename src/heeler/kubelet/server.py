@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from heeler.base.clock import parse_rfc3339, rfc3339
+from heeler.base.clock import parse_rfc3339
 from heeler.base.files import remove_tree
 from heeler.base.netns import NetNamespace
 from heeler.kubelet import forward, logs, remote
@@ -29,6 +29,7 @@ from heeler.kubelet.runtime.cri import RuntimeFault
 from heeler.kubelet.runtime.tasks import Tasks
 from heeler.kubelet.sessions import Session, WebSocketSession, handshake
 from heeler.kubelet.spdy import TUNNEL, SpdyConnection, SpdySession, Tunnel
+from heeler.kubelet.summary import Statistics
 from heeler.objects.value import Object, name_of
 from heeler.wire.http import server as http
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
@@ -61,6 +62,7 @@ class KubeletApi:
     def __init__(self, options: NodeOptions, agent: Agent, tasks: Tasks) -> None:
         self._options, self._agent, self._tasks = options, agent, tasks
         self._context = agent.context
+        self._statistics = Statistics(agent)
 
     async def handle(self, request: Request) -> Response | Upgrade:
         wanted = self._options.api_client_name
@@ -79,7 +81,11 @@ class KubeletApi:
             case ["healthz" | "livez" | "readyz", *_] if request.method == "GET":
                 return _text(200, "ok")
             case ["stats", "summary"] if request.method == "GET":
-                return await self._summary()
+                return await self._summary(request)
+            case ["metrics", "resource"] if request.method == "GET":
+                return _metrics(await self._statistics.resource_text())
+            case ["metrics", "cadvisor"] if request.method == "GET":
+                return _metrics(await self._statistics.cadvisor_text())
             case ["containerLogs", namespace, pod, container] if request.method == "GET":
                 return await self._logs(request, self._pod(namespace, pod), container)
             case ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container]:
@@ -251,31 +257,14 @@ class KubeletApi:
 
     # Statistics
 
-    async def _summary(self) -> Response:
-        """CPU and memory of the pods' containers (https://kubernetes.io/docs/reference/instrumentation/node-metrics/)."""
-        pods: dict[str, Object] = {}
-        for stats in await self._context.runtime.container_stats():
-            labels = dict(stats.attributes.labels)
-            if labels.get(config.NODE) != self._options.node:
-                continue
-            uid = labels[config.POD_UID]
-            ref = {"name": labels[config.POD_NAME], "namespace": labels[config.POD_NAMESPACE], "uid": uid}
-            pod = pods.setdefault(uid, {"podRef": ref, "containers": []})
-            pod["containers"].append(
-                {
-                    "name": labels.get(config.CONTAINER_NAME, ""),
-                    "cpu": {
-                        "time": rfc3339(stats.cpu.timestamp / 1e9),
-                        "usageCoreNanoSeconds": int(stats.cpu.usage_core_nano_seconds.value),
-                    },
-                    "memory": {
-                        "time": rfc3339(stats.memory.timestamp / 1e9),
-                        "workingSetBytes": int(stats.memory.working_set_bytes.value),
-                    },
-                }
-            )
-        body = {"node": {"nodeName": self._options.node}, "pods": list(pods.values())}
-        return Response(200, [("content-type", "application/json")], orjson.dumps(body))
+    async def _summary(self, request: Request) -> Response:
+        brief = request.param("only_cpu_and_memory") in ("true", "1")
+        body = orjson.dumps(await self._statistics.summary(brief))
+        return Response(200, [("content-type", "application/json")], body)
+
+
+def _metrics(text: bytes) -> Response:
+    return Response(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
 
 
 def _wants_spdy(request: Request) -> bool:

@@ -78,7 +78,12 @@ async def run(
     """Tell a story in the running (simulated) loop; all writes to the store, in order."""
     clock, random = LoopClock(), SeededRandom(seed)
     store = MemoryStore()
-    server = ApiServer(store, clock=clock, random=random, settings=ServerSettings(authorization_modes=("Node", "RBAC")))
+    server = ApiServer(
+        store,
+        clock=clock,
+        random=random,
+        settings=ServerSettings(authorization_modes=("Node", "RBAC"), resource_metrics=True),
+    )
     await server.start()
     faulty: list[FaultyClient] = []
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.call import Call, Result
+from heeler.apiserver.extensions import metrics
 from heeler.apiserver.subresources import binding, eviction, nodes, reviews, scale, token
 from heeler.objects.status import not_implemented
 
@@ -40,10 +41,12 @@ SUBRESOURCES: dict[tuple[str, str, str], dict[str, Action]] = {
     ("", "nodes", "proxy"): _PROXY,
 }
 
-#: Resources whose create is answered and not stored.
+#: Resources that are answered and not stored.
 VIRTUAL: dict[tuple[str, str], dict[str, Action]] = {
     ("", "bindings"): {"create": binding.create_in_collection},
     ("", "componentstatuses"): {"list": reviews.component_statuses, "get": reviews.component_status},
+    ("metrics.k8s.io", "nodes"): {"list": metrics.list_nodes, "get": metrics.get_node},
+    ("metrics.k8s.io", "pods"): {"list": metrics.list_pods, "get": metrics.get_pod},
     ("authentication.k8s.io", "tokenreviews"): {"create": reviews.token_review},
     ("authentication.k8s.io", "selfsubjectreviews"): {"create": reviews.self_subject},
     ("authorization.k8s.io", "subjectaccessreviews"): {"create": reviews.subject_access},
