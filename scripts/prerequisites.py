@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 
-from heeler.local.prerequisites import missing
+from heeler.local.prerequisites import Missing, missing
 
 
 def main() -> int:
@@ -22,9 +22,11 @@ def main() -> int:
         print("Real nodes need Linux; simulated nodes work here.")
         return 0
     found = missing()
+    if optional and shutil.which("dig") is None:  # asks the cluster's DNS in tests
+        found = Missing((*found.programs, "dig"), (*found.packages, "bind9-dnsutils"))
     if not found.programs:
         return 0
-    print(f"A real node needs {', '.join(found.programs)}, which this machine lacks.")
+    print(f"A real node, or a test of it, needs {', '.join(found.programs)}, which this machine lacks.")
     apt = shutil.which("apt-get")
     root = os.geteuid() == 0
     if apt is None or not (root or shutil.which("sudo")):

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from heeler.apiserver.authorize.node import NODES
 from heeler.apiserver.run import Options, Running, running
 from heeler.apiserver.user import MASTERS, User, authenticated, service_account
 from heeler.base.clock import Clock, SystemClock
@@ -29,15 +28,12 @@ from heeler.client.client import Client
 from heeler.in_process import InProcessClient
 from heeler.local import certificates
 from heeler.local.layout import Layout, Owner, Spec
-from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object
 from heeler.store.open import open_store
 
 log = logging.getLogger(__name__)
 
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
 SCHEDULER = authenticated("system:kube-scheduler")
-_CLUSTER_ROLE_BINDINGS = GroupVersionResource("rbac.authorization.k8s.io", "v1", "clusterrolebindings")
 
 
 @dataclass(slots=True)
@@ -67,20 +63,6 @@ async def _supervised(name: str, run: Callable[[], Awaitable[None]], clock: Cloc
             log.exception("the %s failed; it starts again in %.1f s", name, wait)
         await clock.sleep(wait)
         wait = 0.5 if clock.monotonic() - began > 300 else min(30.0, wait * 2)
-
-
-#: What a node's service proxy and its routes read: every node, and all services. Agents by themselves see only their own
-#: node; elsewhere the proxy is a program of its own with this role, here it is part of the agent.
-_NETWORK_RIGHTS: Object = {
-    "metadata": {"name": "heeler:node-network"},
-    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "system:node-proxier"},
-    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": NODES}],
-}
-
-
-async def _node_rights(context: Context) -> None:
-    with contextlib.suppress(StatusError):  # it is there already
-        await context.client(ADMIN, "heeler").create(_CLUSTER_ROLE_BINDINGS, _NETWORK_RIGHTS)
 
 
 async def _controllers(context: Context) -> None:
@@ -132,7 +114,6 @@ async def _simulated_nodes(context: Context) -> None:
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.
 PARTS: tuple[Part[Context], ...] = (
-    Part("node-rights", _node_rights, needs=("apiserver",)),
     Part("controller-manager", _controllers, needs=("apiserver",)),
     Part("scheduler", _scheduler, needs=("apiserver",)),
     Part("simulated-nodes", _simulated_nodes, needs=("apiserver",)),

@@ -18,6 +18,14 @@ from heeler.local.layout import Layout, LocalError
 @click.option(
     "--kubeconfig", type=click.Path(path_type=Path), default=None, help="Access of this node (user system:node:NAME)."
 )
+@click.option(
+    "--network-kubeconfig",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Access of the network part (role system:heeler-network) [--kubeconfig].",
+)
+@click.option("--cluster-dns", multiple=True, help="A resolver for pods [the node answers itself].")
+@click.option("--cluster-domain", default="cluster.local", show_default=True, help="The domain of Services.")
 @click.option("--hostname-override", "--name", "name", default="", help="The node's name [this machine's].")
 @click.option(
     "--cluster-name", default="heeler", show_default=True, help="Names this machine's namespaces and cgroups."
@@ -100,6 +108,8 @@ def _alone(flags: dict[str, Any]) -> None:
         pod_cidr=flags["pod_cidr"],
         cluster_cidr=flags["cluster_cidr"],
         service_cidr=flags["service_cluster_ip_range"],
+        cluster_dns=tuple(part for text in flags["cluster_dns"] for part in text.split(",") if part),
+        cluster_domain=flags["cluster_domain"],
         uplink=flags["uplink"],
         max_pods=flags["max_pods"],
         labels=labels,
@@ -118,7 +128,10 @@ def _alone(flags: dict[str, Any]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         client = HttpsClient.from_kubeconfig(flags["kubeconfig"], user_agent="kubelet/v1.37.2")
-        running = asyncio.ensure_future(run_node(options, client, SystemClock(), SystemRandom()))
+        network = None
+        if flags["network_kubeconfig"] is not None:
+            network = HttpsClient.from_kubeconfig(flags["network_kubeconfig"], user_agent="heeler-network")
+        running = asyncio.ensure_future(run_node(options, client, SystemClock(), SystemRandom(), network))
         stopping = asyncio.ensure_future(stop.wait())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         running.cancel()

@@ -15,6 +15,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
+from heeler.controllers.cluster_dns import ClusterDnsController
 from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from heeler.controllers.deployment import DeploymentController
 from heeler.controllers.disruption import DisruptionController
@@ -71,6 +72,7 @@ CONTROLLERS: tuple[Entry, ...] = (
         "endpointslicemirroring-controller",
         EndpointSliceMirroringController,
     ),
+    Entry("cluster-dns-controller", "cluster-dns-controller", ClusterDnsController),
     Entry("resourcequota-controller", "resourcequota-controller", ResourceQuotaController),
     Entry("disruption-controller", "disruption-controller", DisruptionController),
     Entry("node-lifecycle-controller", "node-controller", NodeController),

@@ -36,6 +36,8 @@ from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
 from heeler.kubelet.sources import Sources
 from heeler.network import links, podnet, publish, routes, services
+from heeler.network.dns.cluster import ClusterDns
+from heeler.network.dns.forward import Forwarder, HostServers
 from heeler.network.proxy import Proxy
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object
@@ -87,7 +89,11 @@ def node_links(options: NodeOptions) -> links.Links:
 class Node:
     """One node's parts, started in order; `run` serves until it is cancelled."""
 
-    def __init__(self, options: NodeOptions, client: Client, clock: Clock, random: Random) -> None:
+    def __init__(
+        self, options: NodeOptions, client: Client, clock: Clock, random: Random, network: Client | None = None
+    ) -> None:
+        """`network` is the client of the network part (services, policies, DNS), by default the node's own."""
+        self.network = network or client
         self.options, self.client, self.clock, self.random = options, client, clock, random
         self.paths = runtime_paths(options)
         self.netns = NetNamespace.named(options.node_netns)
@@ -96,6 +102,8 @@ class Node:
         self.port = 0
         self.agent: Agent
         self._published = asyncio.Event()
+        #: What has to happen before the node is announced.
+        self._first: list[asyncio.Event] = []
         #: Set once the node is registered in this run, with its services working.
         self.ready = asyncio.Event()
         self._version = "containerd://unknown"
@@ -200,8 +208,9 @@ class Node:
             str(options.fabric),
             options.uplink,
             relay,
+            options.dns_address,
         )
-        proxy = Proxy(client, clock, NETNS_FOLDER / options.node_netns, settings)
+        proxy = Proxy(self.network, clock, NETNS_FOLDER / options.node_netns, settings)
         events = Recorder(client, clock, "kubelet", options.node)
         context = NodeContext(
             options,
@@ -213,7 +222,7 @@ class Node:
             Sources(client, clock),
             clock,
             self.random,
-            machine.resolver(options.cluster_dns, options.cluster_domain),
+            machine.resolver(options.resolvers, options.cluster_domain),
             self.machine.cpus * 1000,
             self.machine.memory,
             proxy.services,
@@ -232,13 +241,34 @@ class Node:
             stack.push_async_callback(self._stop, agent)
             await self._serve(stack, agent)
             await self._relay(stack)
+            if options.dns_address:
+                dns = self._dns(proxy)
+                parts.append(dns.run)
+                self._first.append(dns.serving)
             parts.append(lambda: self._register(registered, proxy))
             parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(LocalVolumes(client, clock, options.node, options.local_path_dir).run)
-            parts.append(routes.Routes(client, clock, options.node, options.node_netns).run)
+            parts.append(routes.Routes(self.network, clock, options.node, options.node_netns).run)
             if options.publish and options.index == 0:
                 parts.append(lambda: self._publish(proxy))
+                self._first.append(self._published)
             await _all(parts)
+
+    def _dns(self, proxy: Proxy) -> ClusterDns:
+        options = self.options
+        # Without a way out the world's names are of no use, and asking for them would be one.
+        forwarder = Forwarder(self.clock, self.random, HostServers()) if options.uplink else None
+        return ClusterDns(
+            self.network,
+            self.clock,
+            proxy,
+            self.netns,
+            domain=options.cluster_domain,
+            address=options.dns_address,
+            node_ip=options.node_ip,
+            ranges=(options.cluster_cidr, options.service_cidr),
+            forwarder=forwarder,
+        )
 
     async def _serve(self, stack: contextlib.AsyncExitStack, agent: Agent) -> None:
         """The kubelet's own API, where there are certificates for it."""
@@ -273,9 +303,8 @@ class Node:
     async def _register(self, registered: registration.Registration, proxy: Proxy) -> None:
         """Announce the node once its services work (or soon anyway), then keep its lease and status."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(proxy.applied.wait(), ANNOUNCE_SECONDS)
-            if self.options.publish and self.options.index == 0:
-                await asyncio.wait_for(self._published.wait(), ANNOUNCE_SECONDS)
+            async with asyncio.timeout(ANNOUNCE_SECONDS):
+                await together(*(event.wait() for event in (proxy.applied, *self._first)))
         wait = 0.1
         while True:
             try:
@@ -368,9 +397,11 @@ async def _kept_up(part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await asyncio.sleep(5.0)
 
 
-async def run_node(options: NodeOptions, client: Client, clock: Clock, random: Random) -> None:
+async def run_node(
+    options: NodeOptions, client: Client, clock: Clock, random: Random, network: Client | None = None
+) -> None:
     """Be a node until cancelled. Needs root. Raises ProgramError for what is missing on the machine."""
-    await Node(options, client, clock, random).run()
+    await Node(options, client, clock, random, network).run()
 
 
 def published(state: Path) -> list[Object]:

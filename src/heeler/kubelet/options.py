@@ -43,7 +43,9 @@ class NodeOptions:
     uplink: bool = True
     #: Where the API server listens on the host, e.g. ("127.0.0.1", 6443): pods reach it by the service "kubernetes".
     api_server: tuple[str, int] | None = None
+    #: Resolvers of the cluster; without any the node answers itself, at the tenth address of the services' range.
     cluster_dns: tuple[str, ...] = ()
+    builtin_dns: bool = True
     cluster_domain: str = "cluster.local"
     max_pods: int = 110
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +110,17 @@ class NodeOptions:
         whole = ipaddress.IPv4Network(self.cluster_cidr)
         prefix = max(24, whole.prefixlen)
         return ipaddress.IPv4Network((int(whole.network_address) + (self.index << (32 - prefix)), prefix))
+
+    @property
+    def dns_address(self) -> str:
+        """Where the node answers DNS questions; "" where it doesn't."""
+        network = ipaddress.IPv4Network(self.service_cidr)
+        return str(network[10]) if self.builtin_dns and not self.cluster_dns and network.num_addresses > 10 else ""
+
+    @property
+    def resolvers(self) -> tuple[str, ...]:
+        """What pods get for the cluster's resolvers."""
+        return self.cluster_dns or ((self.dns_address,) if self.dns_address else ())
 
     @property
     def node_link(self) -> str:

@@ -28,6 +28,8 @@ LEASE_SECONDS, RENEW, STATUS_CHECK, STATUS_REPORT = 40, 10.0, 10.0, 300.0
 MEMORY_RESERVED, DISK_SHARE = 100 << 20, 0.9
 #: Where the API server finds the kubelet when it isn't at the node's InternalIP.
 KUBELET_ADDRESS = "heeler.dev/kubelet-address"
+#: Says that the node answers DNS questions at its InternalIP (`controllers/cluster_dns.py`).
+CLUSTER_DNS = "heeler.dev/cluster-dns"
 MAX_IMAGES = 50
 
 
@@ -46,6 +48,8 @@ def node(options: NodeOptions, machine: Machine) -> Object:
         local_path.FOLDER_ANNOTATION: str(options.local_path_dir),
         "volumes.kubernetes.io/controller-managed-attach-detach": "true",
     }
+    if options.dns_address:
+        notes[CLUSTER_DNS] = "true"
     return {
         "apiVersion": "v1",
         "kind": "Node",

@@ -19,6 +19,8 @@ from heeler.objects import yaml_text
 #: Certificates are made anew when they end within so many seconds.
 RENEW_SECONDS = 30 * 86400
 AGENT_CLIENT = "kube-apiserver-kubelet-client"
+#: The identity of the nodes' network part, and the file of its access.
+NETWORK_USER, NETWORK = "system:heeler-network", "network"
 
 
 def prepare(layout: Layout, spec: Spec, nodes: list[str], clock: Clock) -> None:
@@ -41,6 +43,9 @@ def prepare(layout: Layout, spec: Spec, nodes: list[str], clock: Clock) -> None:
         pair.save(folder / "apiserver.crt", folder / "apiserver.key")
     _client(folder, authority, "apiserver-kubelet-client", AGENT_CLIENT, (), now)
     _client(folder, authority, "admin", "heeler-admin", ("system:masters",), now)
+    if nodes:
+        _client(folder, authority, NETWORK, NETWORK_USER, (), now)
+        write_kubeconfig(folder / f"{NETWORK}.kubeconfig", spec, folder, NETWORK)
     for node in nodes:
         file = folder / f"node-{node}.crt"
         if _due(file, now):

@@ -14,7 +14,7 @@ from heeler.client.https import HttpsClient
 from heeler.cluster import real_names
 from heeler.kubelet.options import NodeOptions
 from heeler.local import processes
-from heeler.local.certificates import AGENT_CLIENT
+from heeler.local.certificates import AGENT_CLIENT, NETWORK
 from heeler.local.layout import Layout, LocalError, Spec
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     client = HttpsClient.from_kubeconfig(layout.pki / f"node-{node}.kubeconfig", user_agent="kubelet/v1.37.2")
-    work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom())
+    network = HttpsClient.from_kubeconfig(layout.pki / f"{NETWORK}.kubeconfig", user_agent="heeler-network")
+    work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom(), network)
     running = asyncio.ensure_future(work.run())
     stopping = asyncio.ensure_future(stop.wait())
     ready = asyncio.ensure_future(_say_ready(work, node))
@@ -74,6 +75,7 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
             pass
         finally:
             await client.close()
+            await network.close()
 
 
 async def _say_ready(work: Node, node: str) -> None:

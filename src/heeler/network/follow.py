@@ -33,9 +33,18 @@ class Mirror:
         label_selector: str = "",
         synced: Callable[[], None] | None = None,
     ) -> None:
-        self._client, self._resource, self._clock, self._changed = client, resource, clock, changed
+        self._client, self._resource, self._clock = client, resource, clock
         self._fields, self._labels, self._synced = field_selector, label_selector, synced
+        self._handlers = [changed]
         self.items: dict[Key, Object] = {}
+
+    def listen(self, changed: Callable[[Object | None, Object | None], None]) -> None:
+        """Call `changed` as well."""
+        self._handlers.append(changed)
+
+    def _changed(self, old: Object | None, new: Object | None) -> None:
+        for handler in self._handlers:
+            handler(old, new)
 
     async def run(self) -> None:
         """Until cancelled."""

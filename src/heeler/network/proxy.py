@@ -30,7 +30,8 @@ GATHER, CHECK = 0.02, 30.0
 
 
 class Proxy:
-    """`run` until cancelled; `services()` are all Services known, `synced` is set once they are."""
+    """`run` until cancelled; `services()` are all Services known, `synced` is set once they are. Others may listen to the
+    two mirrors."""
 
     def __init__(self, client: Client, clock: Clock, netns: Path, settings: rules.Settings) -> None:
         self._clock, self._netns, self.settings = clock, netns, settings
@@ -39,13 +40,13 @@ class Proxy:
         self.applied = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
         self._ready = 0
-        self._services = Mirror(client, SERVICES, clock, self._changed, synced=self._one_ready)
-        self._slices = Mirror(client, ENDPOINT_SLICES, clock, self._changed, synced=self._one_ready)
+        self.services_mirror = Mirror(client, SERVICES, clock, self._changed, synced=self._one_ready)
+        self.slices_mirror = Mirror(client, ENDPOINT_SLICES, clock, self._changed, synced=self._one_ready)
         self._host_ports: tuple[rules.HostPort, ...] = ()
         self._have: rules.Ruleset | None = None
 
     def services(self) -> list[Object]:
-        return list(self._services.items.values())
+        return list(self.services_mirror.items.values())
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` after each change of the services."""
@@ -70,7 +71,7 @@ class Proxy:
 
     async def run(self) -> None:
         """Mirror and apply until cancelled."""
-        await together(self._services.run(), self._slices.run(), self._apply())
+        await together(self.services_mirror.run(), self.slices_mirror.run(), self._apply())
 
     async def _apply(self) -> None:
         # Until all is known nothing is changed: rules of an earlier run go on working.
@@ -93,7 +94,7 @@ class Proxy:
                 await self._clock.sleep(1.0)
 
     async def _step(self) -> None:
-        ports = rules.service_ports(self.services(), list(self._slices.items.values()), self.settings)
+        ports = rules.service_ports(self.services(), list(self.slices_mirror.items.values()), self.settings)
         wanted = rules.ruleset(ports, self._host_ports, self.settings)
         table = self.settings.table
         if self._have is None:

@@ -62,6 +62,8 @@ class Settings:
     fabric_cidr: str
     uplink: bool
     relay: Endpoint | None = None
+    #: The cluster's DNS address where the node itself answers at it ("": it doesn't).
+    dns: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def service_ports(services: Sequence[Object], slices: Sequence[Object], settings
         ips = [
             ip for ip in spec.get("clusterIPs") or [spec.get("clusterIP", "")] if ip and ip != "None" and ":" not in ip
         ]
-        if not ips or spec.get("type") == "ExternalName":
+        if not ips or spec.get("type") == "ExternalName" or (settings.dns in ips and not spec.get("selector")):
             continue
         pieces = by_service.get((namespace_of(service), name_of(service)), [])
         for port in spec.get("ports") or []:
@@ -257,9 +259,16 @@ def _frame(out: Ruleset, settings: Settings) -> None:
     base("nat_postrouting", "nat", "postrouting", 100, masquerade)
     base("filter_input", "filter", "input", -110, [[_jump("without")]])
     base("filter_forward", "filter", "forward", -110, [[_jump("without")], unknown])
-    base("filter_output", "filter", "output", -110, [[_jump("without")]])
+    answered: list[Rule] = []
+    quiet: list[Rule] = []
+    if settings.dns:
+        answered.append([_match(TARGET, settings.dns), {"accept": None}])
+        # While the agent starts anew an asker is to wait and ask again, instead of being told that nobody is here.
+        unreachable = _match(_payload("icmp", "type"), "destination-unreachable")
+        quiet.append([_match(SOURCE, settings.dns), unreachable, {"drop": None}])
+    base("filter_output", "filter", "output", -110, [[_jump("without")], *quiet])
     # After the destinations of known services have been rewritten.
-    base("filter_output_late", "filter", "output", 0, [unknown])
+    base("filter_output_late", "filter", "output", 0, [*answered, unknown])
 
 
 def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:

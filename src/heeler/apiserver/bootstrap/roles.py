@@ -117,6 +117,19 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "get list update watch | core | pods",
         EVENTS,
     ),
+    "system:controller:cluster-dns-controller": (
+        f"{WATCH} | core | nodes",
+        "create get list watch | core | services",
+        "create delete get list update watch | discovery.k8s.io | endpointslices",
+        EVENTS,
+    ),
+    # A node's network part (services, policies, DNS): it reads the whole cluster's objects of its kind, and changes none.
+    "system:heeler-network": (
+        f"{WATCH} | core | namespaces nodes pods services",
+        f"{WATCH} | discovery.k8s.io | endpointslices",
+        f"{WATCH} | networking.k8s.io | networkpolicies",
+        EVENTS,
+    ),
     "system:controller:device-taint-eviction-controller": (
         "delete get list watch | core | pods",
         "patch update | core | pods/status",
@@ -233,6 +246,7 @@ BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "system:public-info-viewer": (("Group", "system:authenticated"), ("Group", "system:unauthenticated")),
     "system:monitoring": (("Group", "system:monitoring"),),
     "system:kube-dns": (("ServiceAccount", "kube-system/kube-dns"),),
+    "system:heeler-network": (("User", "system:heeler-network"),),
     "system:kube-scheduler": (("User", "system:kube-scheduler"),),
     "system:volume-scheduler": (("User", "system:kube-scheduler"),),
 }
