@@ -17,8 +17,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from heeler.apiserver.run import Options, Running, running
+from heeler.apiserver.run import Options, running
+from heeler.apiserver.server import ApiServer
 from heeler.apiserver.user import MASTERS, User, authenticated, service_account
 from heeler.base.clock import Clock, SystemClock
 from heeler.base.part import Part
@@ -30,6 +32,9 @@ from heeler.local import certificates
 from heeler.local.layout import Layout, Owner, Spec
 from heeler.store.open import open_store
 
+if TYPE_CHECKING:
+    from heeler.kubelet.simulated import SimulatedNodes
+
 log = logging.getLogger(__name__)
 
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
@@ -40,15 +45,18 @@ SCHEDULER = authenticated("system:kube-scheduler")
 class Context:
     """What parts are started with."""
 
-    running: Running
+    server: ApiServer
     spec: Spec
-    layout: Layout
+    #: PEM of the authority that signed the API server's certificate.
+    root_ca: str
     tasks: Tasks
     clock: Clock
     random: Random
+    #: The simulated nodes, once they run.
+    simulated: SimulatedNodes | None = None
 
     def client(self, user: User, agent: str) -> Client:
-        return InProcessClient(self.running.server, user, user_agent=agent)
+        return InProcessClient(self.server, user, user_agent=agent)
 
 
 async def _supervised(name: str, run: Callable[[], Awaitable[None]], clock: Clock) -> None:
@@ -69,7 +77,7 @@ async def _controllers(context: Context) -> None:
     from heeler.controllers.list import run
     from heeler.controllers.loop import Settings
 
-    settings = Settings(root_ca=(context.layout.pki / "ca.crt").read_text())
+    settings = Settings(root_ca=context.root_ca)
 
     def client(account: str) -> Client:
         return context.client(service_account("kube-system", account), "kube-controller-manager")
@@ -101,7 +109,7 @@ async def _simulated_nodes(context: Context) -> None:
 
     # beside real nodes the upper half of the pods' range is theirs
     shape = Shape(pod_network="10.244.128.0/17" if context.spec.nodes else "10.0.0.0/9")
-    await start(
+    context.simulated = await start(
         simulated_names(context.spec),
         client,
         context.tasks,
@@ -118,6 +126,13 @@ PARTS: tuple[Part[Context], ...] = (
     Part("scheduler", _scheduler, needs=("apiserver",)),
     Part("simulated-nodes", _simulated_nodes, needs=("apiserver",)),
 )
+
+
+async def start_parts(context: Context, started: Callable[[str], None] = lambda _: None) -> None:
+    """Start everything beside the API server; `started` is told each part that has begun."""
+    for part in PARTS:
+        await part.start(context)
+        started(part.name)
 
 
 def simulated_names(spec: Spec) -> list[str]:
@@ -148,6 +163,7 @@ class Cluster:
         self._random = random or SystemRandom()
         self._stack = contextlib.AsyncExitStack()
         self._context: Context | None = None
+        self._kubeconfig = Path()
 
     async def __aenter__(self) -> Cluster:
         folder = self._data_dir
@@ -155,6 +171,7 @@ class Cluster:
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="heeler-")))
         layout = Layout(folder)
         layout.prepare(_me())
+        self._kubeconfig = layout.admin_kubeconfig
         plane = control_plane(
             layout, self._spec, durable=self._data_dir is not None, clock=self._clock, random=self._random
         )
@@ -188,11 +205,12 @@ class Cluster:
     @property
     def kubeconfig(self) -> Path:
         """A kubeconfig of the administrator, for kubectl and clients of other languages."""
-        return self._entered.layout.admin_kubeconfig
+        _ = self._entered
+        return self._kubeconfig
 
     @property
     def port(self) -> int:
-        return self._entered.running.listener.port
+        return self._entered.spec.port
 
     def __repr__(self) -> str:
         state = f"port={self.port}" if self._context else "not started"
@@ -243,10 +261,8 @@ async def control_plane(
     try:
         async with running(options, store, clock=clock, random=random) as found, Tasks() as tasks:
             started("apiserver")
-            context = Context(found, spec, layout, tasks, clock, random)
-            for part in PARTS:
-                await part.start(context)
-                started(part.name)
+            context = Context(found.server, spec, (pki / "ca.crt").read_text(), tasks, clock, random)
+            await start_parts(context, started)
             yield context
     finally:
         await store.close()

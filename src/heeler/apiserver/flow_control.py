@@ -24,10 +24,21 @@ class Seats:
     def __init__(self, reading: int = MAX_READING, writing: int = MAX_WRITING) -> None:
         self._free = {"reading": reading, "writing": writing}
         self.refused = 0
+        #: Requests of anybody that are being decided at this moment.
+        self.under_way = 0
 
     @contextmanager
     def taken(self, verb: str, user: User) -> Iterator[None]:
         """Hold a seat. Raises 429."""
+        self.under_way += 1
+        try:
+            with self._seat(verb, user):
+                yield
+        finally:
+            self.under_way -= 1
+
+    @contextmanager
+    def _seat(self, verb: str, user: User) -> Iterator[None]:
         if MASTERS in user.groups or user.name.startswith(
             ("system:kube-", "system:node:", "system:serviceaccount:kube-system:")
         ):

@@ -128,8 +128,7 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
             raise method_not_allowed()
         format = _aggregated(call)
         if format:
-            document = discovery.aggregated(server, core=parts[0] == "api")
-            return _tagged(call, document)
+            return _aggregated_document(call, parts[0], server)
         document = discovery.api_versions(server) if parts[0] == "api" else discovery.group_list(server)
         return _object(call, document, server)
     if call.method not in ("GET", "HEAD"):
@@ -165,12 +164,17 @@ def _aggregated(call: Call) -> bool:
     return False
 
 
-def _tagged(call: Call, document: Object) -> Raw:
-    tag = discovery.etag(document)
+def _aggregated_document(call: Call, which: str, server: ApiServer) -> Raw:
+    """/api or /apis; garbage collectors and tools ask for it often, so it is made once for a set of kinds."""
+    found = server.discovery_documents.get(which)
+    if found is None:
+        document = discovery.aggregated(server, core=which == "api")
+        found = server.discovery_documents[which] = discovery.etag(document), orjson.dumps(document)
+    tag, body = found
     headers = [("Content-Type", discovery.AGGREGATED), ("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
     if call.headers.get("if-none-match") == tag:
         return Raw(Response(304, headers[1:]))
-    return Raw(compress(call, Response(200, headers, orjson.dumps(document))))
+    return Raw(compress(call, Response(200, headers, body)))
 
 
 def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:

@@ -101,6 +101,8 @@ class ApiServer:
         self.authorizer = Authorizer(self.settings.authorization_modes, self.rbac, NodeAuthorizer(CachedPods(self)))
         self.ready = False
         self.openapi_documents: dict[str, bytes] = {}
+        #: /api and /apis in the aggregated form: (ETag, JSON).
+        self.discovery_documents: dict[str, tuple[str, bytes]] = {}
         self._groups: frozenset[str] = frozenset()
         self._feed: asyncio.Task[None] | None = None
         self._definitions: asyncio.Task[None] | None = None
@@ -188,6 +190,7 @@ class ApiServer:
         """Kinds were added or removed: what was made of the old set is made again."""
         self._groups = frozenset()
         self.openapi_documents.clear()
+        self.discovery_documents.clear()
 
     def groups(self) -> frozenset[str]:
         """The groups that are served."""

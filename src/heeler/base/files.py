@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,24 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def memory_file(name: str, data: bytes) -> Iterator[Path]:
+    """A file that other programs of the same user can open by its path, and that goes with this process, however it ends.
+
+    Linux: https://man7.org/linux/man-pages/man2/memfd_create.2.html. Elsewhere a temporary file, removed at the end.
+    """
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
+        try:
+            os.fchmod(descriptor, 0o600)
+            os.write(descriptor, data)
+            yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+        return
+    with tempfile.TemporaryDirectory(prefix="heeler-") as folder:
+        path = Path(folder) / name
+        write_atomic(path, data)
+        yield path

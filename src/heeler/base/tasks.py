@@ -16,9 +16,24 @@ class Timer(Protocol):
     def cancel(self) -> None: ...
 
 
+class Timers(Protocol):
+    """What runs timers: the loop itself, or a time that a loop carries beside its own (`heeler.base.stepped`)."""
+
+    def time(self) -> float: ...
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer: ...
+
+
+def timers() -> Timers:
+    """What runs the timers of Kubernetes' parts in the running loop. Sockets and TLS use the loop's own."""
+    loop = asyncio.get_running_loop()
+    found: Timers = getattr(loop, "virtual", loop)
+    return found
+
+
 def later(seconds: float, callback: Callable[[], None]) -> Timer:
-    """Call something after so many seconds, on the running loop."""
-    return asyncio.get_running_loop().call_later(max(0.0, seconds), callback)
+    """Call something after so many seconds of the running loop's timers."""
+    return timers().call_later(max(0.0, seconds), callback)
 
 
 async def settled(task: asyncio.Task[Any]) -> None:

@@ -385,5 +385,5 @@ async def _serve(layout: Layout, spec: Spec) -> None:
         loop.add_signal_handler(number, stop.set)
     plane = cluster.control_plane(layout, spec, durable=True, clock=SystemClock(), random=SystemRandom())
     async with plane as found:
-        processes.say_ready(str(found.running.listener.port))
+        processes.say_ready(str(found.spec.port))
         await stop.wait()

@@ -27,10 +27,13 @@ class Resource(NamedTuple):
 
 
 class Discovery:
-    """`resources` in the server's order; `stale` names group versions whose resources are not known."""
+    """`resources` in the server's order; `stale` names group versions whose resources are not known.
 
-    def __init__(self, resources: list[Resource], stale: list[str]) -> None:
-        self.resources, self.stale = resources, stale
+    `documents` is what it was read from.
+    """
+
+    def __init__(self, resources: list[Resource], stale: list[str], documents: tuple[bytes, ...] = ()) -> None:
+        self.resources, self.stale, self.documents = resources, stale, documents
         self._by_kind = {(r.name.api_version, r.kind): r for r in resources}
 
     def of_kind(self, api_version: str, kind: str) -> Resource | None:
@@ -44,17 +47,22 @@ class Discovery:
         return list(seen.values())
 
 
-async def discover(client: Client) -> Discovery:
-    """Ask the server. Raises StatusError, OSError."""
-    resources: list[Resource] = []
-    stale: list[str] = []
+async def discover(client: Client, known: Discovery | None = None) -> Discovery:
+    """Ask the server; gives `known` back if nothing has changed since. Raises StatusError, OSError."""
+    documents: list[bytes] = []
     for path in ("/api", "/apis"):
         code, body = await client.request("GET", path, headers={"accept": ACCEPT})
         if code != 200:
             raise StatusError(code, "", f"discovery of {path} answered {code}")
+        documents.append(body)
+    if known is not None and known.documents == tuple(documents):
+        return known
+    resources: list[Resource] = []
+    stale: list[str] = []
+    for body in documents:
         for group in orjson.loads(body).get("items") or ():
             _read(group, resources, stale)
-    return Discovery(resources, stale)
+    return Discovery(resources, stale, tuple(documents))
 
 
 def _read(group: Object, resources: list[Resource], stale: list[str]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Generic, TypeVar
 
-from heeler.base.tasks import Timer, later
+from heeler.base.tasks import Timer, later, timers
 
 Key = TypeVar("Key")
 
@@ -49,7 +49,7 @@ class WorkQueue(Generic[Key]):
         if seconds <= 0:
             self.add(key)
             return
-        at = asyncio.get_running_loop().time() + seconds
+        at = timers().time() + seconds
         waiting = self._timers.get(key)
         if waiting is not None:
             if waiting[0] <= at:

@@ -65,11 +65,13 @@ class GarbageCollector:
         crds.add_handler(lambda old, new: self._refresh.set())
         while True:
             self._refresh.clear()
+            known = self._known
             try:
-                self._known = await discover(self._client)
+                self._known = await discover(self._client, known)
             except (StatusError, OSError) as error:
                 log.warning("discovery failed: %s", error)
-            self._watch_all()
+            if self._known is not known:
+                self._watch_all()
             timer = later(self._context.settings.gc_resync_period, self._refresh.set)
             try:
                 await self._refresh.wait()

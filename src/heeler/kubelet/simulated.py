@@ -85,13 +85,14 @@ async def start(
     clock: Clock,
     random: Random,
     shape: Shape | None = None,
-) -> None:
-    """Start simulated nodes as a task; returns once they are registered."""
+) -> SimulatedNodes:
+    """Start simulated nodes as a task; returns them once they are registered."""
     registered = asyncio.Event()
     nodes = SimulatedNodes(names, make_client, reader, clock=clock, shape=shape)
     del random  # nothing is drawn so far
     tasks.spawn(nodes.run(registered.set), "simulated nodes")
     await registered.wait()
+    return nodes
 
 
 class SimulatedNodes:
