@@ -6,7 +6,7 @@ NAME ?= heeler
 # under sudo what is installed belongs to the person who called
 HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
-.PHONY: up install test lint types bench reference clean tools down delete
+.PHONY: soak up install test lint types bench reference clean tools down delete
 
 ## up: set-up, cluster, example app; the last lines are the app's address and three kubectl commands
 up: install
@@ -36,6 +36,10 @@ $(VENV)/.tools: $(VENV)/.installed requirements-dev.lock
 test: tools
 	@$(BIN)/python scripts/prerequisites.py --optional
 	$(BIN)/python -m pytest
+
+## soak: what takes long: fixtures interrupted 50 times
+soak: tools
+	HEELER_INTERRUPTS=50 $(BIN)/python -m pytest tests/peers/test_pytest_plugin.py -k interrupted --timeout 900
 
 ## lint, types: the checks on the code
 lint: tools
