@@ -17,6 +17,7 @@ from heeler.client.events import Recorder
 from heeler.client.informer import Informers
 from heeler.controllers.cluster_dns import ClusterDnsController
 from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
+from heeler.controllers.daemonset import DaemonSetController
 from heeler.controllers.deployment import DeploymentController
 from heeler.controllers.disruption import DisruptionController
 from heeler.controllers.endpoint import EndpointController
@@ -31,6 +32,7 @@ from heeler.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSetCont
 from heeler.controllers.resourcequota import ResourceQuotaController
 from heeler.controllers.rootca import RootCaController
 from heeler.controllers.serviceaccount import ServiceAccountController
+from heeler.controllers.statefulset import StatefulSetController
 from heeler.controllers.taint_eviction import TaintEvictionController
 
 #: The account that reads for all of them: the one that may read everything.
@@ -65,6 +67,8 @@ CONTROLLERS: tuple[Entry, ...] = (
         "replication-controller",
         lambda context: ReplicaSetController(context, REPLICATION_CONTROLLER),
     ),
+    Entry("statefulset-controller", "statefulset-controller", StatefulSetController),
+    Entry("daemonset-controller", "daemon-set-controller", DaemonSetController),
     Entry("endpointslice-controller", "endpointslice-controller", EndpointSliceController),
     Entry("endpoints-controller", "endpoint-controller", EndpointController),
     Entry(
