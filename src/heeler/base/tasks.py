@@ -125,9 +125,21 @@ class Tasks:
 
 
 async def together(*work: Awaitable[Any]) -> list[Any]:
-    """Await several things at once: their results in order. All are let to end; then the first failure is raised."""
-    results = await asyncio.gather(*work, return_exceptions=True)
+    """Await several things at once: their results in order. All are let to end; then the first failure is raised.
+
+    An exception that is a result, and wasn't raised, is a result like any other.
+    """
+    failures: list[BaseException] = []
+
+    async def guarded(one: Awaitable[Any]) -> Any:
+        try:
+            return await one
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    results = await asyncio.gather(*(guarded(one) for one in work), return_exceptions=True)
     for result in results:
-        if isinstance(result, BaseException):
+        if any(result is failure for failure in failures):
             raise result
     return results

@@ -24,6 +24,7 @@ from heeler.controllers.endpoint import EndpointController
 from heeler.controllers.endpointslice import EndpointSliceController
 from heeler.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from heeler.controllers.garbage import GarbageCollector
+from heeler.controllers.job import JobController
 from heeler.controllers.loop import Context, Make, Settings, spawn
 from heeler.controllers.namespace import NamespaceController
 from heeler.controllers.node import NodeController
@@ -34,6 +35,7 @@ from heeler.controllers.rootca import RootCaController
 from heeler.controllers.serviceaccount import ServiceAccountController
 from heeler.controllers.statefulset import StatefulSetController
 from heeler.controllers.taint_eviction import TaintEvictionController
+from heeler.controllers.ttl_after_finished import TtlAfterFinishedController
 
 #: The account that reads for all of them: the one that may read everything.
 READER = "generic-garbage-collector"
@@ -69,6 +71,8 @@ CONTROLLERS: tuple[Entry, ...] = (
     ),
     Entry("statefulset-controller", "statefulset-controller", StatefulSetController),
     Entry("daemonset-controller", "daemon-set-controller", DaemonSetController),
+    Entry("job-controller", "job-controller", JobController),
+    Entry("ttl-after-finished-controller", "ttl-after-finished-controller", TtlAfterFinishedController),
     Entry("endpointslice-controller", "endpointslice-controller", EndpointSliceController),
     Entry("endpoints-controller", "endpoint-controller", EndpointController),
     Entry(

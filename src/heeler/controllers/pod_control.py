@@ -45,8 +45,12 @@ async def claim(
     informer: Informer,
     candidates: Iterable[Object],
     may_adopt: Callable[[Object], bool],
+    finalizers: Sequence[str] = (),
 ) -> list[Object]:
-    """The owner's objects of a collection, after adopting those that fit and letting go those that don't any more."""
+    """The owner's objects of a collection, after adopting those that fit and letting go those that don't any more.
+
+    Adopted ones get `finalizers`.
+    """
     claims = owners.claim(owner, selector, candidates, may_adopt)
     namespace, uid = owner["metadata"]["namespace"], owner["metadata"]["uid"]
     kept = list(claims.owned)
@@ -55,6 +59,8 @@ async def claim(
         if fresh["metadata"]["uid"] == uid and "deletionTimestamp" not in fresh["metadata"]:
             for obj in claims.adopt:
                 patch = owners.adoption(obj, kind.reference(owner))
+                if finalizers:
+                    patch["metadata"]["finalizers"] = list(finalizers)
                 adopted = await _patch(client, informer, obj, patch)
                 if adopted is not None:
                     kept.append(adopted)
@@ -173,7 +179,7 @@ def namespace_is_terminating(error: StatusError) -> bool:
 
 
 def from_template(template: Object, name: str, reference: Object) -> Object:
-    """A pod of a template, to be named by the server."""
+    """A pod of a template, to be named by the server after its owner."""
     given = template.get("metadata") or {}
     return {
         "apiVersion": "v1",
@@ -181,9 +187,7 @@ def from_template(template: Object, name: str, reference: Object) -> Object:
         "metadata": {
             "generateName": f"{name}-",
             "ownerReferences": [reference],
-            "labels": dict(given.get("labels") or {}),
-            "annotations": dict(given.get("annotations") or {}),
-            "finalizers": list(given.get("finalizers") or ()),
+            **{key: given[key] for key in ("labels", "annotations", "finalizers") if given.get(key)},
         },
-        "spec": dict(template.get("spec") or {}),
+        "spec": template.get("spec") or {},
     }

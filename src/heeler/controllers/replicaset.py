@@ -12,14 +12,21 @@ from functools import cmp_to_key
 from typing import NamedTuple
 
 from heeler.base.clock import parse_rfc3339, rfc3339
-from heeler.base.tasks import together
-from heeler.client.informer import key_of, split_key
+from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers.loop import Context
+from heeler.controllers.pod_control import (
+    OwnerKind,
+    PodControl,
+    claim,
+    dependents_of,
+    from_template,
+    in_growing_batches,
+)
 from heeler.controllers.resources import PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
 from heeler.objects import selectors
 from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object, labels_of, meta
+from heeler.objects.value import GroupVersionResource, Object, labels_of, meta, name_of
 from heeler.workloads import owners, pods
 
 #: So many pods are made or deleted in one step at most.
@@ -170,9 +177,10 @@ class ReplicaSetController:
     def __init__(self, context: Context, flavour: Flavour = REPLICA_SET) -> None:
         self.queue: WorkQueue[str] = WorkQueue()
         self._context, self._client, self._flavour = context, context.client, flavour
-        self._events = context.recorder(flavour.component)
+        self._owner = OwnerKind(flavour.resource, flavour.kind)
         self._sets = context.informers.get(flavour.resource)
         self._pods = context.informers.get(PODS)
+        self._control = PodControl(self._client, self._pods, context.recorder(flavour.component), self._owner)
         self._pods.add_index("controller", lambda pod: [owners.controller_uid(pod)])
         self._pods.add_index("namespace", lambda pod: [meta(pod).get("namespace", "")])
         self._sets.add_index("controller", lambda obj: [owners.controller_uid(obj)])
@@ -226,45 +234,10 @@ class ReplicaSetController:
             raise error
 
     async def _claim(self, obj: Object) -> list[Object]:
-        """The set's pods, after adopting and letting go what it must."""
-        flavour = self._flavour
-        selector = flavour.selector(obj)
-        uid = obj["metadata"]["uid"]
-        owned = self._pods.by_index("controller", uid)
-        free = [
-            pod
-            for pod in self._pods.by_index("controller", "")
-            if pod["metadata"].get("namespace") == obj["metadata"]["namespace"]
-        ]
-        claims = owners.claim(obj, selector, [pod for pod in [*owned, *free] if pods.is_active(pod)], pods.is_active)
-        if claims.adopt:
-            namespace, name = split_key(key_of(obj))
-            fresh = await self._client.get(flavour.resource, name, namespace)
-            if fresh["metadata"]["uid"] != uid or "deletionTimestamp" in fresh["metadata"]:
-                return claims.owned
-        kept = list(claims.owned)
-        group_version = flavour.resource.api_version
-        for pod in claims.adopt:
-            ref = owners.reference(obj, group_version, flavour.kind)
-            kept.append(await self._patch(pod, owners.adoption(pod, ref)))
-        for pod in claims.release:
-            try:
-                await self._patch(pod, owners.letting_go(pod, obj))
-            except StatusError as error:
-                if error.code not in (404, 422):
-                    raise
-        return kept
-
-    async def _patch(self, pod: Object, patch: Object) -> Object:
-        found = await self._client.patch(
-            PODS,
-            pod["metadata"]["name"],
-            patch,
-            pod["metadata"]["namespace"],
-            type="application/strategic-merge-patch+json",
-        )
-        self._pods.assume(found)
-        return found
+        """The set's active pods, after adopting and letting go what it must."""
+        candidates = [pod for pod in dependents_of(self._pods, obj) if pods.is_active(pod)]
+        selector = self._flavour.selector(obj)
+        return await claim(self._client, self._owner, obj, selector, self._pods, candidates, pods.is_active)
 
     def _related(self, obj: Object, active: Sequence[Object]) -> list[Object]:
         """Active pods of all sets with the same controller as this one."""
@@ -278,65 +251,12 @@ class ReplicaSetController:
 
     async def _perform(self, obj: Object, step: Plan) -> tuple[list[Object], StatusError | OSError | None, str]:
         """(pods made, first error, its reason)."""
-        made: list[Object] = []
         if step.delete:
-            results = await together(*(self._delete(obj, pod) for pod in step.delete))
-            return made, next((r for r in results if r is not None), None), "FailedDelete"
-        left, size = step.create, 1
-        while left > 0:
-            size = min(size, left)
-            results = await together(*(self._create(obj) for _ in range(size)))
-            made += [result for result in results if isinstance(result, dict)]
-            errors = [result for result in results if isinstance(result, (StatusError, OSError))]
-            if errors:
-                return made, errors[0], "FailedCreate"
-            left -= size
-            size *= 2
-        return made, None, ""
-
-    async def _create(self, obj: Object) -> Object | StatusError | OSError:
-        flavour, metadata = self._flavour, obj["metadata"]
+            return [], await self._control.delete_all(obj, step.delete), "FailedDelete"
         template = obj["spec"].get("template") or {}
-        given = template.get("metadata") or {}
-        pod: Object = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "generateName": f"{metadata['name']}-",
-                "ownerReferences": [owners.reference(obj, flavour.resource.api_version, flavour.kind)],
-                **{key: given[key] for key in ("labels", "annotations", "finalizers") if given.get(key)},
-            },
-            "spec": template.get("spec") or {},
-        }
-        about = {"kind": flavour.kind, "apiVersion": flavour.resource.api_version, **obj}
-        try:
-            made = await self._client.create(PODS, pod, metadata["namespace"])
-        except StatusError as error:
-            if not _is_terminating(error):
-                self._events.record(about, "Warning", "FailedCreate", f"Error creating: {error}")
-            return error
-        except OSError as error:
-            return error
-        self._pods.assume(made)
-        self._events.record(about, "Normal", "SuccessfulCreate", f"Created pod: {made['metadata']['name']}")
-        return made
-
-    async def _delete(self, obj: Object, pod: Object) -> StatusError | OSError | None:
-        about = {"kind": self._flavour.kind, "apiVersion": self._flavour.resource.api_version, **obj}
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        try:
-            gone = await self._client.delete(PODS, name, namespace, uid=pod["metadata"]["uid"])
-        except StatusError as error:
-            if error.code in (404, 409):
-                return None
-            self._events.record(about, "Warning", "FailedDelete", f"Error deleting: {error}")
-            return error
-        except OSError as error:
-            return error
-        if gone.get("kind") == "Pod":
-            self._pods.assume(gone)
-        self._events.record(about, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
-        return None
+        pod = from_template(template, name_of(obj), self._owner.reference(obj))
+        made, error = await in_growing_batches([lambda: self._control.create(obj, pod)] * step.create)
+        return made, error, "FailedCreate" if error is not None else ""
 
     async def _update_status(
         self, obj: Object, active: Sequence[Object], failure: tuple[str, str] | None, now: float
@@ -362,9 +282,3 @@ class ReplicaSetController:
 
 def _comparable(status: Object) -> Object:
     return {key: value for key, value in status.items() if value or key in ("replicas", "terminatingReplicas")}
-
-
-def _is_terminating(error: StatusError) -> bool:
-    """Refused since the namespace is going away."""
-    causes = (error.details or {}).get("causes") or ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

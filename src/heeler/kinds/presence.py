@@ -34,7 +34,7 @@ EMBEDDED = _words(
 WRITTEN = _words(
     """
     core.v1.TypedLocalObjectReference.apiGroup core.v1.TypedObjectReference.apiGroup
-    apps.v1.ControllerRevision.revision apps.v1.StatefulSetSpec.serviceName
+    apps.v1.ControllerRevision.revision apps.v1.StatefulSetSpec.serviceName apps.v1.StatefulSetOrdinals.start
     apps.v1.StatefulSetStatus.availableReplicas apps.v1.DaemonSetCondition.type apps.v1.DaemonSetCondition.status
     apps.v1.DeploymentCondition.type apps.v1.DeploymentCondition.status apps.v1.ReplicaSetCondition.type
     apps.v1.ReplicaSetCondition.status apps.v1.StatefulSetCondition.type apps.v1.StatefulSetCondition.status

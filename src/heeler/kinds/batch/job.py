@@ -60,15 +60,19 @@ def _generate_selector(job: Object) -> None:
     if not spec.get("selector"):
         spec["selector"] = {}
     labels = {OLD_NAME_LABEL: name, NAME_LABEL: name, OLD_UID_LABEL: uid, UID_LABEL: uid}
+    shared = meta.get("labels") is not None and job["metadata"].get("labels") is meta["labels"]
     meta["labels"] = {**(meta.get("labels") or {}), **labels}
+    if shared:
+        job["metadata"]["labels"] = dict(meta["labels"])
     selector = spec["selector"]
     selector["matchLabels"] = {**(selector.get("matchLabels") or {}), UID_LABEL: uid}
 
 
 def _labels_of_template(job: Object) -> None:
+    """A job without labels takes its template's: the very same ones, so that it gets those that are generated too."""
     labels = job["spec"]["template"]["metadata"].get("labels")
     if labels and not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(labels)
+        job["metadata"]["labels"] = labels
 
 
 def _prepare_update(new: Object, old: Object) -> None:
