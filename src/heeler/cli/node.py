@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from heeler.cli.flags import fail, set_up_logging
 from heeler.local import processes
 from heeler.local.layout import Layout, LocalError
+
+if TYPE_CHECKING:
+    from heeler.kubelet.image_gc import Policy
+    from heeler.kubelet.pressure import Settings
 
 
 @click.command(epilog="Example: sudo heeler node --kubeconfig node.kubeconfig --hostname-override worker-1")
@@ -54,6 +58,15 @@ from heeler.local.layout import Layout, LocalError
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the kubelet API [a free one].")
 @click.option("--node-labels", default="", help="Comma-separated key=value labels.")
 @click.option("--max-pods", default=110, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--eviction-hard", default=None, help="Comma-separated signal<amount [a kubelet's defaults].")
+@click.option("--eviction-soft", default="", help="The same, after a time.")
+@click.option("--eviction-soft-grace-period", default="", help="Comma-separated signal=time, e.g. 1m30s.")
+@click.option("--eviction-max-pod-grace-period", default=0, show_default=True, help="Seconds, at a soft threshold.")
+@click.option("--eviction-pressure-transition-period", default="5m", show_default=True, help="Before a condition ends.")
+@click.option("--eviction-minimum-reclaim", default="", help="Comma-separated signal=amount.")
+@click.option("--image-gc-high-threshold", default=85, show_default=True, type=click.IntRange(0, 100))
+@click.option("--image-gc-low-threshold", default=80, show_default=True, type=click.IntRange(0, 100))
+@click.option("--minimum-image-ttl-duration", default="2m", show_default=True, help="Younger images stay.")
 @click.option("--cluster-dir", type=click.Path(path_type=Path), default=None, hidden=True)
 @click.option("-v", "--verbose", count=True, help="Log more.")
 @click.argument("component", default="", required=False)
@@ -101,7 +114,10 @@ def _alone(flags: dict[str, Any]) -> None:
         raise LocalError("--kubeconfig is missing: the access of user system:node:NAME")
     name = flags["name"] or platform.node().lower()
     labels = dict(part.partition("=")[::2] for part in flags["node_labels"].split(",") if part)
+    eviction, images = _resources(flags)
     options = NodeOptions(
+        eviction=eviction,
+        image_gc=images,
         cluster=flags["cluster_name"],
         node=name,
         data_dir=flags["root_dir"],
@@ -139,6 +155,27 @@ def _alone(flags: dict[str, Any]) -> None:
             await running
 
     asyncio.run(run())
+
+
+def _resources(flags: dict[str, Any]) -> tuple[Settings, Policy]:
+    """What is done when the node runs short. Raises ValueError."""
+    from heeler.kubelet import image_gc, pressure
+
+    reclaims = flags["eviction_minimum_reclaim"]
+    hard = pressure.DEFAULT_HARD if flags["eviction_hard"] is None else flags["eviction_hard"]
+    soft, graces = flags["eviction_soft"], flags["eviction_soft_grace_period"]
+    if soft and not graces:
+        raise ValueError("--eviction-soft needs --eviction-soft-grace-period")
+    high, low = flags["image_gc_high_threshold"], flags["image_gc_low_threshold"]
+    if low >= high:
+        raise ValueError(f"--image-gc-low-threshold {low} must be lower than --image-gc-high-threshold {high}")
+    eviction = pressure.Settings(
+        pressure.thresholds(hard, "", reclaims),
+        pressure.thresholds(soft, graces, reclaims),
+        float(flags["eviction_max_pod_grace_period"]),
+        pressure.seconds(flags["eviction_pressure_transition_period"]),
+    )
+    return eviction, image_gc.Policy(high, low, pressure.seconds(flags["minimum_image_ttl_duration"]))
 
 
 def _on_this_host(kubeconfig: Path) -> tuple[str, int] | None:

@@ -26,6 +26,7 @@ from heeler.kubelet import machine, registration
 from heeler.kubelet.cgroups import Cgroups
 from heeler.kubelet.context import NodeContext
 from heeler.kubelet.events import Recorder
+from heeler.kubelet.eviction import Eviction
 from heeler.kubelet.local_path import LocalVolumes
 from heeler.kubelet.options import PAUSE_IMAGE, NodeOptions
 from heeler.kubelet.pods import config, volumes
@@ -107,6 +108,7 @@ class Node:
         #: Set once the node is registered in this run, with its services working.
         self.ready = asyncio.Event()
         self._version = "containerd://unknown"
+        self.eviction: Eviction | None = None
 
     def _binary(self) -> str:
         binary = self.options.containerd or find_program("containerd")
@@ -147,6 +149,17 @@ class Node:
             except (ProgramError, ValueError, OSError) as error:
                 log.warning("the images of %s are not loaded: %s", archive, error)
 
+    def _kept_images(self) -> dict[str, None]:
+        """Names of images that stay whatever happens: our own, and those that were loaded by hand."""
+        out = {PAUSE_IMAGE: None}
+        folder = self.options.archives
+        for archive in sorted(folder.glob("*.tar")) if folder is not None else []:
+            try:
+                out |= {full_name(name): None for name in load.names_in(archive)}
+            except (ValueError, OSError) as error:
+                log.warning("%s: %s", archive, error)
+        return out
+
     async def _lacks(self, runtime: Runtime, archive: Path) -> bool:
         """Whether an image of the archive is not here."""
         try:
@@ -185,8 +198,7 @@ class Node:
         except RuntimeFault as fault:
             problem = f"container runtime is down: {fault.message}"
         images.sort(key=lambda image: -image["sizeBytes"])
-        low = machine.available_memory() < registration.MEMORY_RESERVED
-        pressure = {"MemoryPressure": low}
+        pressure = self.eviction.pressure if self.eviction is not None else {}
         return {
             "port": self.port,
             "runtime": self._version,
@@ -236,6 +248,11 @@ class Node:
         agent.host_ports = proxy.host_ports
         registered = registration.Registration(client, clock, options, self.machine, self.look)
         context.node = lambda: registered.node
+        eviction = Eviction(
+            context, lambda: agent.workers, options.eviction, options.image_gc, self._kept_images, registered.hurry
+        )
+        self.eviction = eviction
+        context.pressure = lambda: eviction.pressure
         parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self._keep_runtime, events.run, proxy.run, agent.run]
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._stop, agent)
@@ -246,6 +263,7 @@ class Node:
                 parts.append(dns.run)
                 self._first.append(dns.serving)
             parts.append(lambda: self._register(registered, proxy))
+            parts.append(eviction.run)
             parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(LocalVolumes(client, clock, options.node, options.local_path_dir).run)
             parts.append(routes.Routes(self.network, clock, options.node, options.node_netns).run)

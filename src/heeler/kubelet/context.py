@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from heeler.base.clock import Clock
@@ -47,6 +47,8 @@ class NodeContext:
     allocatable: tuple[int, int] = (0, 0)
     #: The pods that have their place on the node now, to see whether another one fits.
     pods: Callable[[], list[Object]] = list
+    #: What the node is short of, by its conditions.
+    pressure: Callable[[], Mapping[str, bool]] = dict
     #: The Node object as it was last seen.
     node: Callable[[], Object] = dict
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(START_WORKERS))

@@ -158,10 +158,6 @@ class Looks:
         """Whether the newest is good enough to answer with, together with one before it."""
         return len(self.kept) > 1 and 0 <= now - self.kept[-1].time < MIN_WINDOW
 
-    def too_old(self, now: float) -> bool:
-        """Whether a second look is needed before there is a rate."""
-        return not self.kept or not MIN_WINDOW <= now - self.kept[-1].time <= MAX_WINDOW
-
 
 @dataclass(frozen=True, slots=True)
 class Disk:

@@ -56,11 +56,6 @@ def memory() -> dict[str, int]:
     return out
 
 
-def available_memory() -> int:
-    """Bytes that could be used without swapping."""
-    return memory().get("MemAvailable", 0)
-
-
 def _os_release() -> dict[str, str]:
     out = {}
     for line in read_text(Path("/etc/os-release")).splitlines():

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from heeler.kubelet import pressure
+from heeler.kubelet.image_gc import Policy
+
 #: The Kubernetes version that the node reports.
 KUBERNETES_VERSION = "v1.37.2"
 
@@ -65,6 +68,11 @@ class NodeOptions:
     containerd: str = ""
     #: A folder of image archives that every node is to have: what is missing is loaded when the node starts.
     archives: Path | None = None
+    #: When the node is short of something, and when images are removed.
+    eviction: pressure.Settings = field(
+        default_factory=lambda: pressure.Settings(pressure.thresholds(pressure.DEFAULT_HARD))
+    )
+    image_gc: Policy = field(default_factory=Policy)
     #: Publish NodePort services and annotated ones on the host's 127.0.0.1; a cluster's first node (index 0) does it.
     publish: bool = True
 

@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/node/node-status/
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -166,8 +167,13 @@ class Registration:
         self._client, self._clock, self._options, self._machine, self._look = client, clock, options, machine, look
         self._lease: Object | None = None
         self._reported = 0.0
+        self._hurried = asyncio.Event()
         #: The Node object as it was last seen.
         self.node: Object = {}
+
+    def hurry(self) -> None:
+        """Something of the status has changed that others should know soon."""
+        self._hurried.set()
 
     async def register(self) -> None:
         """Create the node, or bring its labels and addresses up to date. Raises StatusError, OSError."""
@@ -246,8 +252,23 @@ class Registration:
                 if isinstance(error, StatusError) and error.code == 404 and error.message.startswith("nodes "):
                     await self._again()
                 wait = 1.0
-            await self._clock.sleep(wait)
-            since_status += wait
+            if await self._pause(wait):
+                since_status = STATUS_CHECK
+            else:
+                since_status += wait
+
+    async def _pause(self, seconds: float) -> bool:
+        """Wait; True where there is a reason to report before."""
+        waiting = asyncio.ensure_future(self._hurried.wait())
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait([waiting, sleeping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            sleeping.cancel()
+        hurried = self._hurried.is_set()
+        self._hurried.clear()
+        return hurried
 
     async def _again(self) -> None:
         """Somebody deleted the node: it comes back."""

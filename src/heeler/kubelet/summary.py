@@ -67,10 +67,11 @@ class Statistics:
         async with self._looking:
             if self._looks.fresh(clock.time()):
                 return
-            if self._looks.too_old(clock.time()):
-                await self._look()
-                await clock.sleep(figures.MIN_WINDOW)
             await self._look()
+            # What has come since the look before has no rate yet.
+            if any(figures.rate(self._looks.kept, key) is None for key in self._readings().readings):
+                await clock.sleep(figures.MIN_WINDOW)
+                await self._look()
 
     async def _look(self) -> None:
         paths, groups, now = self._paths(), self._context.cgroups, self._context.clock.time()

@@ -12,6 +12,8 @@ from heeler.base.clock import SystemClock
 from heeler.base.random import SystemRandom
 from heeler.client.https import HttpsClient
 from heeler.cluster import real_names
+from heeler.kubelet import pressure
+from heeler.kubelet.image_gc import Policy
 from heeler.kubelet.options import NodeOptions
 from heeler.local import processes
 from heeler.local.certificates import AGENT_CLIENT, NETWORK
@@ -19,6 +21,13 @@ from heeler.local.layout import Layout, LocalError, Spec
 
 if TYPE_CHECKING:
     from heeler.kubelet.agent import Node
+
+
+#: A laptop's disk is mostly full, and what fills it is not the cluster's: shares of it, as a server's nodes go by, would
+#: keep every pod away. Images stay for the same reason.
+LOCAL_HARD = (
+    "memory.available<100Mi,nodefs.available<1Gi,nodefs.inodesFree<10k,imagefs.available<1Gi,imagefs.inodesFree<10k"
+)
 
 
 def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
@@ -38,6 +47,8 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
         client_ca=pki / "ca.crt",
         api_client_name=AGENT_CLIENT,
         archives=layout.images,
+        eviction=pressure.Settings(pressure.thresholds(LOCAL_HARD)),
+        image_gc=Policy(high=101),
     )
 
 

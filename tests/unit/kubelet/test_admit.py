@@ -43,3 +43,19 @@ def test_a_pod_that_does_not_fit_is_rejected_by_the_first_resource_that_is_short
     )
     assert (admit.misfit(asks("1", "4Gi"), others, 2000, 4 << 30, 110) or ("",))[0] == "OutOfmemory"
     assert (admit.misfit(pod(), others, 2000, 4 << 30, 1) or ("",))[0] == "OutOfpods"
+
+
+def test_a_pod_that_names_a_node_which_it_does_not_want_or_whose_port_is_taken_is_rejected() -> None:
+    node = {"metadata": {"name": "n", "labels": {"a": "b"}}}
+    taken = pod(container("app", ports=[{"containerPort": 1, "hostPort": 80}]))
+    same = pod(container("app", ports=[{"containerPort": 2, "hostPort": 80, "hostIP": "127.0.0.1"}]))
+    other = pod(container("app", ports=[{"containerPort": 2, "hostPort": 80, "protocol": "UDP"}]))
+    assert admit.misplaced(same, [taken], node) == (
+        "NodePorts",
+        "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+    )
+    assert admit.misplaced(other, [taken], node) is None
+    assert admit.misplaced(same, [{**taken, "status": {"phase": "Failed"}}], node) is None
+    reason, _ = admit.misplaced(pod(nodeSelector={"a": "c"}), [], node) or ("", "")
+    assert reason == "NodeAffinity"
+    assert admit.misplaced(pod(nodeSelector={"a": "c"}), [], {}) is None

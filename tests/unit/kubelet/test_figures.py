@@ -29,7 +29,7 @@ def test_a_clock_that_is_set_back_makes_older_looks_worthless() -> None:
     for time in (100, 101, 50):
         looks.add(look(time, 0))
     assert [kept.time for kept in looks.kept] == [50]
-    assert looks.too_old(50.1) and not looks.too_old(51)
+    assert not looks.fresh(50.1)
 
 
 def test_a_control_group_is_read_in_both_versions(tmp_path: Path) -> None:

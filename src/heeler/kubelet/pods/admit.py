@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from heeler.kubelet.pods.amounts import pod_amount
 from heeler.kubelet.pods.views import all_containers, spec_of
 from heeler.objects.value import Object
+from heeler.workloads.affinity import node_allowed
 
 
 def unsupported(pod: Object, features: Sequence[str] = ()) -> str:
@@ -75,6 +76,40 @@ def misfit(pod: Object, others: Sequence[Object], milli_cpu: int, memory: int, m
             )
             return OUT_OF[resource], f"Pod was rejected: {text}"
     return None
+
+
+def misplaced(pod: Object, others: Sequence[Object], node: Object) -> tuple[str, str] | None:
+    """(reason, message) where a pod doesn't want this node, or a port that it wants of the node is taken.
+
+    `node` is the Node object, {} while it isn't known."""
+    if node and not node_allowed(pod, node):
+        return _predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    living = [o for o in others if (o.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+    taken = [port for other in living for port in _host_ports(other)]
+    if any(_clash(port, other) for port in _host_ports(pod) for other in taken):
+        return _predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+    return None
+
+
+def _predicate(name: str, why: str) -> tuple[str, str]:
+    return name, f"Pod was rejected: Predicate {name} failed: {why}"
+
+
+def _host_ports(pod: Object) -> list[tuple[str, int, str]]:
+    """(protocol, port, address) of the node's ports that a pod takes."""
+    containers = [*(spec_of(pod).get("containers") or ())]
+    containers += [c for c in spec_of(pod).get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    ports = (port for container in containers for port in container.get("ports") or ())
+    return [
+        (str(p.get("protocol") or "TCP"), int(p["hostPort"]), str(p.get("hostIP") or "0.0.0.0"))
+        for p in ports
+        if p.get("hostPort")
+    ]
+
+
+def _clash(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:
+    every = ("0.0.0.0", "::")
+    return one[:2] == other[:2] and (one[2] == other[2] or one[2] in every or other[2] in every)
 
 
 VOLUMES = (

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from heeler.base.files import remove_tree
-from heeler.kubelet import checks
+from heeler.kubelet import checks, pressure
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.context import NodeContext
 from heeler.kubelet.pods import admit, claims, config, env, plan, volumes
-from heeler.kubelet.pods.amounts import container_resources
+from heeler.kubelet.pods.amounts import container_resources, qos_class
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
 from heeler.kubelet.pods.views import SandboxView, View, Waiting, container_of, spec_of
@@ -22,6 +23,8 @@ from heeler.objects.value import Object, name_of, namespace_of, uid_of
 
 if TYPE_CHECKING:
     from heeler.kubelet.pods.worker import PodWorker
+
+log = logging.getLogger(__name__)
 
 #: Seconds between attempts to set up a sandbox or a container that failed.
 SANDBOX_RETRY, CONTAINER_RETRY = 5.0, 10.0
@@ -114,9 +117,15 @@ class Operations:
         """A pod that doesn't fit on the node fails at once. One that ran before is let in again."""
         if self._worker.admitted:
             return False
+        pressed = pressure.refused(self.pod, self._context.pressure(), qos_class(self.pod))
+        if pressed is not None:
+            self._worker.memory.ended = ("Failed", *pressed)
+            self._event("Warning", pressed[0], pressed[1].removeprefix("Pod was rejected: "))
+            return True
         cpu, memory = self._context.allocatable
         others = [p for p in self._context.pods() if str(uid_of(p)) != self._worker.uid]
         found = admit.misfit(self.pod, others, cpu, memory, self._context.options.max_pods)
+        found = found or admit.misplaced(self.pod, others, self._context.node())
         if found is None:
             self._worker.admitted = True
             return False
@@ -277,24 +286,54 @@ class Operations:
                 self._event("Warning", "Failed", f"Error: {fault.message}", name)
                 return
             self._event("Normal", "Created", "Container created", name)
+            hook = (container.get("lifecycle") or {}).get("postStart")
+            if hook:
+                worker.memory.hooking[found] = None
             try:
                 await runtime.start_container(found)
             except RuntimeFault as fault:
+                worker.memory.hooking.pop(found, None)
                 worker.set_waiting(name, "RunContainerError", fault.message, CONTAINER_RETRY)
                 self._event("Warning", "Failed", f"Error: {fault.message}", name)
                 return
         worker.memory.waiting.pop(name, None)
         worker.memory.retry_at.pop(name, None)
         self._event("Normal", "Started", "Container started", name)
-        hook = (container.get("lifecycle") or {}).get("postStart")
         if hook:
             await self._after_start(hook, container, found)
 
     async def _after_start(self, hook: Object, container: Object, found: str) -> None:
+        """What the hook printed stays out of Events: it may hold secrets (upstream keeps it out too)."""
         outcome = await self._hook(hook, container, found, 3600.0)
-        if not outcome.ok:
-            self._event("Warning", "FailedPostStartHook", f"PostStartHook failed: {outcome.text}", container["name"])
+        memory, name = self._worker.memory, container["name"]
+        if outcome.ok:
+            memory.hooking.pop(found, None)
+            return
+        log.info("pod %s/%s: postStart hook of %s: %s", namespace_of(self.pod), name_of(self.pod), name, outcome.text)
+        self._event("Warning", "FailedPostStartHook", "PostStartHook failed", name)
+        self._worker.memory.waiting[name] = Waiting("PostStartHookError", "PostStartHook failed")
+        self._event("Normal", "Killing", "FailedPostStartHook", name)
+        memory.killed[found] = "postStart"
+        self._worker.wake()
+        try:
             await self._context.runtime.stop_container(found, self._worker.grace())
+        finally:
+            memory.hooking.pop(found, None)
+
+    def ended(self, why: tuple[str, str, str]) -> None:
+        """Tell of the pod's end where it was decided here."""
+        if why[1] == "DeadlineExceeded":
+            self._event("Normal", why[1], why[2])
+
+    def evicted(self, message: str) -> None:
+        self._event("Warning", "Evicted", message)
+
+    async def remove_dead(self) -> None:
+        """Remove containers that have ended and that another one has followed."""
+        for container in self._worker.view.containers:
+            newest = self._worker.view.latest(container.name)
+            if container.state == "exited" and newest is not None and newest.id != container.id:
+                await self.remove_container(container.id)
 
     async def _hook(self, hook: Object, container: Object, found: str, timeout: float) -> Outcome:
         if "sleep" in hook:
@@ -376,7 +415,8 @@ class Operations:
         except TimeoutError:
             outcome = Outcome(False, f"it did not end within the grace period of {grace:g} s")
         if not outcome.ok:
-            self._event("Warning", "FailedPreStopHook", f"PreStopHook failed: {outcome.text}", container["name"])
+            log.info("pod %s/%s: preStop hook: %s", namespace_of(self.pod), name_of(self.pod), outcome.text)
+            self._event("Warning", "FailedPreStopHook", "PreStopHook failed", container["name"])
 
     async def kill_now(self, found: str) -> None:
         try:

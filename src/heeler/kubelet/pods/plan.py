@@ -366,7 +366,7 @@ def _end(pod: Object, view: View, memory: Memory, now: float, decision: Decision
     """Kill containers, then sidecars in reverse order, then the sandbox; then the pod is finished."""
     if not memory.ending_since:
         memory.ending_since = now
-    grace = grace_of(pod)
+    grace = grace_of(pod) if memory.grace is None else min(memory.grace, grace_of(pod))
     left = max(MIN_GRACE if grace else 0.0, memory.ending_since + grace - now)
     names = [c["name"] for c in sidecars(pod)]
     running = list(view.running())

@@ -54,6 +54,8 @@ def make(pod: Object, view: View, memory: Memory, host: Host, now: float) -> Obj
         told = {"reason": memory.ended[1], "message": memory.ended[2]}
         out |= {key: text for key, text in told.items() if text}
     out["conditions"] = _conditions(pod, view, phase, inits, mains, old, now)
+    if memory.disrupted is not None:
+        out["conditions"] = _disrupted(out["conditions"], memory.disrupted, now)
     out["hostIP"] = host.ips[0]
     out["hostIPs"] = [{"ip": ip} for ip in host.ips]
     ips = host.ips if spec_of(pod).get("hostNetwork") else _ips(view, old)
@@ -82,8 +84,7 @@ def _terminated(found: ContainerView, host: Host) -> Object:
     out["reason"] = reason
     if found.message:
         out["message"] = found.message
-    if found.started_at:
-        out["startedAt"] = rfc3339(found.started_at)
+    out["startedAt"] = rfc3339(found.started_at)  # the epoch for one that never came to run
     out["finishedAt"] = rfc3339(found.finished_at or found.created_at)
     out["containerID"] = f"{host.runtime}://{found.id}"
     return out
@@ -102,7 +103,7 @@ def _container(
     last: Object = {}
     init = container in init_containers(pod) and not is_sidecar(container)
     waiting = memory.waiting.get(name)
-    if latest is None:
+    if latest is None or latest.id in memory.hooking:
         state = {"waiting": _waiting(pod, container, waiting, done_init)}
     elif latest.state in ("running", "unknown"):
         state = {"running": {"startedAt": rfc3339(latest.started_at)}}
@@ -293,6 +294,14 @@ def _conditions(
             condition["observedGeneration"] = generation
         out.append(condition)
     return out + [dict(c) for c in before.values()]
+
+
+def _disrupted(conditions: list[Object], why: tuple[str, str], now: float) -> list[Object]:
+    """With the condition that tells that the node ended the pod."""
+    if any(c["type"] == "DisruptionTarget" and c.get("status") == "True" for c in conditions):
+        return conditions
+    told = {"type": "DisruptionTarget", "status": "True", "reason": why[0], "message": why[1]}
+    return [*(c for c in conditions if c["type"] != "DisruptionTarget"), {**told, "lastTransitionTime": rfc3339(now)}]
 
 
 def _initialized_condition(pod: Object, phase: str, inits: Sequence[Object], mains: Sequence[Object]) -> Object:

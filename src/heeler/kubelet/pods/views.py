@@ -121,10 +121,15 @@ class Memory:
     backoffs: dict[str, Backoff] = field(default_factory=dict)
     #: Container ids that are being killed or were (they are not killed twice at once).
     killed: dict[str, str] = field(default_factory=dict)
+    #: Container ids whose postStart hook has not ended well: they don't count as running yet.
+    hooking: dict[str, None] = field(default_factory=dict)
     #: The resources that running containers (by id) were given since they were made.
     resized: dict[str, Object] = field(default_factory=dict)
     #: The pod's end was decided: phase, reason and message, e.g. ("Failed", "DeadlineExceeded", …).
     ended: tuple[str, str, str] | None = None
+    #: The grace period where the node decided on the end, and the reason and message of the disruption.
+    grace: float | None = None
+    disrupted: tuple[str, str] | None = None
     #: When the end began, for the grace period that is left to sidecars.
     ending_since: float = 0.0
 

@@ -92,6 +92,16 @@ class PodWorker:
         self.pod = {**self.pod, "metadata": meta}
         self.wake()
 
+    def evict(self, message: str, grace: float) -> None:
+        """End the pod for the node's sake, with at the most `grace` seconds."""
+        memory = self.memory
+        if memory.ended is not None:
+            return
+        memory.ended, memory.grace = ("Failed", "Evicted", message), grace
+        memory.disrupted = ("TerminationByKubelet", message)
+        self.operations.evicted(message)
+        self.wake()
+
     async def run(self) -> None:
         """Until the pod is gone for good (or cancelled: its containers then run on)."""
         self.wake()
@@ -134,7 +144,10 @@ class PodWorker:
         self.view = await self.observer.look()
         await self._probe()
         self._restless()
+        before = self.memory.ended
         decision = plan.decide(self.pod, self.view, self.memory, now)
+        if before is None and self.memory.ended is not None:
+            self.operations.ended(self.memory.ended)
         self._crashed()
         finish: plan.Finish | None = None
         for instruction in decision.todo:
