@@ -231,9 +231,7 @@ class FreshCluster:
         """One object. Raises StatusError (404)."""
         return self._run(self._get(resource, name, namespace))
 
-    def list(
-        self, resource: str, namespace: str | None = "default", *, labels: str = "", fields: str = ""
-    ) -> Objects:
+    def list(self, resource: str, namespace: str | None = "default", *, labels: str = "", fields: str = "") -> Objects:
         """Objects of a namespace (None: of all), chosen by label and field selectors."""
         return self._run(self._list(resource, namespace, labels, fields))
 
