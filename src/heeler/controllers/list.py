@@ -17,6 +17,7 @@ from heeler.client.events import Recorder
 from heeler.client.informer import Informers
 from heeler.controllers.cluster_dns import ClusterDnsController
 from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
+from heeler.controllers.cronjob import CronJobController
 from heeler.controllers.daemonset import DaemonSetController
 from heeler.controllers.deployment import DeploymentController
 from heeler.controllers.disruption import DisruptionController
@@ -72,6 +73,7 @@ CONTROLLERS: tuple[Entry, ...] = (
     Entry("statefulset-controller", "statefulset-controller", StatefulSetController),
     Entry("daemonset-controller", "daemon-set-controller", DaemonSetController),
     Entry("job-controller", "job-controller", JobController),
+    Entry("cronjob-controller", "cronjob-controller", CronJobController),
     Entry("ttl-after-finished-controller", "ttl-after-finished-controller", TtlAfterFinishedController),
     Entry("endpointslice-controller", "endpointslice-controller", EndpointSliceController),
     Entry("endpoints-controller", "endpoint-controller", EndpointController),

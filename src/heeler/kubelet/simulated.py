@@ -1,7 +1,8 @@
 """Simulated nodes: they register, keep their leases, and take pods as a kubelet does, but nothing runs.
 
 A pod that comes to such a node is Running and ready after a moment, with an address; one that is deleted is gone after
-a moment. Many nodes share one watch of pods. Probes, exec and logs have nothing to answer them.
+a moment; how containers end by themselves is in `simulated_ends`. Many nodes share one watch of pods. Probes, exec and
+logs have nothing to answer them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
+from heeler.kubelet import simulated_ends as ends
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, meta, name_of
 from heeler.workloads import pods
@@ -278,7 +280,7 @@ class SimulatedNodes:
         if ip and uid not in node.addresses:  # it ran before we came
             node.addresses[uid] = ip
             node.taken[ip] = None
-        if pods.is_terminating(new) or pods.phase(new) == "Pending":
+        if pods.is_terminating(new) or pods.phase(new) == "Pending" or ends.runs(new):
             self._queue.add(key_of(new))
 
     async def _work(self) -> None:
@@ -302,18 +304,30 @@ class SimulatedNodes:
             await self._stop(node, pod)
         elif pods.phase(pod) == "Pending":
             await self._start(node, pod)
+        else:
+            await self._go_on(node, key, pod)
 
     async def _start(self, node: _Node, pod: Object) -> None:
         if self._shape.start:
             await self._clock.sleep(self._shape.start)
         host = bool(pod["spec"].get("hostNetwork"))
         ip = node.address if host else node.address_for(pod["metadata"]["uid"])
-        patch: Object = {"status": running(pod, node.address, ip, rfc3339(self._clock.time()))}
+        await self._write_pod_status(node, pod, running(pod, node.address, ip, rfc3339(self._clock.time())))
+
+    async def _go_on(self, node: _Node, key: str, pod: Object) -> None:
+        """A pod whose containers end by themselves."""
+        following = ends.step(pod, self._clock.time())
+        if following.wait is not None:
+            self._queue.add_after(key, following.wait)
+        elif following.status is not None:
+            await self._write_pod_status(node, pod, following.status)
+
+    async def _write_pod_status(self, node: _Node, pod: Object, status: Object) -> None:
         try:
             done = await node.client.patch(
                 PODS,
                 name_of(pod),
-                patch,
+                {"status": status},
                 pod["metadata"]["namespace"],
                 type="application/strategic-merge-patch+json",
                 subresource="status",

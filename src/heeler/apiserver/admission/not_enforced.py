@@ -12,7 +12,6 @@ NOT_ENFORCED = {
     ("networking.k8s.io", "networkpolicies"): "NetworkPolicy is not enforced by this version of Heeler",
     ("networking.k8s.io", "ingresses"): "Ingress is stored, but no ingress controller runs in this version of Heeler",
     ("autoscaling", "horizontalpodautoscalers"): "HorizontalPodAutoscaler is not acted upon by this version of Heeler",
-    ("batch", "cronjobs"): "CronJob is not acted upon by this version of Heeler",
     ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
     (
         "admissionregistration.k8s.io",

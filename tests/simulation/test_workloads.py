@@ -1,0 +1,188 @@
+"""Stories of StatefulSets, DaemonSets, Jobs and CronJobs in simulated time."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from heeler.controllers.resources import CRON_JOBS, DAEMON_SETS, JOBS, NODES, PODS, STATEFUL_SETS
+from heeler.objects.value import GroupVersionResource
+from heeler.testing.simulation import Simulation, simulate_cluster
+from heeler.workloads import pods
+
+STRATEGIC = "application/strategic-merge-patch+json"
+
+
+def workload(kind: str, name: str, api: str = "apps/v1", **spec: Any) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
+    common: dict[str, Any] = {"template": template}
+    if kind != "Job":
+        common["selector"] = {"matchLabels": labels}
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": {**common, **spec}}
+
+
+def job(name: str, *, exits: str = "", restart: str = "Never", **spec: Any) -> dict[str, Any]:
+    out = workload("Job", name, "batch/v1", **spec)
+    out["spec"]["template"]["spec"]["restartPolicy"] = restart
+    if exits:
+        out["spec"]["template"]["metadata"]["annotations"] = {"simulated.heeler.dev/exit": exits}
+    return out
+
+
+async def status(cluster: Simulation, resource: GroupVersionResource, name: str) -> dict[str, Any]:
+    found = await cluster.client.get(resource, name, "default")
+    out = found.get("status") or {}
+    seen = out.get("observedGeneration", found["metadata"].get("generation"))
+    return out if seen == found["metadata"].get("generation") else {}
+
+
+def test_a_stateful_set_is_updated_from_the_last_pod_to_the_first_and_never_has_two_of_a_name():
+    async def story(cluster: Simulation) -> None:
+        await cluster.client.create(
+            STATEFUL_SETS, workload("StatefulSet", "db", replicas=3, serviceName="db"), "default"
+        )
+
+        async def ready() -> bool:
+            found = await status(cluster, STATEFUL_SETS, "db")
+            return found.get("availableReplicas") == 3 and found.get("updateRevision") == found.get("currentRevision")
+
+        await cluster.until(ready)
+        patch = {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}}}}
+        await cluster.client.patch(STATEFUL_SETS, "db", patch, "default", type=STRATEGIC)
+        order: list[str] = []
+
+        async def done() -> bool:
+            found = (await cluster.client.list(PODS, "default")).items
+            assert sum(pods.is_ready(pod) and not pods.is_terminating(pod) for pod in found) >= 2
+            for pod in found:
+                if pod["spec"]["containers"][0]["image"] == "app:2" and pod["metadata"]["name"] not in order:
+                    order.append(pod["metadata"]["name"])
+            return len(order) == 3 and await ready()
+
+        await cluster.until(done, every=0.01)
+        assert order == ["db-2", "db-1", "db-0"]
+
+    simulate_cluster(story, seed=3, shuffle=True)
+
+
+def test_a_daemon_set_follows_the_nodes_and_their_labels():
+    async def story(cluster: Simulation) -> None:
+        daemons = workload("DaemonSet", "log")
+        daemons["spec"]["template"]["spec"]["nodeSelector"] = {"logs": "yes"}
+        await cluster.client.create(DAEMON_SETS, daemons, "default")
+
+        async def on(*names: str) -> bool:
+            found = (await cluster.client.list(PODS, "default")).items
+            return sorted(pods.node_name(pod) for pod in found if pods.is_ready(pod)) == list(names)
+
+        async def registered() -> bool:
+            return len((await cluster.client.list(NODES)).items) == 3
+
+        await cluster.until(registered)
+        for name in ("node-0", "node-2"):
+            await cluster.client.patch(NODES, name, {"metadata": {"labels": {"logs": "yes"}}})
+        await cluster.until(lambda: on("node-0", "node-2"))
+        await cluster.client.patch(NODES, "node-0", {"metadata": {"labels": {"logs": None}}})
+        await cluster.until(lambda: on("node-2"))
+        assert (await status(cluster, DAEMON_SETS, "log"))["desiredNumberScheduled"] == 1
+
+    simulate_cluster(story)
+
+
+def test_a_job_tries_failed_pods_again_after_ever_longer_pauses_until_its_limit():
+    async def story(cluster: Simulation) -> None:
+        await cluster.client.create(JOBS, job("bad", exits="3@1", backoffLimit=3), "default")
+        starts: list[float] = []
+
+        async def done() -> bool:
+            found = (await cluster.client.list(PODS, "default")).items
+            starts.extend([cluster.clock.monotonic()] * (len(found) - len(starts)))
+            return bool(pods.has_condition(await cluster.client.get(JOBS, "bad", "default"), "Failed"))
+
+        await cluster.until(done, every=0.1)
+        assert [round((b - a) / 10) for a, b in itertools.pairwise(starts)] == [1, 2, 4]
+        found = await status(cluster, JOBS, "bad")
+        assert found["failed"] == 4
+        assert found["uncountedTerminatedPods"] == {}
+        assert found["conditions"][-1]["reason"] == "BackoffLimitExceeded"
+
+    simulate_cluster(story)
+
+
+def test_a_job_counts_every_pod_once_whatever_goes_wrong():
+    from tests.simulation.test_stories import STORM
+
+    async def story(cluster: Simulation) -> None:
+        wanted = job("many", completions=12, parallelism=4, completionMode="Indexed")
+        await cluster.client.create(JOBS, wanted, "default")
+        await cluster.until(lambda: _complete(cluster, "many"))
+        found = await status(cluster, JOBS, "many")
+        assert (found["succeeded"], found["completedIndexes"]) == (12, "0-11")
+
+        async def untracked() -> bool:
+            found = (await cluster.client.list(PODS, "default")).items
+            return not any(pod["metadata"].get("finalizers") for pod in found)
+
+        await cluster.until(untracked)
+
+    for seed in range(2):
+        simulate_cluster(story, seed=seed, faults=STORM, shuffle=True)
+
+
+def test_a_finished_job_goes_with_its_pods_after_its_time():
+    async def story(cluster: Simulation) -> None:
+        await cluster.client.create(JOBS, job("short", ttlSecondsAfterFinished=60), "default")
+        await cluster.until(lambda: _complete(cluster, "short"))
+        await cluster.clock.sleep(50)
+        assert len((await cluster.client.list(JOBS, "default")).items) == 1
+        await cluster.clock.sleep(20)
+        assert not (await cluster.client.list(JOBS, "default")).items
+        assert not (await cluster.client.list(PODS, "default")).items
+
+    simulate_cluster(story)
+
+
+async def _complete(cluster: Simulation, name: str) -> bool:
+    return pods.has_condition(await cluster.client.get(JOBS, name, "default"), "Complete")
+
+
+def cron(name: str, schedule: str, *, exits: str = "", **spec: Any) -> dict[str, Any]:
+    made = job(name, exits=exits)
+    template = {"spec": made["spec"]}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": schedule, "jobTemplate": template, **spec},
+    }
+
+
+def test_a_cron_job_keeps_its_schedule_and_a_few_of_its_jobs():
+    async def story(cluster: Simulation) -> None:
+        wanted = cron("half-hourly", "15,45 * * * *", timeZone="Asia/Kathmandu")  # 5:45 ahead
+        await cluster.client.create(CRON_JOBS, wanted, "default")
+        await cluster.clock.sleep(4 * 3600 + 60)
+        found = (await cluster.client.list(JOBS, "default")).items
+        notes = [job["metadata"]["annotations"]["batch.kubernetes.io/cronjob-scheduled-timestamp"] for job in found]
+        assert [note[10:] for note in sorted(notes)] == ["T08:45:00+05:45", "T09:15:00+05:45", "T09:45:00+05:45"]
+        status = (await cluster.client.get(CRON_JOBS, "half-hourly", "default"))["status"]
+        assert status["lastScheduleTime"][10:] == "T04:00:00Z"
+        assert "active" not in status or status["lastSuccessfulTime"]
+
+    simulate_cluster(story, nodes=1)
+
+
+def test_a_cron_job_that_forbids_concurrency_waits_for_its_job():
+    async def story(cluster: Simulation) -> None:
+        wanted = cron("slow", "* * * * *", exits="0@150", concurrencyPolicy="Forbid")
+        await cluster.client.create(CRON_JOBS, wanted, "default")
+
+        async def two() -> bool:
+            found = (await cluster.client.list(JOBS, "default")).items
+            assert sum(not pods.has_condition(job, "Complete") for job in found) <= 1
+            return len(found) == 2
+
+        assert await cluster.until(two, every=1) > 180
+
+    simulate_cluster(story, nodes=1)
