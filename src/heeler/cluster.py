@@ -29,7 +29,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.in_process import InProcessClient
 from heeler.local import certificates
-from heeler.local.layout import Layout, Owner, Spec
+from heeler.local.layout import Layout, Owner, Spec, real_names, simulated_names
 from heeler.store.open import open_store
 
 if TYPE_CHECKING:
@@ -133,14 +133,6 @@ async def start_parts(context: Context, started: Callable[[str], None] = lambda 
     for part in PARTS:
         await part.start(context)
         started(part.name)
-
-
-def simulated_names(spec: Spec) -> list[str]:
-    return [f"simulated-{i}" for i in range(spec.simulated_nodes)]
-
-
-def real_names(spec: Spec) -> list[str]:
-    return [f"{spec.name}-node-{i}" for i in range(spec.nodes)]
 
 
 class Cluster:

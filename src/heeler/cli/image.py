@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +21,12 @@ from heeler.base.files import private_folder
 from heeler.base.processes import ProgramError
 from heeler.cli.flags import fail
 from heeler.cli.status import output_option
-from heeler.cluster import real_names
 from heeler.local import processes
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, hand_over, layout_of, owner
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, hand_over, layout_of, owner, real_names
 
 if TYPE_CHECKING:
     from heeler.images.load import Loaded
+    from heeler.kubelet.options import NodeOptions
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Its folder.")
@@ -30,7 +34,7 @@ data_option = click.option("--data-dir", type=click.Path(path_type=Path), defaul
 
 @click.group(epilog="Example: heeler image build examples/guestbook/image --load")
 def image() -> None:
-    """Load, build and list images of a cluster's nodes."""
+    """Load, build, list and remove images of a cluster's nodes."""
 
 
 def _cluster(name: str, data_dir: Path | None) -> tuple[Layout, Spec]:
@@ -43,6 +47,13 @@ def _cluster(name: str, data_dir: Path | None) -> tuple[Layout, Spec]:
     return layout, spec
 
 
+def node_options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
+    """What the agent of a node is told."""
+    from heeler.local.node import options
+
+    return options(layout, spec, node)
+
+
 def _as_root(*words: str) -> None:
     """containerd's socket is root's: run this command again as root if we aren't."""
     if os.geteuid() == 0:
@@ -53,42 +64,103 @@ def _as_root(*words: str) -> None:
     raise SystemExit(done.returncode)
 
 
-@image.command(epilog="Example: heeler image load app.tar")
-@click.argument("archive", type=click.Path(path_type=Path))
+@image.command(epilog="Example: heeler image load app.tar\n\nheeler image load app:1 (of a local Docker or Podman)")
+@click.argument("source")
 @name_option
 @data_option
-def load(archive: Path, name: str, data_dir: Path | None) -> None:
-    """Load an image archive (`docker save`, or an OCI layout as tar) into all real nodes."""
+def load(source: str, name: str, data_dir: Path | None) -> None:
+    """Load images into all real nodes: from an archive (`docker save` or an OCI layout as tar, packed or not; - for
+    standard input), or an image of a local Docker or Podman by its name. Layers that are there already are not sent."""
     try:
         layout, spec = _cluster(name, data_dir)
-        if not archive.exists():
-            raise LocalError(f"{archive} isn't there")
-        _as_root("image", "load", str(archive.absolute()), "--name", name, "--data-dir", str(layout.root))
-        for text in asyncio.run(_load(layout, spec, archive)):
-            click.echo(text)
+        with tempfile.TemporaryDirectory(prefix="heeler-image-") as folder, _archive(source, Path(folder)) as archive:
+            _as_root("image", "load", str(archive.absolute()), "--name", name, "--data-dir", str(layout.root))
+            shown = "the archive on standard input" if source == "-" else source
+            for text in asyncio.run(_load(layout, spec, archive, shown)):
+                click.echo(text)
     except (LocalError, ProgramError, ValueError, OSError) as error:
         fail(str(error))
 
 
-async def _load(layout: Layout, spec: Spec, archive: Path) -> list[str]:
+@contextlib.contextmanager
+def _archive(source: str, folder: Path) -> Iterator[Path]:
+    """The unpacked archive of a file, of standard input or of a local engine's image."""
+    from heeler.images import engines
+    from heeler.images.archive import plain
+
+    path = Path(source)
+    if source == "-":
+        with plain(sys.stdin.buffer, folder) as archive:
+            yield archive
+        return
+    if path.is_dir():
+        raise LocalError(f"{path} is a folder: heeler image build makes an image of one")
+    if not path.exists():
+        if path.suffix in (".tar", ".gz", ".tgz", ".zst") or source.startswith((".", "/")):
+            raise LocalError(f"{path} isn't there")
+        path = engines.save(source, folder)
+    with plain(path, folder) as archive:
+        yield archive
+
+
+async def _load(layout: Layout, spec: Spec, archive: Path, shown: str = "") -> list[str]:
     from heeler.images.load import load as load_archive
-    from heeler.local.node import socket_of
 
     names: list[str] = []
+    fresh = False
     for node in real_names(spec):
-        names = await load_archive(socket_of(layout, spec, node), archive)
-    await asyncio.to_thread(_keep, layout, archive, names)
+        options = node_options(layout, spec, node)
+        root = options.data_dir / "containerd"
+        done = await load_archive(options.containerd_socket, archive, root, shown)
+        names, fresh = done.names, fresh or done.fresh
+    if fresh or not _kept(layout, names).exists():
+        await asyncio.to_thread(_keep, layout, archive, names)
     return names
+
+
+def _kept(layout: Layout, names: list[str]) -> Path:
+    """Where an archive of these images is kept."""
+    return layout.images / f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.tar"
 
 
 def _keep(layout: Layout, archive: Path, names: list[str]) -> None:
     """Keep what was loaded for nodes that are added later; a newer archive of the same images takes its place."""
     private_folder(layout.images)
-    kept = layout.images / f"{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}.tar"
+    kept = _kept(layout, names)
     fresh = kept.with_suffix(".part")
     shutil.copyfile(archive, fresh)
     fresh.replace(kept)
     hand_over(layout.images, owner(os.environ))
+
+
+@image.command(epilog="Example: heeler image remove app:1")
+@click.argument("names", nargs=-1, required=True)
+@name_option
+@data_option
+def remove(names: tuple[str, ...], name: str, data_dir: Path | None) -> None:
+    """Remove images from all real nodes, and from what is kept for nodes that are added later."""
+    try:
+        layout, spec = _cluster(name, data_dir)
+        _as_root("image", "remove", *names, "--name", name, "--data-dir", str(layout.root))
+        for wanted in names:
+            if not asyncio.run(_remove(layout, spec, wanted)):
+                raise LocalError(f"no node has an image {wanted}: heeler image list shows them")
+            click.echo(f"removed {wanted}")
+    except (LocalError, ProgramError, ValueError, OSError) as error:
+        fail(str(error))
+
+
+async def _remove(layout: Layout, spec: Spec, wanted: str) -> bool:
+    from heeler.images.layout import full_name
+    from heeler.images.load import names_in
+    from heeler.images.load import remove as remove_image
+
+    gone = [await remove_image(node_options(layout, spec, node).containerd_socket, wanted) for node in real_names(spec)]
+    for kept in sorted(layout.images.glob("*.tar")) if layout.images.is_dir() else []:
+        with contextlib.suppress(ValueError):
+            if names_in(kept) == [full_name(wanted)]:
+                kept.unlink()
+    return any(gone)
 
 
 @image.command(epilog="Example: heeler image build examples/guestbook/image --load")
@@ -148,10 +220,9 @@ def list_(name: str, data_dir: Path | None, output: str) -> None:
 async def _listed(layout: Layout, spec: Spec) -> dict[Loaded, list[str]]:
     """The images with the nodes that have them, by name."""
     from heeler.images.load import listed
-    from heeler.local.node import socket_of
 
     found: dict[Loaded, list[str]] = {}
     for node in real_names(spec):
-        for entry in await listed(socket_of(layout, spec, node)):
+        for entry in await listed(node_options(layout, spec, node).containerd_socket):
             found.setdefault(entry, []).append(node)
     return dict(sorted(found.items(), key=lambda item: item[0].name))

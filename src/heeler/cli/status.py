@@ -51,7 +51,7 @@ def status(name: str | None, data_dir: Path | None, output: str) -> None:
 
 async def describe(layout: Layout) -> Object | None:
     """What is to be said of a cluster, or None if there is none."""
-    from heeler.cluster import real_names
+    from heeler.local.layout import real_names
     from heeler.local.up import CONTROL_PLANE, node_component, running_nodes
 
     spec = layout.load()
@@ -83,7 +83,7 @@ async def describe(layout: Layout) -> Object | None:
 
 def published_services(layout: Layout, spec: Spec) -> list[Object]:
     """Services with a port on this machine's loopback: namespace, service, port (name) and address."""
-    from heeler.cluster import real_names
+    from heeler.local.layout import real_names
     from heeler.local.node import options
     from heeler.network.publish import published
 

@@ -134,7 +134,7 @@ class Node:
         version = await self._ready(runtime)
         self._version = f"{version.runtime_name}://{version.runtime_version}"
         if await runtime.image(PAUSE_IMAGE) is None:
-            await load.load(paths.socket, load.write_pause(options.data_dir / "images", PAUSE_IMAGE))
+            await load.load(paths.socket, load.write_pause(options.data_dir / "images", PAUSE_IMAGE), paths.root)
         await self._load_archives(runtime)
         return runtime
 
@@ -145,7 +145,7 @@ class Node:
         # All are looked at before any is loaded: of two with the same image the newer one is to win.
         for archive in [path for path in found if await self._lacks(runtime, path)]:
             try:
-                await load.load(self.paths.socket, archive)
+                await load.load(self.paths.socket, archive, self.paths.root)
             except (ProgramError, ValueError, OSError) as error:
                 log.warning("the images of %s are not loaded: %s", archive, error)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from heeler.base.clock import Clock
-from heeler.kubelet.figures import Disk
-from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
+if TYPE_CHECKING:
+    from heeler.base.clock import Clock
+    from heeler.kubelet.figures import Disk
+    from heeler.kubelet.runtime.cri import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ class ImageCollector:
 
     async def free(self, wanted: int, min_age: float) -> int:
         """Remove unused images until `wanted` bytes are free; how many were. Raises RuntimeFault."""
+        from heeler.kubelet.runtime.cri import RuntimeFault
+
         images, in_use = await self.look()
         freed = 0
         for image in unused(images, in_use, self._clock.time(), min_age):

@@ -63,6 +63,16 @@ class Spec:
         return f"heeler-{self.name}"
 
 
+def simulated_names(spec: Spec) -> list[str]:
+    """Names of the simulated nodes."""
+    return [f"simulated-{i}" for i in range(spec.simulated_nodes)]
+
+
+def real_names(spec: Spec) -> list[str]:
+    """Names of the real nodes, in the order of their addresses."""
+    return [f"{spec.name}-node-{i}" for i in range(spec.nodes)]
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """The person who runs heeler: under sudo, who called it."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heeler.base.clock import SystemClock
 from heeler.base.random import SystemRandom
-from heeler.client.https import HttpsClient
-from heeler.cluster import real_names
 from heeler.kubelet import pressure
 from heeler.kubelet.image_gc import Policy
 from heeler.kubelet.options import NodeOptions
 from heeler.local import processes
 from heeler.local.certificates import AGENT_CLIENT, NETWORK
-from heeler.local.layout import Layout, LocalError, Spec
+from heeler.local.layout import Layout, LocalError, Spec, real_names
 
 if TYPE_CHECKING:
     from heeler.kubelet.agent import Node
@@ -52,13 +49,9 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
     )
 
 
-def socket_of(layout: Layout, spec: Spec, node: str) -> Path:
-    """The node's containerd."""
-    return options(layout, spec, node).containerd_socket
-
-
 async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     """Be the node until told to stop. Raises ProgramError, OSError, LocalError."""
+    from heeler.client.https import HttpsClient
     from heeler.kubelet.agent import Node
 
     if os.geteuid() != 0:

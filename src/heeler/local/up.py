@@ -13,9 +13,8 @@ from typing import Any
 from heeler.base.clock import Clock
 from heeler.client import kubeconfig
 from heeler.client.https import HttpsClient
-from heeler.cluster import real_names
 from heeler.local import certificates, prerequisites, processes
-from heeler.local.layout import Layout, LocalError, Owner, Spec, free_port, port_is_free
+from heeler.local.layout import Layout, LocalError, Owner, Spec, free_port, port_is_free, real_names
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
