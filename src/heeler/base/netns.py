@@ -67,6 +67,17 @@ class NetNamespace:
             raise
         return made
 
+    async def connect_udp(self, host: str, port: int) -> socket.socket:
+        """A UDP socket that is connected to an IP address as seen from inside (not blocking). Raises OSError."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = await self.call(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
+        try:
+            made.connect((host, port))
+        except BaseException:
+            made.close()
+            raise
+        return made
+
     async def listen(self, host: str, port: int) -> socket.socket:
         """A listening TCP socket inside (not blocking). Raises OSError."""
 

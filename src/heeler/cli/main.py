@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("heeler.cli.status", "status", "Show what runs."),
     "kubeconfig": ("heeler.cli.kubeconfig", "kubeconfig", "Print or merge a cluster's kubeconfig."),
     "logs": ("heeler.cli.status", "logs", "Show the log of a component."),
+    "expose": ("heeler.cli.expose", "expose", "Expose a Service's or pod's port on this machine, and remember it."),
     "image": ("heeler.cli.image", "image", "Load, build and list images of a cluster's nodes."),
     "apiserver": ("heeler.cli.apiserver", "apiserver", "Run an API server alone."),
     "controller-manager": ("heeler.cli.controllers", "controller_manager", "Run the controllers alone."),

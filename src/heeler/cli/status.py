@@ -133,9 +133,9 @@ def _print(cluster: dict[str, Any]) -> None:
     for node in cluster["nodes"]:
         click.echo(f"  node {node['name']:<19} {'Ready' if node['ready'] else 'NotReady'}")
     for service in cluster["published"]:
-        name = f"{service['namespace']}/{service['service']}"
+        name = f"{service['namespace']}/{service.get('service') or service.get('pod')}"
         port = f" ({service['port']})" if service.get("port") else ""
-        click.echo(f"  service {name:<16} {service['address']}{port}")
+        click.echo(f"  {'service' if service.get('service') else 'pod':<7} {name:<16} {service['address']}{port}")
     if cluster.get("problem"):
         click.echo(f"  {cluster['problem']}")
 

@@ -338,7 +338,7 @@ def _remove_nodes(layout: Layout, spec: Spec, sudo: tuple[str, ...]) -> None:
 
 
 def _remove_files(layout: Layout) -> None:
-    for entry in ("cluster.json", "admin.kubeconfig"):
+    for entry in ("cluster.json", "admin.kubeconfig", "exposed.json"):
         (layout.root / entry).unlink(missing_ok=True)
     for folder in ("pki", "store", "logs", "run", "nodes", "images"):
         shutil.rmtree(layout.root / folder, ignore_errors=False) if (layout.root / folder).exists() else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +36,15 @@ from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
 from heeler.kubelet.sources import Sources
-from heeler.network import links, podnet, publish, routes, services
-from heeler.network.dns.cluster import ClusterDns
-from heeler.network.dns.forward import Forwarder, HostServers
-from heeler.network.proxy import Proxy
+from heeler.network import links, podnet, publish
+from heeler.network.node import NetworkOptions, NodeNetwork
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 
 log = logging.getLogger(__name__)
 
-#: The table of services in the node's namespace.
-TABLE = "heeler"
 #: Seconds that a node waits for its services before it is announced all the same.
 ANNOUNCE_SECONDS = 5.0
-#: Where pods reach the API server inside the node, when it listens on the host.
-RELAY_PORT = 6443
 
 
 def runtime_paths(options: NodeOptions) -> RuntimePaths:
@@ -87,6 +81,25 @@ def node_links(options: NodeOptions) -> links.Links:
     )
 
 
+def network_options(options: NodeOptions) -> NetworkOptions:
+    """What the network part is told; the first node of a cluster publishes on the host."""
+    publishes = options.publish and options.index == 0
+    return NetworkOptions(
+        node=options.node,
+        netns=options.node_netns,
+        node_ip=options.node_ip,
+        cluster_cidr=options.cluster_cidr,
+        service_cidr=options.service_cidr,
+        fabric=str(options.fabric),
+        uplink=options.uplink,
+        dns_address=options.dns_address,
+        domain=options.cluster_domain,
+        record=options.state / "published.json" if publishes else None,
+        exposed=options.exposed,
+        api_server=options.api_server,
+    )
+
+
 class Node:
     """One node's parts, started in order; `run` serves until it is cancelled."""
 
@@ -102,9 +115,6 @@ class Node:
         self.runtime: Runtime | None = None
         self.port = 0
         self.agent: Agent
-        self._published = asyncio.Event()
-        #: What has to happen before the node is announced.
-        self._first: list[asyncio.Event] = []
         #: Set once the node is registered in this run, with its services working.
         self.ready = asyncio.Event()
         self._version = "containerd://unknown"
@@ -211,19 +221,10 @@ class Node:
         """Everything, until cancelled."""
         options, client, clock = self.options, self.client, self.clock
         runtime = await self.start_runtime()
-        relay = services.Endpoint(options.node_ip, RELAY_PORT) if options.api_server else None
-        settings = services.Settings(
-            TABLE,
-            options.node,
-            options.cluster_cidr,
-            options.service_cidr,
-            str(options.fabric),
-            options.uplink,
-            relay,
-            options.dns_address,
-        )
-        proxy = Proxy(self.network, clock, NETNS_FOLDER / options.node_netns, settings)
         events = Recorder(client, clock, "kubelet", options.node)
+        notes = Recorder(self.network, clock, "heeler-network", options.node)
+        net = NodeNetwork(network_options(options), self.network, clock, self.random, self.netns, notes)
+        proxy = net.proxy
         context = NodeContext(
             options,
             client,
@@ -253,40 +254,22 @@ class Node:
         )
         self.eviction = eviction
         context.pressure = lambda: eviction.pressure
-        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [self._keep_runtime, events.run, proxy.run, agent.run]
+        parts: list[Callable[[], Coroutine[Any, Any, None]]] = [
+            self._keep_runtime,
+            events.run,
+            notes.run,
+            agent.run,
+        ]
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._stop, agent)
             await self._serve(stack, agent)
-            await self._relay(stack)
-            if options.dns_address:
-                dns = self._dns(proxy)
-                parts.append(dns.run)
-                self._first.append(dns.serving)
-            parts.append(lambda: self._register(registered, proxy))
+            await net.relay_api(stack)
+            parts += net.parts()
+            parts.append(lambda: self._register(registered, net.ready))
             parts.append(eviction.run)
             parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(LocalVolumes(client, clock, options.node, options.local_path_dir).run)
-            parts.append(routes.Routes(self.network, clock, options.node, options.node_netns).run)
-            if options.publish and options.index == 0:
-                parts.append(lambda: self._publish(proxy))
-                self._first.append(self._published)
             await _all(parts)
-
-    def _dns(self, proxy: Proxy) -> ClusterDns:
-        options = self.options
-        # Without a way out the world's names are of no use, and asking for them would be one.
-        forwarder = Forwarder(self.clock, self.random, HostServers()) if options.uplink else None
-        return ClusterDns(
-            self.network,
-            self.clock,
-            proxy,
-            self.netns,
-            domain=options.cluster_domain,
-            address=options.dns_address,
-            node_ip=options.node_ip,
-            ranges=(options.cluster_cidr, options.service_cidr),
-            forwarder=forwarder,
-        )
 
     async def _serve(self, stack: contextlib.AsyncExitStack, agent: Agent) -> None:
         """The kubelet's own API, where there are certificates for it."""
@@ -299,30 +282,11 @@ class Node:
         self.port = served.port
         stack.push_async_callback(served.close)
 
-    async def _relay(self, stack: contextlib.AsyncExitStack) -> None:
-        """Let pods reach the API server that listens on the host."""
-        target = self.options.api_server
-        if target is None:
-            return
-        listening = await self.netns.listen(self.options.node_ip, RELAY_PORT)
-
-        async def connect() -> Any:
-            made = publish.outside(target[0])
-            try:
-                await asyncio.get_running_loop().sock_connect(made, target)
-            except BaseException:
-                made.close()
-                raise
-            return made
-
-        relay = publish.Relay(listening, connect)
-        stack.push_async_callback(relay.close)
-
-    async def _register(self, registered: registration.Registration, proxy: Proxy) -> None:
+    async def _register(self, registered: registration.Registration, first: Sequence[asyncio.Event]) -> None:
         """Announce the node once its services work (or soon anyway), then keep its lease and status."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ANNOUNCE_SECONDS):
-                await together(*(event.wait() for event in (proxy.applied, *self._first)))
+                await together(*(event.wait() for event in first))
         wait = 0.1
         while True:
             try:
@@ -355,20 +319,6 @@ class Node:
                 log.warning("containerd is not running: it is started again")
                 netns = NETNS_FOLDER / self.options.node_netns
                 await containerd.start(self.paths, self._binary(), netns, self.clock)
-
-    async def _publish(self, proxy: Proxy) -> None:
-        publisher = publish.Publisher(self.netns, self.options.state / "published.json")
-        changed = asyncio.Event()
-        proxy.listen(changed.set)
-        try:
-            await proxy.synced.wait()
-            while True:
-                changed.clear()
-                await publisher.update(publish.targets(proxy.services(), self.options.node_ip))
-                self._published.set()
-                await changed.wait()
-        finally:
-            await publisher.close()
 
     async def _stop(self, agent: Agent) -> None:
         """At an orderly end: containers run on, or are stopped with containerd."""

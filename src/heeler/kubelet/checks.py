@@ -18,7 +18,7 @@ import httptools
 from heeler.base.dialing import dial_error
 from heeler.base.netns import NetNamespace
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
-from heeler.network.publish import Relay
+from heeler.network.relay import Relay
 from heeler.objects.value import Object
 
 MAX_BODY = 10 * 1024

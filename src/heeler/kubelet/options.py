@@ -75,6 +75,8 @@ class NodeOptions:
     image_gc: Policy = field(default_factory=Policy)
     #: Publish NodePort services and annotated ones on the host's 127.0.0.1; a cluster's first node (index 0) does it.
     publish: bool = True
+    #: The folder of the file in which `heeler expose` remembers ports.
+    exposed: Path | None = None
 
     @property
     def state(self) -> Path:

@@ -46,6 +46,7 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
         archives=layout.images,
         eviction=pressure.Settings(pressure.thresholds(LOCAL_HARD)),
         image_gc=Policy(high=101),
+        exposed=layout.root,
     )
 
 

@@ -16,8 +16,8 @@ from heeler.base.clock import Clock
 from heeler.base.processes import ProgramError, check, find_program, run
 from heeler.base.together import together
 from heeler.client.client import Client
+from heeler.network import conntrack, transaction
 from heeler.network import services as rules
-from heeler.network import transaction
 from heeler.network.follow import Mirror
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -44,6 +44,8 @@ class Proxy:
         self.slices_mirror = Mirror(client, ENDPOINT_SLICES, clock, self._changed, synced=self._one_ready)
         self._host_ports: tuple[rules.HostPort, ...] = ()
         self._have: rules.Ruleset | None = None
+        self._ports: list[rules.ServicePort] | None = None
+        self._applied: list[Callable[[list[rules.ServicePort]], None]] = []
 
     def services(self) -> list[Object]:
         return list(self.services_mirror.items.values())
@@ -51,6 +53,10 @@ class Proxy:
     def listen(self, changed: Callable[[], None]) -> None:
         """Call `changed` after each change of the services."""
         self._listeners.append(changed)
+
+    def after(self, applied: Callable[[list[rules.ServicePort]], None]) -> None:
+        """Call `applied` with all ports of services each time the rules are in step with them."""
+        self._applied.append(applied)
 
     def host_ports(self, wanted: tuple[rules.HostPort, ...]) -> None:
         """The host ports of the node's pods now."""
@@ -103,8 +109,10 @@ class Proxy:
             document = transaction.delta(table, self._have, wanted)
         if document is not None:
             await self._nft(orjson.dumps(document))
-            await self._forget_connections(wanted)
-        self._have = wanted
+            await self._forget_connections(ports)
+        self._have, self._ports = wanted, ports
+        for applied in self._applied:
+            applied(ports)
         self.applied.set()
 
     async def _nft(self, document: bytes) -> None:
@@ -116,14 +124,9 @@ class Proxy:
         )
         return done.code == 0
 
-    async def _forget_connections(self, wanted: rules.Ruleset) -> None:
-        """UDP flows stick to an endpoint by conntrack: those of services that changed are dropped."""
-        if self._have is None or find_program("conntrack") is None:
+    async def _forget_connections(self, ports: list[rules.ServicePort]) -> None:
+        """UDP flows stick to an endpoint by conntrack: those that a change cut off are dropped."""
+        if self._ports is None or find_program("conntrack") is None:
             return
-        old, new = self._have.elements["service_ips"], wanted.elements["service_ips"]
-        for key, chain in old.items():
-            address, protocol, port = key
-            same = new.get(key) == chain and self._have.chains.get(chain) == wanted.chains.get(chain)
-            if protocol == "udp" and not same:
-                arguments = ["conntrack", "-D", "-p", "udp", "--orig-dst", str(address), "--orig-port-dst", str(port)]
-                await run(["nsenter", f"--net={self._netns}", *arguments])
+        for arguments in conntrack.stale(self._ports, ports):
+            await run(["nsenter", f"--net={self._netns}", "conntrack", "-D", *arguments])

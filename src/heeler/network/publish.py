@@ -1,18 +1,16 @@
-"""Services published on the host's loopback: a listener outside that connects inside the node's network namespace.
+"""Services and pods published on the host's loopback: a listener outside that connects inside the node's namespace.
 
-Published are services of type NodePort (on the same port) and those with the annotation `heeler.dev/publish`: "8080"
-(the host's port for the first service port) or "8080:http,8443:https" (host port : service port's name or number).
-A host port that is taken gives way to a free one; where each service is to be found stands in `published.json`.
+Published are services of type LoadBalancer (on their own port), of type NodePort (on the node port), those with the
+annotation `heeler.dev/publish`: "8080" (the host's port for the first service port) or "8080:http,8443:https" (host port :
+service port's name or number), and what `heeler expose` remembered. A host port that is taken gives way to another; where
+each is to be found stands in `published.json`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,22 +18,23 @@ import orjson
 
 from heeler.base.files import read_text, write_atomic
 from heeler.base.netns import NetNamespace
-from heeler.base.together import end
+from heeler.network.expose import Exposure
+from heeler.network.relay import TRIES, Connect, Relay, UdpRelay, listen
 from heeler.objects.value import Object, meta, name_of, namespace_of
 
 log = logging.getLogger(__name__)
 
-Connect = Callable[[], Awaitable[socket.socket]]
-
 ANNOTATION = "heeler.dev/publish"
 HOST = "127.0.0.1"
-#: Connections at a time through one listener; bytes in one piece; seconds to connect inside.
-MAX_CONNECTIONS, PIECE, CONNECT_SECONDS = 512, 64 * 1024, 10.0
+#: LoadBalancer Services of another class are somebody else's.
+LOAD_BALANCER_CLASS = "heeler.dev/localhost"
+EXPOSED, ANNOTATED, BALANCED, NODE_PORT = "expose", "annotation", "loadBalancer", "nodePort"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Target:
-    """A service's port to publish: wanted on `host_port` of the host, reached at (`address`, `port`) inside."""
+    """What to publish: wanted on `host_port` of the host, reached at (`address`, `port`) inside; an address "" is a pod's,
+    looked up for each connection. `reason` is why it is published."""
 
     namespace: str
     service: str
@@ -43,27 +42,50 @@ class Target:
     host_port: int
     address: str
     port: int
+    protocol: str = "TCP"
+    reason: str = ANNOTATED
+    kind: str = "Service"
 
 
-def targets(services: Sequence[Object], node_ip: str) -> list[Target]:
-    """What is to be published, in a fixed order. A wrong annotation is logged and left out."""
+def is_balanced(service: Object) -> bool:
+    """Whether the Service is a LoadBalancer that Heeler is to serve."""
+    spec = service.get("spec") or {}
+    return spec.get("type") == "LoadBalancer" and spec.get("loadBalancerClass") in (None, "", LOAD_BALANCER_CLASS)
+
+
+def targets(services: Sequence[Object], node_ip: str, exposures: Sequence[Exposure] = ()) -> list[Target]:
+    """What is to be published, in a fixed order: what people asked for comes first. A wrong annotation is logged and left
+    out."""
     out = []
     for service in services:
         spec = service.get("spec") or {}
         ip = str(spec.get("clusterIP") or "None")
+        where = (namespace_of(service), name_of(service))
         if ip == "None" or ":" in ip:
             continue
-        ports = [p for p in spec.get("ports") or [] if (p.get("protocol") or "TCP") == "TCP"]
+        ports = [p for p in spec.get("ports") or [] if (p.get("protocol") or "TCP") in ("TCP", "UDP")]
         wanted = (meta(service).get("annotations") or {}).get(ANNOTATION)
-        where = (namespace_of(service), name_of(service))
         if wanted:
             out += _annotated(where, str(wanted), ports, ip)
-        elif spec.get("type") in ("NodePort", "LoadBalancer"):
-            for port in ports:
-                if port.get("nodePort"):
-                    number = int(port["nodePort"])
-                    out.append(Target(*where, str(port.get("name") or ""), number, node_ip, number))
-    return sorted(out)
+        for port in ports:
+            name, protocol = str(port.get("name") or ""), str(port.get("protocol") or "TCP")
+            if is_balanced(service):
+                number = int(port["port"])
+                out.append(Target(*where, name, number, ip, number, protocol, BALANCED))
+            if spec.get("type") in ("NodePort", "LoadBalancer") and port.get("nodePort") and not wanted:
+                number = int(port["nodePort"])
+                out.append(Target(*where, name, number, node_ip, number, protocol, NODE_PORT))
+        out += [
+            Target(*where, e.port, e.local_port, ip, int(port["port"]), str(port.get("protocol") or "TCP"), EXPOSED)
+            for e in exposures
+            if e.kind == "Service" and (e.namespace, e.name) == where
+            for port in ports
+            if e.port in (port.get("name"), str(port["port"]))
+        ]
+    pods = [e for e in exposures if e.kind == "Pod"]
+    out += [Target(e.namespace, e.name, e.port, e.local_port, "", 0, "TCP", EXPOSED, "Pod") for e in pods]
+    order = (EXPOSED, ANNOTATED, BALANCED, NODE_PORT)
+    return sorted(dict.fromkeys(out), key=lambda target: (order.index(target.reason), target))
 
 
 def _annotated(where: tuple[str, str], text: str, ports: Sequence[Object], ip: str) -> list[Target]:
@@ -74,107 +96,17 @@ def _annotated(where: tuple[str, str], text: str, ports: Sequence[Object], ip: s
         if not host.isdigit() or not 0 < int(host) < 65536 or not found:
             log.warning("service %s/%s: %s: %r is no HOSTPORT[:PORT] of it", *where, ANNOTATION, part)
             continue
-        out.append(Target(*where, str(found[0].get("name") or ""), int(host), ip, int(found[0]["port"])))
+        protocol = str(found[0].get("protocol") or "TCP")
+        out.append(Target(*where, str(found[0].get("name") or ""), int(host), ip, int(found[0]["port"]), protocol))
     return out
 
 
-class Relay:
-    """One listening socket; what connects is connected on, bytes go both ways until both sides have ended."""
-
-    def __init__(self, listening: socket.socket, connect: Connect) -> None:
-        self._listening, self._connect = listening, connect
-        self._connections: dict[asyncio.Task[None], None] = {}
-        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._task = asyncio.ensure_future(self._accept())
-
-    @property
-    def port(self) -> int:
-        return int(self._listening.getsockname()[1])
-
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._free.acquire()
-            try:
-                made, _ = await loop.sock_accept(self._listening)
-            except OSError as error:
-                log.warning("published port %d: %s", self.port, error)
-                self._free.release()
-                await asyncio.sleep(0.5)
-                continue
-            task = asyncio.ensure_future(self._serve(made))
-            self._connections[task] = None
-            task.add_done_callback(self._served)
-
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._connections.pop(task, None)
-        self._free.release()
-
-    async def _serve(self, outer: socket.socket) -> None:
-        try:
-            try:
-                inner = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
-            except (OSError, TimeoutError) as error:
-                log.info("published port %d: %s", self.port, error)
-                # A reset says "refused" more clearly than an orderly end.
-                outer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
-                return
-            try:
-                await join(outer, inner)
-            finally:
-                inner.close()
-        finally:
-            outer.close()
-
-    async def close(self) -> None:
-        await end([self._task, *self._connections])
-        self._listening.close()
-
-
-async def join(one: socket.socket, other: socket.socket) -> None:
-    """Carry bytes both ways. When one side ends, the other is told so and may still answer."""
-    ways = [asyncio.ensure_future(_carry(one, other)), asyncio.ensure_future(_carry(other, one))]
-    try:
-        await asyncio.gather(*ways)
-    except OSError:
-        pass
-    finally:
-        for way in ways:
-            way.cancel()
-
-
-async def _carry(source: socket.socket, target: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    while data := await loop.sock_recv(source, PIECE):
-        await loop.sock_sendall(target, data)
-    with contextlib.suppress(OSError):
-        target.shutdown(socket.SHUT_WR)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket of the host, on this port or, if it is taken, on a free one."""
-    for number in (port, 0):
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind((host, number))
-            made.listen(128)
-            made.setblocking(False)
-        except OSError as error:
-            made.close()
-            if number == 0 or error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise
-            continue
-        return made
-    raise AssertionError("one of the two was returned or raised")
-
-
 class Publisher:
-    """Keeps a relay for each target; `update` with what is wanted now."""
+    """Keeps a relay for each target; `update` with what is wanted now. `pod` connects to a pod's port."""
 
-    def __init__(self, netns: NetNamespace, record: Path) -> None:
-        self._netns, self._record = netns, record
-        self._relays: dict[Target, Relay] = {}
+    def __init__(self, netns: NetNamespace, record: Path, pod: Callable[[Target], Connect] | None = None) -> None:
+        self._netns, self._record, self._pod = netns, record, pod
+        self._relays: dict[Target, Relay | UdpRelay] = {}
         self._known = _known(record)
 
     async def update(self, wanted: Sequence[Target]) -> None:
@@ -186,24 +118,38 @@ class Publisher:
                 self._open(target)
         self._write()
 
+    def ports(self) -> dict[Target, int]:
+        """Where each target is to be found on the host."""
+        return {target: relay.port for target, relay in self._relays.items()}
+
     def _open(self, target: Target) -> None:
         # The port that it had before an agent's restart comes first: links go on working.
         before = self._known.get(_key(target), target.host_port)
+        kind = socket.SOCK_DGRAM if target.protocol == "UDP" else socket.SOCK_STREAM
+        # A LoadBalancer's port that is taken is told of; its node port is there as well.
         try:
-            listening = listen(HOST, before)
+            bound = listen(HOST, before, kind, other=target.reason != BALANCED)
         except OSError as error:
-            log.warning("service %s/%s is not published: %s", target.namespace, target.service, error)
+            log.warning("%s %s/%s is not published: %s", target.kind, target.namespace, target.service, error)
             return
-        self._relays[target] = Relay(listening, lambda: self._netns.connect(target.address, target.port))
+        if target.kind == "Pod":
+            assert self._pod is not None
+            self._relays[target] = Relay(bound, self._pod(target))
+        elif target.protocol == "UDP":
+            self._relays[target] = UdpRelay(bound, lambda: self._netns.connect_udp(target.address, target.port))
+        else:
+            self._relays[target] = Relay(bound, lambda: self._netns.connect(target.address, target.port), TRIES)
 
     def _write(self) -> None:
         entries = [
             {
                 "namespace": target.namespace,
-                "service": target.service,
+                "service" if target.kind == "Service" else "pod": target.service,
                 "port": target.name,
                 "wanted": target.host_port,
                 "address": f"{HOST}:{relay.port}",
+                "protocol": target.protocol,
+                "reason": target.reason,
             }
             for target, relay in sorted(self._relays.items())
         ]
@@ -218,28 +164,33 @@ class Publisher:
 
 
 def _key(target: Target) -> str:
-    return f"{target.namespace}/{target.service}:{target.name}:{target.host_port}"
+    return _entry_key(target.namespace, target.service, target.name, target.host_port, target.protocol, target.reason)
+
+
+def _entry_key(*parts: object) -> str:
+    return ":".join(map(str, parts))
 
 
 def _known(record: Path) -> dict[str, int]:
-    """Where services were published before."""
+    """Where services and pods were published before."""
     return {
-        f"{e['namespace']}/{e['service']}:{e['port']}:{e['wanted']}": int(e["address"].rpartition(":")[2])
+        _entry_key(
+            e["namespace"],
+            e.get("service") or e.get("pod"),
+            e["port"],
+            e["wanted"],
+            e.get("protocol", "TCP"),
+            e.get("reason", ANNOTATED),
+        ): int(e["address"].rpartition(":")[2])
         for e in published(record)
     }
 
 
 def published(record: Path) -> list[Object]:
-    """What `published.json` says: entries with namespace, service, port (name) and address ("127.0.0.1:30080")."""
+    """What `published.json` says: entries with namespace, service (or pod), port (name) and address ("127.0.0.1:30080")."""
     text = read_text(record)
     try:
         entries: list[Object] = orjson.loads(text) if text else []
     except orjson.JSONDecodeError:
         return []
     return entries
-
-
-def outside(host: str) -> socket.socket:
-    """A TCP socket of the host's own network, not connected and not blocking."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)

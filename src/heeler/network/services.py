@@ -15,7 +15,8 @@ from typing import Any
 
 from heeler.objects.value import Object, labels_of, name_of, namespace_of
 
-MARK = 0x4000
+#: Marks of packets that are to be masqueraded, and that are to be dropped (a nat chain can't).
+MARK, DROP = 0x4000, 0x8000
 Json = dict[str, Any]
 Rule = list[Json]
 
@@ -25,6 +26,8 @@ class Endpoint:
     ip: str
     port: int
     local: bool = False
+    #: It ends, but still serves: taken where no other one is left.
+    ending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +119,8 @@ def _service_port(
     if settings.relay is not None and (namespace, name) == ("default", "kubernetes"):
         endpoints = (settings.relay,)
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
-    external = [*(spec.get("externalIPs") or []), *(entry["ip"] for entry in ingress if entry.get("ip"))]
+    balanced = [e["ip"] for e in ingress if e.get("ip") and e.get("ipMode") != "Proxy"]
+    external = [*(spec.get("externalIPs") or []), *balanced]
     seconds = 0
     if spec.get("sessionAffinity") == "ClientIP":
         config = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
@@ -138,9 +142,8 @@ def _service_port(
 
 
 def _endpoints(pieces: Sequence[Object], label: str, node: str) -> tuple[Endpoint, ...]:
-    """Ready endpoints; where there is none, those that still serve while they end."""
-    ready: dict[Endpoint, None] = {}
-    serving: dict[Endpoint, None] = {}
+    """Ready endpoints, and those that still serve while they end."""
+    found: dict[tuple[str, int], Endpoint] = {}
     for piece in pieces:
         numbers = [
             int(p["port"]) for p in piece.get("ports") or [] if str(p.get("name") or "") == label and p.get("port")
@@ -149,12 +152,17 @@ def _endpoints(pieces: Sequence[Object], label: str, node: str) -> tuple[Endpoin
             conditions = entry.get("conditions") or {}
             for number in numbers:
                 for ip in (entry.get("addresses") or [])[:1]:
-                    found = Endpoint(ip, number, entry.get("nodeName") == node)
-                    if conditions.get("ready") is not False:
-                        ready[found] = None
-                    elif conditions.get("serving") and conditions.get("terminating"):
-                        serving[found] = None
-    return tuple(sorted(ready or serving))
+                    ready = conditions.get("ready") is not False
+                    if ready or (conditions.get("serving") and conditions.get("terminating")):
+                        known = found.get((ip, number))
+                        if known is None or known.ending:
+                            found[(ip, number)] = Endpoint(ip, number, entry.get("nodeName") == node, not ready)
+    return tuple(sorted(found.values()))
+
+
+def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Those that are ready; where there is none, those that still serve while they end."""
+    return tuple(e for e in endpoints if not e.ending) or tuple(endpoints)
 
 
 def _digest(text: str) -> str:
@@ -244,6 +252,8 @@ def _frame(out: Ruleset, settings: Settings) -> None:
         "services": services,
         "without": without,
         "mark_masq": [[{"mangle": {"key": _meta("mark"), "value": {"|": [_meta("mark"), MARK]}}}]],
+        "mark_drop": [[{"mangle": {"key": _meta("mark"), "value": {"|": [_meta("mark"), DROP]}}}]],
+        "dropped": [[_match({"&": [_meta("mark"), DROP]}, 0, "!="), {"drop": None}]],
         "refuse": [
             [_match(PROTOCOL, "tcp"), {"reject": {"type": "tcp reset"}}],
             [{"reject": {"type": "icmp", "expr": "port-unreachable"}}],
@@ -257,8 +267,8 @@ def _frame(out: Ruleset, settings: Settings) -> None:
     base("nat_prerouting", "nat", "prerouting", -100, [[_jump("services")]])
     base("nat_output", "nat", "output", -100, [[_jump("services")]])
     base("nat_postrouting", "nat", "postrouting", 100, masquerade)
-    base("filter_input", "filter", "input", -110, [[_jump("without")]])
-    base("filter_forward", "filter", "forward", -110, [[_jump("without")], unknown])
+    base("filter_input", "filter", "input", -110, [[_jump("dropped")], [_jump("without")]])
+    base("filter_forward", "filter", "forward", -110, [[_jump("dropped")], [_jump("without")], unknown])
     answered: list[Rule] = []
     quiet: list[Rule] = []
     if settings.dns:
@@ -272,9 +282,9 @@ def _frame(out: Ruleset, settings: Settings) -> None:
 
 
 def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:
-    local = tuple(e for e in port.endpoints if e.local)
-    inner = local if port.internal_local else port.endpoints
-    outer = local if port.external_local else port.endpoints
+    local = usable([e for e in port.endpoints if e.local])
+    every = usable(port.endpoints)
+    inner = local if port.internal_local else every
     outside = [(ip, port.protocol, port.port) for ip in port.external_ips]
     if inner:
         # Pods that ask keep their address; what comes from elsewhere must come back the same way.
@@ -285,14 +295,24 @@ def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:
     else:
         for ip in port.cluster_ips:
             out.elements["no_endpoint_ips"][(ip, port.protocol, port.port)] = "refuse"
-    if outer and (outside or port.node_port):
-        masked: list[Rule] = [] if port.external_local else [[_jump("mark_masq")]]
-        chain = _service_chain(out, port, outer, "ext", masked)
+    if every and (outside or port.node_port):
+        if port.external_local:
+            # What comes from the cluster itself, pods and nodes, is not held to the node's own endpoints.
+            whole = _service_chain(out, port, every, "all", [])
+            local_source = _match({"fib": {"result": "type", "flags": ["saddr"]}}, "local")
+            first: list[Rule] = [
+                [_match(SOURCE, _prefix(settings.cluster_cidr)), goto(whole)],
+                [local_source, _jump("mark_masq")],
+                [local_source, goto(whole)],
+            ]
+            chain = _service_chain(out, port, local, "ext", first)
+        else:
+            chain = _service_chain(out, port, every, "ext", [[_jump("mark_masq")]])
         for key in outside:
             out.elements["service_ips"][key] = chain
         if port.node_port:
             out.elements["service_nodeports"][(port.protocol, port.node_port)] = chain
-    elif not outer:
+    elif not every:
         for key in outside:
             out.elements["no_endpoint_ips"][key] = "refuse"
         if port.node_port:
@@ -313,7 +333,9 @@ def _service_chain(out: Ruleset, port: ServicePort, endpoints: Sequence[Endpoint
             rules.append([_match(SOURCE, f"@{affinity}"), goto(chain)])
         out.chains[chain] = _to(out, endpoint, port.protocol, affinity)
         chains.append(chain)
-    if len(chains) == 1:
+    if not chains:  # traffic from outside that only the node's own endpoints may take, and there is none
+        rules.append([_jump("mark_drop")])
+    elif len(chains) == 1:
         rules.append([goto(chains[0])])
     else:
         pick = {"set": [[number, goto(chain)] for number, chain in enumerate(chains)]}

@@ -12,7 +12,7 @@ import pytest
 
 from heeler.kubelet import checks
 from heeler.kubelet.checks import Outcome
-from heeler.network.publish import outside
+from heeler.network.relay import outside
 from heeler.objects.value import Object
 from tests.unit.kubelet.pods import container
 

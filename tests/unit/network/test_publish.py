@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from heeler.network import podnet, publish, routes
+from heeler.network import podnet, publish, relay, routes
 
 
 async def connected(port: int) -> socket.socket:
-    made = publish.outside("127.0.0.1")
+    made = relay.outside("127.0.0.1")
     await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", port))
     return made
 
 
-async def relayed(serve: Any) -> tuple[publish.Relay, asyncio.Server]:
+async def relayed(serve: Any) -> tuple[relay.Relay, asyncio.Server]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    return publish.Relay(publish.listen("127.0.0.1", 0), lambda: connected(port)), server
+    return relay.Relay(relay.listen("127.0.0.1", 0), lambda: connected(port)), server
 
 
 def test_a_client_may_end_its_side_and_still_get_an_answer() -> None:
@@ -31,13 +31,13 @@ def test_a_client_may_end_its_side_and_still_get_an_answer() -> None:
             writer.write(b"%d bytes" % len(data))
             writer.close()
 
-        relay, server = await relayed(serve)
-        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+        way, server = await relayed(serve)
+        reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
         writer.write(b"x" * 1_000_000)
         writer.write_eof()
         answer = await reader.read()
         writer.close()
-        await relay.close()
+        await way.close()
         server.close()
         return answer
 
@@ -49,21 +49,21 @@ def test_a_target_that_refuses_resets_the_connection() -> None:
         async def connect() -> socket.socket:
             raise ConnectionRefusedError
 
-        relay = publish.Relay(publish.listen("127.0.0.1", 0), connect)
-        reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
+        way = relay.Relay(relay.listen("127.0.0.1", 0), connect)
+        reader, writer = await asyncio.open_connection("127.0.0.1", way.port)
         try:
             assert await reader.read() == b""
         finally:
             writer.close()
-            await relay.close()
+            await way.close()
 
     with pytest.raises(ConnectionResetError):
         asyncio.run(main())
 
 
 def test_a_port_that_is_taken_gives_way_to_a_free_one() -> None:
-    first = publish.listen("127.0.0.1", 0)
-    second = publish.listen("127.0.0.1", first.getsockname()[1])
+    first = relay.listen("127.0.0.1", 0)
+    second = relay.listen("127.0.0.1", first.getsockname()[1])
     assert second.getsockname()[1] != first.getsockname()[1]
     first.close()
     second.close()
@@ -71,7 +71,7 @@ def test_a_port_that_is_taken_gives_way_to_a_free_one() -> None:
 
 def test_what_is_published_is_written_down_and_comes_back_on_the_same_port(tmp_path: Path) -> None:
     record = tmp_path / "published.json"
-    with publish.listen("127.0.0.1", 0) as taken:
+    with relay.listen("127.0.0.1", 0) as taken:
         wanted = [publish.Target("default", "web", "http", taken.getsockname()[1], "192.0.2.1", 80)]
 
         async def once() -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.network import publish, services, transaction
+from heeler.network import balancers, conntrack, health, publish, services, transaction
 from heeler.objects.value import Object
 
 SETTINGS = services.Settings("heeler", "n1", "10.244.0.0/16", "10.96.0.0/12", "100.64.0.0/24", False)
@@ -81,7 +81,14 @@ def test_a_local_policy_keeps_to_the_nodes_own_endpoints() -> None:
     ports = [{"name": "http", "port": 80, "nodePort": 30080}]
     slices = [piece("web", endpoint("10.244.0.1"), endpoint("10.244.1.1", node="n2"))]
     made = rules([service("web", type="NodePort", ports=ports, externalTrafficPolicy="Local")], slices)
-    assert targets(made, made.elements["service_nodeports"][("tcp", 30080)]) == ["10.244.0.1:8080"]
+    outside = made.elements["service_nodeports"][("tcp", 30080)]
+    first = made.chains[outside][:-1]  # for what comes from the cluster's own pods and nodes: every endpoint
+    assert {t for r in first for s in r if "goto" in s for t in targets(made, s["goto"]["target"])} == {
+        "10.244.0.1:8080",
+        "10.244.1.1:8080",
+    }
+    [last] = [step["goto"]["target"] for step in made.chains[outside][-1]]
+    assert targets(made, last) == ["10.244.0.1:8080"]
     inner = made.elements["service_ips"][("10.96.0.5", "tcp", 80)]
     assert targets(made, inner) == ["10.244.0.1:8080", "10.244.1.1:8080"]
 
@@ -199,5 +206,88 @@ def test_node_ports_and_annotations_are_published() -> None:
     assert got == [
         publish.Target("default", "noted", "http", 8080, "10.96.0.5", 80),
         publish.Target("default", "noted", "tls", 8443, "10.96.0.5", 443),
-        publish.Target("default", "web", "http", 30080, "192.0.2.1", 30080),
+        publish.Target("default", "web", "http", 30080, "192.0.2.1", 30080, "TCP", publish.NODE_PORT),
     ]
+
+
+def test_from_outside_a_local_policy_without_own_endpoints_drops() -> None:
+    ports = [{"name": "http", "port": 80, "nodePort": 30080}]
+    slices = [piece("web", endpoint("10.244.1.1", node="n2"))]
+    made = rules([service("web", type="NodePort", ports=ports, externalTrafficPolicy="Local")], slices)
+    assert made.chains[made.elements["service_nodeports"][("tcp", 30080)]][-1] == [services._jump("mark_drop")]
+
+
+def test_a_local_policy_takes_the_nodes_ending_endpoints_before_others() -> None:
+    slices = [
+        piece(
+            "web",
+            endpoint("10.244.0.1", ready=False, serving=True, terminating=True),
+            endpoint("10.244.1.1", node="n2"),
+        )
+    ]
+    made = rules([service("web", internalTrafficPolicy="Local")], slices)
+    assert targets(made, made.elements["service_ips"][("10.96.0.5", "tcp", 80)]) == ["10.244.0.1:8080"]
+    made = rules([service("web")], slices)
+    assert targets(made, made.elements["service_ips"][("10.96.0.5", "tcp", 80)]) == ["10.244.1.1:8080"]
+
+
+def dns_service(*ends: str) -> list[services.ServicePort]:
+    port = {"name": "dns", "port": 53, "protocol": "UDP", "nodePort": 30053}
+    slices = [{**piece("dns", *map(endpoint, ends), port=53, label="dns")}]
+    return services.service_ports([service("dns", ports=[port])], slices, SETTINGS)
+
+
+def test_udp_flows_to_what_is_gone_are_forgotten_and_no_others() -> None:
+    flows = conntrack.stale(dns_service("10.244.0.1", "10.244.0.2"), dns_service("10.244.0.2", "10.244.0.3"))
+    assert [" ".join(flow) for flow in flows] == [
+        "-p udp --dst-nat 10.244.0.1 --orig-dst 10.96.0.5 --orig-port-dst 53",
+        "-p udp --dst-nat 10.244.0.1 --orig-port-dst 30053",
+    ]
+    first = conntrack.stale(dns_service(), dns_service("10.244.0.1"))
+    assert [" ".join(flow) for flow in first] == [
+        "-p udp --orig-dst 10.96.0.5 --orig-port-dst 53",
+        "-p udp --orig-port-dst 30053",
+    ]
+    assert conntrack.stale(dns_service("10.244.0.1"), dns_service("10.244.0.1", "10.244.0.2")) == []
+
+
+def balancer(**status: Any) -> Object:
+    ports = [{"name": "http", "port": 80, "nodePort": 30080}, {"name": "dns", "port": 53, "protocol": "UDP"}]
+    return {**service("web", type="LoadBalancer", ports=ports), "status": status}
+
+
+def test_a_load_balancer_is_told_where_it_is_and_what_it_cannot_have() -> None:
+    [http, _, node_port] = found = publish.targets([balancer()], "192.0.2.1")
+    assert [(t.host_port, t.protocol, t.reason) for t in found] == [
+        (53, "UDP", publish.BALANCED),
+        (80, "TCP", publish.BALANCED),
+        (30080, "TCP", publish.NODE_PORT),
+    ]
+    [change] = balancers.plan([balancer()], {t: t.host_port for t in found})
+    ports = [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]
+    assert change.ingress == [{"ip": "127.0.0.1", "ipMode": "Proxy", "ports": ports}]
+    assert balancers.plan([balancer(loadBalancer={"ingress": change.ingress})], {t: t.host_port for t in found}) == []
+    [change] = balancers.plan([balancer()], {http: 53, node_port: 30080})
+    assert [p.get("error") for p in change.ingress[0]["ports"]] == ["PortTaken", None]
+    assert change.taken == ("TCP port 80 of 127.0.0.1 is another program's: it is to be found on 127.0.0.1:30080",)
+
+
+def test_what_is_no_load_balancer_any_more_loses_the_address_and_other_classes_are_left_alone() -> None:
+    ours = {"ingress": [{"ip": "127.0.0.1", "ipMode": "Proxy"}]}
+    plain = {**service("web"), "status": {"loadBalancer": ours}}
+    assert [c.ingress for c in balancers.plan([plain], {})] == [[]]
+    other = balancer()
+    other["spec"]["loadBalancerClass"] = "example.com/own"
+    assert balancers.plan([other], {}) == []
+    assert [t.reason for t in publish.targets([other], "192.0.2.1")] == [publish.NODE_PORT]
+    # a node must not take the loopback for an address of its own
+    assert services.service_ports([plain], [], SETTINGS)[0].external_ips == ()
+
+
+def test_health_checks_count_the_nodes_own_endpoints() -> None:
+    found = service("web", type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=31000)
+    assert health.wanted([found, service("other")]) == {31000: ("default", "web")}
+    slices = [piece("web", endpoint("10.244.0.1"), endpoint("10.244.1.1", node="n2"))]
+    assert health.local_endpoints(services.service_ports([found], slices, SETTINGS)) == {("default", "web"): 1}
+    assert health.answer(("default", "web"), 1).startswith(b"HTTP/1.1 200 ")
+    assert health.answer(("default", "web"), 0).startswith(b"HTTP/1.1 503 ")

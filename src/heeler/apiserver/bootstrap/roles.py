@@ -123,9 +123,12 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "create delete get list update watch | discovery.k8s.io | endpointslices",
         EVENTS,
     ),
-    # A node's network part (services, policies, DNS): it reads the whole cluster's objects of its kind, and changes none.
+    # A node's network part (services, policies, DNS, published ports): it reads the whole cluster's objects of its kinds,
+    # and writes where LoadBalancers are to be found.
     "system:heeler-network": (
-        f"{WATCH} | core | namespaces nodes pods services",
+        f"{WATCH} | core | namespaces nodes services",
+        f"{READ} | core | pods",
+        "patch | core | services/status",
         f"{WATCH} | discovery.k8s.io | endpointslices",
         f"{WATCH} | networking.k8s.io | networkpolicies",
         EVENTS,

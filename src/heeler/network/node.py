@@ -1,0 +1,221 @@
+"""The network part of a node, put together: services, routes, DNS, health checks, the way to the API server, and what is
+published on the host's loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from heeler.base.clock import Clock
+from heeler.base.netns import NETNS_FOLDER, NetNamespace
+from heeler.base.random import Random
+from heeler.client.client import Client
+from heeler.network import balancers, expose, publish, relay, routes, services
+from heeler.network.dns.cluster import ClusterDns
+from heeler.network.dns.forward import Forwarder, HostServers
+from heeler.network.health import HealthChecks
+from heeler.network.proxy import SERVICES, Proxy
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object
+
+log = logging.getLogger(__name__)
+
+PODS = GroupVersionResource("", "v1", "pods")
+#: The table of services in the node's namespace.
+TABLE = "heeler"
+#: Where pods reach the API server inside the node, when it listens on the host.
+RELAY_PORT = 6443
+#: Seconds between two looks at what `heeler expose` remembers.
+EXPOSED_SECONDS = 0.5
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Events(Protocol):
+    """Writes Events later."""
+
+    def event(self, target: Object, kind: str, reason: str, message: str, field_path: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """What the network part of a node is told (see `kubelet/options.py` for the meanings)."""
+
+    node: str
+    netns: str
+    node_ip: str
+    cluster_cidr: str
+    service_cidr: str
+    fabric: str
+    uplink: bool
+    dns_address: str
+    domain: str
+    #: Where published ports are written down; None: this node publishes nothing.
+    record: Path | None = None
+    #: The folder with what `heeler expose` remembers.
+    exposed: Path | None = None
+    api_server: tuple[str, int] | None = None
+
+
+class NodeNetwork:
+    """`parts()` are to be run until cancelled; `ready` are set once the node can be announced."""
+
+    def __init__(
+        self, options: NetworkOptions, client: Client, clock: Clock, random: Random, netns: NetNamespace, events: Events
+    ) -> None:
+        self.options, self._client, self._clock, self._netns, self._events = options, client, clock, netns, events
+        settings = services.Settings(
+            TABLE,
+            options.node,
+            options.cluster_cidr,
+            options.service_cidr,
+            options.fabric,
+            options.uplink,
+            services.Endpoint(options.node_ip, RELAY_PORT) if options.api_server else None,
+            options.dns_address,
+        )
+        self.proxy = Proxy(client, clock, NETNS_FOLDER / options.netns, settings)
+        self._published = asyncio.Event()
+        self.dns = self._dns(random) if options.dns_address else None
+        self.ready = [self.proxy.applied, *([self.dns.serving] if self.dns else [])]
+        if options.record is not None:
+            self.ready.append(self._published)
+
+    def _dns(self, random: Random) -> ClusterDns:
+        options = self.options
+        # Without a way out the world's names are of no use, and asking for them would be one.
+        forwarder = Forwarder(self._clock, random, HostServers()) if options.uplink else None
+        return ClusterDns(
+            self._client,
+            self._clock,
+            self.proxy,
+            self._netns,
+            domain=options.domain,
+            address=options.dns_address,
+            node_ip=options.node_ip,
+            ranges=(options.cluster_cidr, options.service_cidr),
+            forwarder=forwarder,
+        )
+
+    def parts(self) -> list[Work]:
+        """Everything that runs."""
+        out: list[Work] = [self.proxy.run, self._health]
+        out.append(routes.Routes(self._client, self._clock, self.options.node, self.options.netns).run)
+        if self.dns is not None:
+            out.append(self.dns.run)
+        if self.options.record is not None:
+            out.append(self._publish)
+        return out
+
+    async def relay_api(self, stack: contextlib.AsyncExitStack) -> None:
+        """Let pods reach the API server that listens on the host."""
+        target = self.options.api_server
+        if target is None:
+            return
+        listening = await self._netns.listen(self.options.node_ip, RELAY_PORT)
+
+        async def connect() -> Any:
+            made = relay.outside(target[0])
+            try:
+                await asyncio.get_running_loop().sock_connect(made, target)
+            except BaseException:
+                made.close()
+                raise
+            return made
+
+        stack.push_async_callback(relay.Relay(listening, connect).close)
+
+    async def _health(self) -> None:
+        checks = HealthChecks(self._netns)
+        changed = asyncio.Event()
+        ports: list[services.ServicePort] = []
+
+        def applied(fresh: list[services.ServicePort]) -> None:
+            ports[:] = fresh
+            changed.set()
+
+        self.proxy.after(applied)
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                await checks.update(self.proxy.services(), ports)
+        finally:
+            checks.close()
+
+    async def _publish(self) -> None:
+        assert self.options.record is not None
+        publisher = publish.Publisher(self._netns, self.options.record, self._to_pod)
+        changed = asyncio.Event()
+        self.proxy.listen(changed.set)
+        exposed: list[expose.Exposure] = []
+        told: dict[tuple[str, str], tuple[str, ...]] = {}
+        try:
+            await self.proxy.synced.wait()
+            while True:
+                changed.clear()
+                if self.options.exposed is not None:
+                    exposed = await asyncio.to_thread(expose.load, self.options.exposed)
+                found = self.proxy.services()
+                await publisher.update(publish.targets(found, self.options.node_ip, exposed))
+                self._published.set()
+                await self._balance(found, publisher, told)
+                await self._exposed_or(changed, exposed)
+        finally:
+            await publisher.close()
+
+    async def _exposed_or(self, changed: asyncio.Event, exposed: list[expose.Exposure]) -> None:
+        """Wait for a change of the services or of what is exposed."""
+        while self.options.exposed is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), EXPOSED_SECONDS)
+                return
+            if await asyncio.to_thread(expose.load, self.options.exposed) != exposed:
+                return
+        await changed.wait()
+
+    async def _balance(
+        self, found: list[Object], publisher: publish.Publisher, told: dict[tuple[str, str], tuple[str, ...]]
+    ) -> None:
+        for change in balancers.plan(found, publisher.ports()):
+            name, namespace = change.service["metadata"]["name"], change.service["metadata"]["namespace"]
+            for text in change.taken if told.get((namespace, name)) != change.taken else ():
+                shown = {"apiVersion": "v1", "kind": "Service", **change.service}
+                self._events.event(shown, "Warning", balancers.TAKEN, text)
+            told[(namespace, name)] = change.taken
+            status = {"status": {"loadBalancer": {"ingress": change.ingress or None}}}
+            try:
+                await self._client.patch(SERVICES, name, status, namespace, subresource="status")
+            except (StatusError, OSError) as error:
+                log.warning("status of service %s/%s: %s", namespace, name, error)
+
+    def _to_pod(self, target: publish.Target) -> relay.Connect:
+        """Connects to a pod's port: where the pod is now."""
+
+        async def connect() -> Any:
+            try:
+                pod = await self._client.get(PODS, target.service, target.namespace)
+            except StatusError as error:
+                raise ConnectionRefusedError(str(error)) from error
+            ip, port = (pod.get("status") or {}).get("podIP"), pod_port(pod, target.name)
+            if not ip or not port:
+                raise ConnectionRefusedError(f"pod {target.namespace}/{target.service} has no address or no such port")
+            return await self._netns.connect(ip, port)
+
+        return connect
+
+
+def pod_port(pod: Object, port: str) -> int:
+    """A port by number, or by its name in the pod's containers; 0 where there is none."""
+    if port.isdigit():
+        return int(port)
+    for container in (pod.get("spec") or {}).get("containers") or []:
+        for known in container.get("ports") or []:
+            if known.get("name") == port:
+                return int(known["containerPort"])
+    return 0

@@ -1,0 +1,167 @@
+"""The network as people use it, in one real cluster: LoadBalancers and exposed ports on localhost, sticky clients, UDP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from heeler.objects.value import Object
+from tests.cluster import LocalCluster
+from tests.conftest import containers_possible, find_kubectl
+from tests.containers import inside
+
+pytestmark = [pytest.mark.containers, pytest.mark.kubectl, pytest.mark.timeout(180)]
+
+STATE = Path("/run/heeler/netw")
+SERVE = "mkdir /www; echo $HOSTNAME > /www/index.html; httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait"
+WAIT = "trap 'exit 0' TERM; while :; do sleep 1; done"
+
+
+def pod(name: str, script: str = SERVE, **labels: str) -> Object:
+    container = {"name": "c", "image": "busybox:1", "imagePullPolicy": "Never", "command": ["sh", "-c", script]}
+    if script == SERVE:
+        container["ports"] = [{"name": "http", "containerPort": 8080}]
+        container["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    spec = {"terminationGracePeriodSeconds": 1, "containers": [container]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def service(name: str, selector: dict[str, str], port: int, target: int | str = "http", **spec: Any) -> Object:
+    ports = [{"name": "main", "port": port, "targetPort": target, **spec.pop("extra", {})}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"selector": selector, "ports": ports, **spec},
+    }
+
+
+def apply(cluster: LocalCluster, *objects: Object) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[LocalCluster]:
+    program = find_kubectl()
+    if program is None or containers_possible():
+        pytest.skip(containers_possible() or "kubectl is not here")
+    found = LocalCluster(tmp_path_factory.mktemp("netw"), "netw", program)
+    found.up()
+    try:
+        found.heeler("image", "load", str(archive), "--name", "netw")
+        apply(found, *(pod(f"w{i}", app="web") for i in range(2)))
+        found.kubectl("wait", "pods", "-l", "app=web", "--for=condition=Ready", "--timeout=30s")
+        yield found
+    finally:
+        found.delete()
+
+
+def fetch(port: int, host: str = "127.0.0.1") -> str:
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=5) as answer:
+            return str(answer.read().decode().strip())
+    except OSError:
+        return ""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def ingress(cluster: LocalCluster, name: str) -> list[Object]:
+    found: list[Object] = cluster.get("service", name)["status"]["loadBalancer"].get("ingress") or []
+    return found
+
+
+def test_a_load_balancer_listens_on_localhost_and_says_so(cluster: LocalCluster) -> None:
+    port = free_port()
+    apply(cluster, service("lb", {"app": "web"}, port, type="LoadBalancer"))
+    [entry] = cluster.wait(lambda: ingress(cluster, "lb"))
+    assert (entry["ip"], entry["ports"]) == ("127.0.0.1", [{"port": port, "protocol": "TCP"}])
+    assert fetch(port) in ("w0", "w1")
+    assert "127.0.0.1" in cluster.kubectl("get", "service", "lb")
+    # the port is somebody else's: an event says where the Service is to be found instead
+    apply(cluster, service("second", {"app": "web"}, port, type="LoadBalancer"))
+    [entry] = cluster.wait(lambda: ingress(cluster, "second"))
+    assert entry["ports"] == [{"port": port, "protocol": "TCP", "error": "PortTaken"}]
+    number = cluster.get("service", "second")["spec"]["ports"][0]["nodePort"]
+    text = f"TCP port {port} of 127.0.0.1 is another program's: it is to be found on 127.0.0.1:{number}"
+    cluster.wait(lambda: text in cluster.kubectl("get", "events", "--field-selector", "involvedObject.name=second"))
+    assert fetch(number) in ("w0", "w1")
+    cluster.kubectl("delete", "service", "lb", "second")
+    cluster.wait(lambda: fetch(port) == "")
+
+
+def test_ports_are_exposed_listed_kept_over_a_restart_and_removed(cluster: LocalCluster) -> None:
+    apply(cluster, service("plain", {"app": "web"}, 80))
+    first, second = free_port(), free_port()
+    assert (
+        cluster.heeler("expose", "svc/plain", f"{first}:80", "--name", "netw").stdout
+        == f"127.0.0.1:{first} -> svc/plain:80\n"
+    )
+    cluster.heeler("expose", "pod/w1", f"{second}:http", "--name", "netw")
+    assert fetch(first) in ("w0", "w1") and fetch(second) == "w1"
+    os.kill(cluster.pid("node-netw-node-0"), signal.SIGKILL)
+    cluster.up()
+    cluster.wait(lambda: fetch(first) and fetch(second) == "w1")
+    listed = orjson.loads(cluster.heeler("expose", "--name", "netw", "-o", "json").stdout)["exposed"]
+    assert [(e["kind"], e["name"], e["port"], e["address"]) for e in listed] == [
+        ("Service", "plain", "80", f"127.0.0.1:{first}"),
+        ("Pod", "w1", "http", f"127.0.0.1:{second}"),
+    ]
+    for words, said in (
+        (["svc/gone", "80"], 'services "gone" not found in namespace default'),
+        (["svc/plain", "81"], "svc/plain has no port 81: there are 80, main"),
+        (["svc/plain", f"{second}:main"], f"local port {second} is in use"),
+        (["plain"], '"plain" is neither svc/NAME nor pod/NAME'),
+    ):
+        done = cluster.heeler("expose", *words, "--name", "netw", check=False)
+        assert done.returncode == 1 and said in done.stderr
+    cluster.heeler("expose", "--remove", "svc/plain", "--name", "netw")
+    cluster.heeler("expose", "--remove", "pod/w1", "--name", "netw")
+    cluster.wait(lambda: fetch(first) == "" and fetch(second) == "")
+
+
+def test_a_client_stays_with_its_endpoint_and_udp_is_published(cluster: LocalCluster) -> None:
+    number = free_port()
+    sticky = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}}
+    apply(
+        cluster,
+        service("sticky", {"app": "web"}, free_port(), type="LoadBalancer", **sticky),
+        service("echo", {"app": "echo"}, number, 9000, type="LoadBalancer", extra={"protocol": "UDP"}),
+        pod("echo", WAIT, app="echo"),
+    )
+    [entry] = cluster.wait(lambda: ingress(cluster, "sticky"))
+    port = entry["ports"][0]["port"]
+    cluster.wait(lambda: fetch(port))
+    assert len({fetch(port) for _ in range(12)}) == 1
+    cluster.kubectl("wait", "pod", "echo", "--for=condition=Ready", "--timeout=30s")
+    ip = cluster.get("pod", "echo")["status"]["podIP"]
+    with inside.udp_socket(inside.namespaces(STATE)[ip], 9000) as echo, socket.socket(type=socket.SOCK_DGRAM) as made:
+        for one in (echo, made):
+            one.settimeout(0.5)
+        made.connect(("127.0.0.1", number))
+
+        def asked() -> bool:
+            try:
+                made.send(b"hello")
+                data, address = echo.recvfrom(100)
+                echo.sendto(b"echo " + data, address)
+                return made.recv(100) == b"echo hello"
+            except OSError:
+                return False
+
+        cluster.wait(asked)
+    cluster.kubectl("delete", "service", "sticky", "echo")
+    cluster.kubectl("delete", "pod", "echo", "--now", "--wait=false")
