@@ -21,7 +21,8 @@ from tests.containers import inside
 
 pytestmark = [pytest.mark.containers, pytest.mark.kubectl, pytest.mark.timeout(180)]
 
-STATE = Path("/run/heeler/netw")
+NAME = f"netw{os.getpid() % 10_000}"  # two processes of one test run may each have one
+STATE = Path("/run/heeler") / NAME
 SERVE = "mkdir /www; echo $HOSTNAME > /www/index.html; httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait"
 WAIT = "trap 'exit 0' TERM; while :; do sleep 1; done"
 
@@ -54,10 +55,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator
     program = find_kubectl()
     if program is None or containers_possible():
         pytest.skip(containers_possible() or "kubectl is not here")
-    found = LocalCluster(tmp_path_factory.mktemp("netw"), "netw", program)
+    found = LocalCluster(tmp_path_factory.mktemp("netw"), NAME, program)
     found.up()
     try:
-        found.heeler("image", "load", str(archive), "--name", "netw")
+        found.heeler("image", "load", str(archive), "--name", NAME)
         apply(found, *(pod(f"w{i}", app="web") for i in range(2)))
         found.kubectl("wait", "pods", "-l", "app=web", "--for=condition=Ready", "--timeout=30s")
         yield found
@@ -107,15 +108,15 @@ def test_ports_are_exposed_listed_kept_over_a_restart_and_removed(cluster: Local
     apply(cluster, service("plain", {"app": "web"}, 80))
     first, second = free_port(), free_port()
     assert (
-        cluster.heeler("expose", "svc/plain", f"{first}:80", "--name", "netw").stdout
+        cluster.heeler("expose", "svc/plain", f"{first}:80", "--name", NAME).stdout
         == f"127.0.0.1:{first} -> svc/plain:80\n"
     )
-    cluster.heeler("expose", "pod/w1", f"{second}:http", "--name", "netw")
+    cluster.heeler("expose", "pod/w1", f"{second}:http", "--name", NAME)
     assert fetch(first) in ("w0", "w1") and fetch(second) == "w1"
-    os.kill(cluster.pid("node-netw-node-0"), signal.SIGKILL)
+    os.kill(cluster.pid(f"node-{NAME}-node-0"), signal.SIGKILL)
     cluster.up()
     cluster.wait(lambda: fetch(first) and fetch(second) == "w1")
-    listed = orjson.loads(cluster.heeler("expose", "--name", "netw", "-o", "json").stdout)["exposed"]
+    listed = orjson.loads(cluster.heeler("expose", "--name", NAME, "-o", "json").stdout)["exposed"]
     assert [(e["kind"], e["name"], e["port"], e["address"]) for e in listed] == [
         ("Service", "plain", "80", f"127.0.0.1:{first}"),
         ("Pod", "w1", "http", f"127.0.0.1:{second}"),
@@ -126,10 +127,10 @@ def test_ports_are_exposed_listed_kept_over_a_restart_and_removed(cluster: Local
         (["svc/plain", f"{second}:main"], f"local port {second} is in use"),
         (["plain"], '"plain" is neither svc/NAME nor pod/NAME'),
     ):
-        done = cluster.heeler("expose", *words, "--name", "netw", check=False)
+        done = cluster.heeler("expose", *words, "--name", NAME, check=False)
         assert done.returncode == 1 and said in done.stderr
-    cluster.heeler("expose", "--remove", "svc/plain", "--name", "netw")
-    cluster.heeler("expose", "--remove", "pod/w1", "--name", "netw")
+    cluster.heeler("expose", "--remove", "svc/plain", "--name", NAME)
+    cluster.heeler("expose", "--remove", "pod/w1", "--name", NAME)
     cluster.wait(lambda: fetch(first) == "" and fetch(second) == "")
 
 
