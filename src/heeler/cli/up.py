@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,18 @@ data_option = click.option(
     default=None,
     help="The cluster's folder [~/.local/share/heeler/clusters/NAME].",
 )
-CONFIG_KEYS = ("name", "nodes", "simulatedNodes", "dataDir", "kubeconfig", "port", "serviceCidr", "podCidr", "uplink")
+CONFIG_KEYS = (
+    "name",
+    "nodes",
+    "simulatedNodes",
+    "dataDir",
+    "kubeconfig",
+    "port",
+    "serviceCidr",
+    "podCidr",
+    "uplink",
+    "registries",
+)
 
 
 def report(name: str, seconds: float, remark: str) -> None:
@@ -77,6 +89,16 @@ def report(name: str, seconds: float, remark: str) -> None:
     help="Read these settings from a YAML file.",
 )
 @click.option("--uplink/--no-uplink", default=None, help="Whether pods may reach the world outside [yes].")
+@click.option(
+    "--registry-mirror",
+    "mirrors",
+    multiple=True,
+    metavar="HOST=URL",
+    help="Ask this URL for a registry's images first; may be given several times. Host's 127.0.0.1 works.",
+)
+@click.option(
+    "--registry-ca", "authorities", multiple=True, metavar="HOST=FILE", help="PEM file of a registry's authority."
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the nodes are ready.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop the cluster at Ctrl-C.")
 def up(**flags: Any) -> None:
@@ -132,11 +154,38 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
     for flag, key in (("data_dir", "dataDir"), ("kubeconfig_file", "kubeconfig")):
         if flags[flag] is None and value.get(key):
             flags[flag] = Path(value[key])
+    flags["registries"] = value.get("registries")
     for flag, key in (("service_cidr", "serviceCidr"), ("pod_cidr", "podCidr")):
         flags[flag] = value.get(key)
         if flags[flag] is not None:
             _check_network(flags[flag], f"{path}: {key}")
     return flags
+
+
+def _registries(flags: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The registries' settings: what the file says (else what was said before), changed by flags; None: nothing said.
+
+    Raises LocalError."""
+    from heeler.kubelet import registries
+
+    told = flags.get("registries")
+    mirrors, authorities = flags.get("mirrors") or (), flags.get("authorities") or ()
+    if told is None and not mirrors and not authorities:
+        return None
+    try:
+        out = registries.plain(registries.registries(told if told is not None else dict(old), "registries"))
+        fresh: dict[str, list[str]] = {}
+        for text in mirrors:
+            host, _, url = text.partition("=")
+            fresh.setdefault(host, []).append(url)
+        for host, urls in fresh.items():
+            out.setdefault(host, {})["mirrors"] = urls
+        for text in authorities:
+            host, _, file = text.partition("=")
+            out.setdefault(host, {})["ca"] = file
+        return registries.plain(registries.registries(out, "registries"))
+    except ValueError as error:
+        raise LocalError(str(error)) from error
 
 
 #: Addresses that a cluster can do with: a /24 for each node's pods, and some for services.
@@ -205,6 +254,7 @@ def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
         uplink=flags["uplink"],
         service_cidr=flags.get("service_cidr"),
         pod_cidr=flags.get("pod_cidr"),
+        registries=_registries(flags, spec.registries),
         kubeconfig=str(Path(path).absolute()),
     )
     _check_networks(spec, old)

@@ -31,6 +31,7 @@ from heeler.kubelet.local_path import LocalVolumes
 from heeler.kubelet.options import PAUSE_IMAGE, NodeOptions
 from heeler.kubelet.pods import config, volumes
 from heeler.kubelet.pods.manager import Agent
+from heeler.kubelet.registries import Registries
 from heeler.kubelet.rotation import Rotation
 from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.containerd import RuntimePaths
@@ -267,6 +268,9 @@ class Node:
             parts += net.parts()
             parts.append(lambda: self._register(registered, net.ready))
             parts.append(eviction.run)
+            if options.registries is not None:
+                folder = self.paths.root / "registries"
+                parts.append(Registries(options.registries, folder, self.netns, clock).run)
             parts.append(Rotation(runtime, clock, agent.logs).run)
             parts.append(LocalVolumes(client, clock, options.node, options.local_path_dir).run)
             await _all(parts)

@@ -68,6 +68,8 @@ class NodeOptions:
     containerd: str = ""
     #: A folder of image archives that every node is to have: what is missing is loaded when the node starts.
     archives: Path | None = None
+    #: A JSON file of registries' settings (see `heeler.kubelet.registries`); it may change while the node runs.
+    registries: Path | None = None
     #: When the node is short of something, and when images are removed.
     eviction: pressure.Settings = field(
         default_factory=lambda: pressure.Settings(pressure.thresholds(pressure.DEFAULT_HARD))

@@ -13,7 +13,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Spec:
     pod_cidr: str = "10.244.0.0/16"
     uplink: bool = True
     kubeconfig: str = ""
+    #: registries' settings by host: {"mirrors": [URL], "ca": FILE, "skipVerify": bool}.
+    registries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     #: tells clusters of the same name in different folders apart; "" in the usual folder.
     suffix: str = ""
     layout: int = LAYOUT
@@ -119,6 +121,11 @@ class Layout:
     @property
     def pki(self) -> Path:
         return self.root / "pki"
+
+    @property
+    def registries(self) -> Path:
+        """What nodes are told of registries: see `heeler.kubelet.registries`."""
+        return self.root / "registries.json"
 
     @property
     def store(self) -> Path:

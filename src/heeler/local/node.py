@@ -44,6 +44,7 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
         client_ca=pki / "ca.crt",
         api_client_name=AGENT_CLIENT,
         archives=layout.images,
+        registries=layout.registries,
         eviction=pressure.Settings(pressure.thresholds(LOCAL_HARD)),
         image_gc=Policy(high=101),
         exposed=layout.root,

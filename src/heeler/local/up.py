@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from heeler.base.clock import Clock
+from heeler.base.files import write_atomic
 from heeler.client import kubeconfig
 from heeler.client.https import HttpsClient
 from heeler.local import certificates, prerequisites, processes
@@ -88,6 +91,9 @@ class Up:
             self.spec = _with_port(self.spec, free_port(set()))
         certificates.prepare(self.layout, self.spec, real_names(self.spec), self.clock)
         self.layout.save(self.spec)
+        registries = orjson.dumps(self.spec.registries, option=orjson.OPT_INDENT_2)
+        if not self.layout.registries.exists() or self.layout.registries.read_bytes() != registries:
+            write_atomic(self.layout.registries, registries)
         self.layout.hand_over(self.who)
         return str(self.layout.root)
 

@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import orjson
@@ -76,7 +77,7 @@ class Puller:
         async with self._context.pulls:
             began = clock.monotonic()
             try:
-                await runtime.pull(name, await self._login(pod, name), None)
+                await self._fetch(pod, name)
                 image = await runtime.image(name)
             except RuntimeFault as fault:
                 raise self._failed(pod, name, path, fault) from fault
@@ -90,6 +91,17 @@ class Puller:
             raise ImageFault("ErrImagePull", f'image "{name}" was pulled and is not there', FIRST_DELAY)
         return image
 
+    async def _fetch(self, pod: Object, name: str) -> None:
+        """Pull with the credentials that fit, one after the other. Raises the last RuntimeFault."""
+        logins: list[Object | None] = [*await self._logins(pod, name)] or [None]
+        for number, login in enumerate(logins):
+            try:
+                await self._context.runtime.pull(name, login, None)
+                return
+            except RuntimeFault:
+                if number == len(logins) - 1:
+                    raise
+
     def _failed(self, pod: Object, name: str, path: str, fault: RuntimeFault) -> ImageFault:
         events = self._context.events
         text = f"rpc error: code = {code_name(fault.code)} desc = {fault.message}"
@@ -99,19 +111,27 @@ class Puller:
         self._delays[name] = delay
         return ImageFault("ErrImagePull", f'failed to pull image "{name}": {text}', delay)
 
-    async def _login(self, pod: Object, name: str) -> Object | None:
-        """The registry's credentials out of the pod's imagePullSecrets."""
-        registry = full_name(name).partition("/")[0]
+    async def _logins(self, pod: Object, name: str) -> list[Object]:
+        """The credentials for an image out of the pod's imagePullSecrets, the most fitting first."""
+        found: list[tuple[int, Object]] = []
         for ref in (pod.get("spec") or {}).get("imagePullSecrets") or []:
             secret = await self._context.sources.get("secret", namespace_of(pod), ref.get("name", ""))
-            found = credentials(secret or {}, registry)
-            if found is not None:
-                return found
-        return None
+            if secret is None:
+                text = f"Unable to retrieve some image pull secrets ({ref.get('name', '')}); "
+                text += "attempting to pull the image may not succeed."
+                self._context.events.event(pod, "Warning", "FailedToRetrieveImagePullSecret", text)
+                continue
+            found += credentials(secret, full_name(name))
+        return [login for _, login in sorted(found, key=lambda one: -one[0])]
 
 
-def credentials(secret: Object, registry: str) -> Object | None:
-    """CRI's AuthConfig for a registry out of a secret of type dockerconfigjson (or the older dockercfg)."""
+#: Names under which Docker Hub's credentials are kept.
+_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+
+
+def credentials(secret: Object, image: str) -> list[tuple[int, Object]]:
+    """CRI's AuthConfigs for an image (full name) out of a secret of type dockerconfigjson (or the older dockercfg), each
+    with how closely its place fits: a place is a host, perhaps with "*" for whole labels, a port and a path."""
     data = secret.get("data") or {}
     try:
         if ".dockerconfigjson" in data:
@@ -119,18 +139,36 @@ def credentials(secret: Object, registry: str) -> Object | None:
         elif ".dockercfg" in data:
             entries = orjson.loads(base64.b64decode(data[".dockercfg"]))
         else:
-            return None
-    except (orjson.JSONDecodeError, binascii.Error, AttributeError):
-        return None
-    names = {"docker.io": ("docker.io", "index.docker.io", "registry-1.docker.io")}.get(registry, (registry,))
-    for where, entry in entries.items():
-        host = re.sub(r"^https?://", "", where).partition("/")[0]
-        if host in names:
-            out = {"username": entry.get("username", ""), "password": entry.get("password", "")}
-            if entry.get("auth"):
-                out["auth"] = entry["auth"]
-            return out
-    return None
+            return []
+        found = []
+        for where, entry in entries.items():
+            fits = _fits(where, image)
+            if fits:
+                out = {"username": entry.get("username", ""), "password": entry.get("password", "")}
+                if entry.get("auth"):
+                    out["auth"] = entry["auth"]
+                found.append((fits, out))
+    except (orjson.JSONDecodeError, binascii.Error, AttributeError, TypeError):
+        return []
+    return found
+
+
+def _fits(where: str, image: str) -> int:
+    """How closely a place fits an image: 0 for not at all, else the longer the better."""
+    host, _, path = re.sub(r"^https?://", "", where).partition("/")
+    registry, _, repository = image.partition("/")
+    path = re.sub(r"^v[12](/|$)", "", path).strip("/")
+    if registry == "docker.io" and host in _HUB:
+        host = registry
+    labels, wanted = host.partition(":"), registry.partition(":")
+    if labels[2] and labels[2] != wanted[2]:
+        return 0
+    parts, have = labels[0].split("."), wanted[0].split(".")
+    if len(parts) != len(have) or not all(fnmatchcase(h, p) for h, p in zip(have, parts)):
+        return 0
+    if path and not f"{repository}/".startswith(f"{path}/") and not repository.startswith(f"{path}:"):
+        return 0
+    return len(host) + len(path) + 1
 
 
 def _user(image: Any) -> ImageUser:
