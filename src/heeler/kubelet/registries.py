@@ -23,7 +23,7 @@ import orjson
 from heeler.base.clock import Clock
 from heeler.base.files import write_atomic
 from heeler.base.netns import NetNamespace
-from heeler.network import publish
+from heeler.network import relay
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Registries:
     def __init__(self, file: Path, folder: Path, netns: NetNamespace, clock: Clock) -> None:
         self._file, self._folder, self._netns, self._clock = file, folder, netns, clock
         self._stamp = 0.0
-        self._relays: dict[int, publish.Relay] = {}
+        self._relays: dict[int, relay.Relay] = {}
 
     async def run(self) -> None:
         try:
@@ -134,8 +134,8 @@ class Registries:
                 await self.look()
                 await self._clock.sleep(PERIOD)
         finally:
-            for relay in self._relays.values():
-                await relay.close()
+            for open_one in self._relays.values():
+                await open_one.close()
 
     async def look(self) -> None:
         """Read the file again where it has changed; one that can't be read leaves all as it was."""
@@ -163,12 +163,12 @@ class Registries:
             except OSError as error:
                 log.warning("port %d of the host is not to be found in the node: %s", port, error)
                 continue
-            self._relays[port] = publish.Relay(listening, _host(port))
+            self._relays[port] = relay.Relay(listening, _host(port))
 
 
-def _host(port: int) -> publish.Connect:
+def _host(port: int) -> relay.Connect:
     async def connect() -> Any:
-        made = publish.outside("127.0.0.1")
+        made = relay.outside("127.0.0.1")
         try:
             await asyncio.get_running_loop().sock_connect(made, ("127.0.0.1", port))
         except BaseException:
