@@ -24,6 +24,7 @@ from heeler.apiserver.server import ApiServer
 from heeler.apiserver.user import MASTERS, User, authenticated, service_account
 from heeler.base.clock import Clock, SystemClock
 from heeler.base.part import Part
+from heeler.base.pki import Renewing
 from heeler.base.random import Random, SystemRandom
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
@@ -54,6 +55,8 @@ class Context:
     random: Random
     #: The simulated nodes, once they run.
     simulated: SimulatedNodes | None = None
+    #: The API server's own, where it serves HTTPS.
+    certificate: Renewing | None = None
 
     def client(self, user: User, agent: str) -> Client:
         return InProcessClient(self.server, user, user_agent=agent)
@@ -254,6 +257,7 @@ async def control_plane(
         async with running(options, store, clock=clock, random=random) as found, Tasks() as tasks:
             started("apiserver")
             context = Context(found.server, spec, (pki / "ca.crt").read_text(), tasks, clock, random)
+            context.certificate = found.certificate
             await start_parts(context, started)
             yield context
     finally:

@@ -31,12 +31,19 @@ class KubeletConnections:
     def __init__(self, certificate: Path, key: Path, authority: Path | None) -> None:
         self._files = (certificate, key, authority)
         self._tls: Any = None
+        self._renewing: pki.Renewing | None = None
         self._clients: dict[str, HttpClient] = {}
+
+    def renew(self) -> None:
+        """Take up a new certificate for new connections. Raises OSError."""
+        if self._renewing is not None:
+            self._renewing.look()
 
     def _client(self, node: str) -> HttpClient:
         if self._tls is None:
             certificate, key, authority = self._files
             self._tls = pki.client_context(authority, certificate, key)
+            self._renewing = pki.Renewing(self._tls, certificate, key)
         if node not in self._clients:
             if len(self._clients) >= MAX_CLIENTS:
                 self._clients.pop(next(iter(self._clients)))

@@ -66,6 +66,7 @@ class Running:
 
     server: ApiServer
     listener: Server
+    certificate: pki.Renewing
 
 
 @contextlib.asynccontextmanager
@@ -98,7 +99,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
     listener = await listen(handler, host=options.bind_address, port=options.secure_port, tls=tls, bound=options.bound)
     compaction = asyncio.get_running_loop().create_task(compact_for_ever(store, clock))
     try:
-        yield Running(server, listener)
+        yield Running(server, listener, pki.Renewing(tls, files.certificate, files.key))
     finally:
         compaction.cancel()
         await listener.close()

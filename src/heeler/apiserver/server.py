@@ -57,6 +57,8 @@ class NodeConnections(Protocol):
 
     async def forward(self, node: Object, path: str, request: object) -> object: ...
 
+    def renew(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

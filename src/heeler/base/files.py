@@ -41,6 +41,20 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
 
 
+def shorten(path: Path, most: int) -> bool:
+    """Put a log that is longer than `most` bytes aside as PATH.1 and begin it anew, while a process appends to it.
+
+    What is written in the moment between is lost; whoever writes must have opened the file for appending. Raises OSError."""
+    try:
+        if path.stat().st_size <= most:
+            return False
+    except FileNotFoundError:
+        return False
+    shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+    os.truncate(path, 0)
+    return True
+
+
 def read_text(path: Path, default: str = "") -> str:
     """The text of a small file, stripped; `default` where it is missing."""
     try:

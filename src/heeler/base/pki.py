@@ -147,6 +147,28 @@ def client_context(
     return context
 
 
+class Renewing:
+    """A context whose certificate stands in files that are replaced before it ends: `look` takes up the new one.
+
+    Connections that stand go on as they are."""
+
+    def __init__(self, context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+        self._context, self._certificate, self._key = context, certificate, key
+        self._stamp = self._when()
+
+    def _when(self) -> float:
+        return max(self._certificate.stat().st_mtime, self._key.stat().st_mtime)
+
+    def look(self) -> bool:
+        """Whether there was a new one. Raises OSError (ssl.SSLError for files that don't fit each other yet)."""
+        stamp = self._when()
+        if stamp == self._stamp:
+            return False
+        self._context.load_cert_chain(self._certificate, self._key)
+        self._stamp = stamp
+        return True
+
+
 def _new_key() -> Any:
     from cryptography.hazmat.primitives.asymmetric import ec
 

@@ -30,7 +30,13 @@ class HttpsClient:
     def __init__(self, found: Access, *, user_agent: str = "heeler") -> None:
         self._access = found
         self._agent = user_agent
-        self._http = HttpClient(_context(found), server_name=found.server_name)
+        self._tls = _context(found)
+        self._http = HttpClient(self._tls, server_name=found.server_name)
+
+    def renew(self, found: Access) -> None:
+        """Use another certificate (of the same authority) for new connections. Raises ssl.SSLError."""
+        if self._tls is not None:
+            _load(self._tls, found)
 
     @classmethod
     def from_kubeconfig(cls, path: Path, context: str = "", *, user_agent: str = "heeler") -> HttpsClient:
@@ -279,10 +285,15 @@ def _context(found: Access) -> ssl.SSLContext | None:
     if found.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    _load(context, found)
+    return context
+
+
+def _load(context: ssl.SSLContext, found: Access) -> None:
+    """Give the context its own certificate, if there is one."""
     if found.certificate and found.key:
         # the ssl module reads certificates from files only; this one is gone again at once
         with tempfile.NamedTemporaryFile(prefix="heeler-", suffix=".pem") as file:
             file.write(found.certificate + b"\n" + found.key)
             file.flush()
             context.load_cert_chain(file.name)
-    return context

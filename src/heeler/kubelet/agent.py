@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from heeler.base import pki
 from heeler.base.clock import Clock
 from heeler.base.files import private_folder
 from heeler.base.netns import NETNS_FOLDER, NetNamespace
@@ -120,6 +121,8 @@ class Node:
         self.ready = asyncio.Event()
         self._version = "containerd://unknown"
         self.eviction: Eviction | None = None
+        #: The certificate of the kubelet's own API, once it is served.
+        self.certificate: pki.Renewing | None = None
 
     def _binary(self) -> str:
         binary = self.options.containerd or find_program("containerd")
@@ -283,7 +286,7 @@ class Node:
         from heeler.kubelet import server
 
         served = await server.start(self.options, agent, self.paths)
-        self.port = served.port
+        self.port, self.certificate = served.port, served.certificate
         stack.push_async_callback(served.close)
 
     async def _register(self, registered: registration.Registration, first: Sequence[asyncio.Event]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from heeler.base import pki
 from heeler.base.clock import parse_rfc3339
 from heeler.base.files import remove_tree
 from heeler.base.netns import NetNamespace
@@ -315,8 +316,8 @@ def _log_options(request: Request, now: float) -> logs.LogOptions:
 class Serving:
     """The running server."""
 
-    def __init__(self, server: http.Server, tasks: Tasks) -> None:
-        self._server, self._tasks = server, tasks
+    def __init__(self, server: http.Server, tasks: Tasks, certificate: pki.Renewing) -> None:
+        self._server, self._tasks, self.certificate = server, tasks, certificate
 
     @property
     def port(self) -> int:
@@ -331,7 +332,7 @@ async def start(options: NodeOptions, agent: Agent, paths: RuntimePaths) -> Serv
     """Serve a node's API on the host's loopback. Raises OSError for a bad certificate or a port in use."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
-    assert options.serving_cert is not None, "asked to serve without a certificate"
+    assert options.serving_cert is not None and options.serving_key is not None, "asked to serve without a certificate"
     tls.load_cert_chain(options.serving_cert, options.serving_key)
     tls.verify_mode = ssl.CERT_REQUIRED
     tls.load_verify_locations(options.client_ca)
@@ -340,4 +341,4 @@ async def start(options: NodeOptions, agent: Agent, paths: RuntimePaths) -> Serv
     tasks = Tasks(paths.socket, paths.task_state, options.state / "exec", agent.context.clock)
     api = KubeletApi(options, agent, tasks)
     server = await http.serve(api.handle, host=options.kubelet_address, port=options.kubelet_port, tls=tls)
-    return Serving(server, tasks)
+    return Serving(server, tasks, pki.Renewing(tls, options.serving_cert, options.serving_key))

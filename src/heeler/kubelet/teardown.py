@@ -53,12 +53,13 @@ def _shim_sockets(options: NodeOptions) -> list[Path]:
     A pod whose start was broken off may have no bundle any more, yet its socket: the log names it."""
     bundles = (options.state / "run").glob("io.containerd.runtime.v2.task/k8s.io/*")
     ids = dict.fromkeys(sorted(bundle.name for bundle in bundles))
-    with (
-        contextlib.suppress(FileNotFoundError),
-        (options.data_dir / "containerd" / "containerd.log").open(errors="replace") as log,
-    ):
-        for line in log:
-            ids |= dict.fromkeys(re.findall(r"\b[0-9a-f]{64}\b", line))
+    for name in ("containerd.log", "containerd.log.1"):
+        with (
+            contextlib.suppress(FileNotFoundError),
+            (options.data_dir / "containerd" / name).open(errors="replace") as log,
+        ):
+            for line in log:
+                ids |= dict.fromkeys(re.findall(r"\b[0-9a-f]{64}\b", line))
     identities = [f"{options.containerd_socket}/k8s.io/{number}" for number in ids]
     names = [hashlib.sha256(identity.encode()).hexdigest() for identity in identities]
     return [SHIM_SOCKETS / name for name in names]

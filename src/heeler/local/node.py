@@ -54,7 +54,9 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
 async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     """Be the node until told to stop. Raises ProgramError, OSError, LocalError."""
     from heeler.client.https import HttpsClient
+    from heeler.client.kubeconfig import access, read
     from heeler.kubelet.agent import Node
+    from heeler.local.upkeep import keep
 
     if os.geteuid() != 0:
         raise LocalError("a node's agent must run as root")
@@ -69,12 +71,26 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     running = asyncio.ensure_future(work.run())
     stopping = asyncio.ensure_future(stop.wait())
     ready = asyncio.ensure_future(_say_ready(work, node))
+    pairs = ((client, layout.pki / f"node-{node}.kubeconfig"), (network, layout.pki / f"{NETWORK}.kubeconfig"))
+    stamps = {path: path.stat().st_mtime for _, path in pairs}
+
+    def renew() -> None:
+        """The control plane makes new certificates in time: take them up."""
+        for one, path in pairs:
+            if path.stat().st_mtime != stamps[path]:
+                one.renew(access(read(path), path, ""))
+                stamps[path] = path.stat().st_mtime
+        if work.certificate is not None:
+            work.certificate.look()
+
+    logs = [layout.log(component), work.paths.root / "containerd.log"]
+    upkeep = asyncio.ensure_future(keep(logs, renew, SystemClock()))
     try:
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (ready, stopping, running):
+        for task in (ready, upkeep, stopping, running):
             task.cancel()
-        await asyncio.gather(ready, stopping, return_exceptions=True)
+        await asyncio.gather(ready, upkeep, stopping, return_exceptions=True)
         try:
             await running
         except asyncio.CancelledError:

@@ -14,16 +14,15 @@ import sys
 from pathlib import Path
 
 from heeler.base.clock import Clock, SystemClock
-from heeler.base.files import write_atomic
+from heeler.base.files import shorten, write_atomic
 from heeler.local.layout import Layout, LocalError, Owner
+from heeler.local.upkeep import MAX_LOG
 
 #: Seconds that a process may take to be ready, and to stop before it is killed.
 READY_SECONDS = 60.0
 STOP_SECONDS = 25.0
 #: The descriptor on which a daemon says that it is ready is named in this variable.
 READY_VARIABLE = "HEELER_READY_FD"
-#: Log files are moved aside at this size.
-MAX_LOG = 16 * 1024 * 1024
 
 
 def command(*arguments: str) -> list[str]:
@@ -97,8 +96,7 @@ def spawn(
     """Start a daemon and wait until it is ready: what it said. Raises LocalError with the end of its log."""
     log = layout.log(component)
     with contextlib.suppress(OSError):
-        if log.stat().st_size > MAX_LOG:
-            log.rename(log.with_suffix(".log.1"))
+        shorten(log, MAX_LOG)
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     environment = {**os.environ, READY_VARIABLE: str(writer)}
