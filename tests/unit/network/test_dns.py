@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import socket
 from typing import Any
 
 import dnslib
@@ -201,6 +203,17 @@ def test_without_a_way_out_other_names_are_refused(records: Records) -> None:
     assert data[3] & 15 == message.REFUSED
 
 
+def _same_port() -> tuple[Any, int]:
+    """Both kinds of sockets on one free port: a port that is free for one may be taken for the other."""
+    for _ in range(20):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with contextlib.suppress(OSError):
+            return bind("127.0.0.1", port), port
+    raise AssertionError("no port")
+
+
 def test_other_names_are_asked_of_the_host_once_and_kept(records: Records) -> None:
     asked: list[str] = []
 
@@ -223,14 +236,8 @@ def test_other_names_are_asked_of_the_host_once_and_kept(records: Records) -> No
 
     async def main() -> None:
         upstream = DnsServer(Upstream(records, None, asyncio.Event()))
-        bound = bind("127.0.0.1", 0)
-        port = bound.udp.getsockname()[1]
-        bound.tcp.close()
-        import socket
-
-        tcp = socket.create_server(("127.0.0.1", port))
-        tcp.setblocking(False)
-        await upstream.serve(type(bound)(bound.udp, tcp))
+        bound, port = _same_port()
+        await upstream.serve(bound)
         # the first server is deaf: the second one is asked
         found = resolver(records, Forwarder(SystemClock(), SystemRandom(), ("127.0.0.9", "127.0.0.1"), port))
 
