@@ -56,22 +56,26 @@ class NetNamespace:
                 raise
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
-    async def connect(self, host: str, port: int) -> socket.socket:
-        """A TCP connection to an IP address as seen from inside (not blocking). Raises OSError."""
+    async def connect(self, host: str, port: int, mark: int = 0) -> socket.socket:
+        """A TCP connection to an IP address as seen from inside (not blocking), its packets marked. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = await self.call(lambda: socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         try:
+            if mark:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
             await asyncio.get_running_loop().sock_connect(made, (host, port))
         except BaseException:
             made.close()
             raise
         return made
 
-    async def connect_udp(self, host: str, port: int) -> socket.socket:
+    async def connect_udp(self, host: str, port: int, mark: int = 0) -> socket.socket:
         """A UDP socket that is connected to an IP address as seen from inside (not blocking). Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         made = await self.call(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
         try:
+            if mark:
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
             made.connect((host, port))
         except BaseException:
             made.close()

@@ -251,6 +251,7 @@ class Node:
         self.agent = agent
         context.pods = lambda: [worker.pod for worker in agent.workers.values() if worker.admitted]
         agent.host_ports = proxy.host_ports
+        context.guard = net.guard.admit
         registered = registration.Registration(client, clock, options, self.machine, self.look)
         context.node = lambda: registered.node
         eviction = Eviction(

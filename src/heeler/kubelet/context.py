@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from heeler.base.clock import Clock
@@ -51,5 +51,7 @@ class NodeContext:
     pressure: Callable[[], Mapping[str, bool]] = dict
     #: The Node object as it was last seen.
     node: Callable[[], Object] = dict
+    #: Waits until the network's rules know a pod that has got its addresses.
+    guard: Callable[[Object, Sequence[str]], Awaitable[None]] | None = None
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(START_WORKERS))
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS))

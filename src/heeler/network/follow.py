@@ -32,7 +32,10 @@ class Mirror:
         field_selector: str = "",
         label_selector: str = "",
         synced: Callable[[], None] | None = None,
+        keep: Callable[[Object], Object] | None = None,
     ) -> None:
+        """`keep` gives what is kept of an object (with its name, namespace, uid and resourceVersion)."""
+        self._keep = keep or (lambda obj: obj)
         self._client, self._resource, self._clock = client, resource, clock
         self._fields, self._labels, self._synced = field_selector, label_selector, synced
         self._handlers = [changed]
@@ -72,7 +75,7 @@ class Mirror:
 
     async def _list(self) -> str:
         listing = await self._client.list(self._resource, field_selector=self._fields, label_selector=self._labels)
-        fresh = {(namespace_of(o), name_of(o)): o for o in listing.items}
+        fresh = {(namespace_of(o), name_of(o)): self._keep(o) for o in listing.items}
         for key in [k for k in self.items if k not in fresh]:
             self._changed(self.items.pop(key), None)
         for key, found in fresh.items():
@@ -103,7 +106,7 @@ class Mirror:
                     if old is not None:
                         self._changed(old, None)
                 elif event.type in ("ADDED", "MODIFIED"):
-                    self._put(key, event.object)
+                    self._put(key, self._keep(event.object))
         finally:
             with contextlib.suppress(Exception):
                 await events.aclose()  # type: ignore[attr-defined]

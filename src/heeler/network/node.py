@@ -18,13 +18,17 @@ from heeler.client.client import Client
 from heeler.network import balancers, expose, publish, relay, routes, services
 from heeler.network.dns.cluster import ClusterDns
 from heeler.network.dns.forward import Forwarder, HostServers
+from heeler.network.follow import Mirror
+from heeler.network.guard import Guard
 from heeler.network.health import HealthChecks
+from heeler.network.policies import OUTSIDE
 from heeler.network.proxy import SERVICES, Proxy
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
 log = logging.getLogger(__name__)
 
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 PODS = GroupVersionResource("", "v1", "pods")
 #: The table of services in the node's namespace.
 TABLE = "heeler"
@@ -80,20 +84,28 @@ class NodeNetwork:
             options.dns_address,
         )
         self.proxy = Proxy(client, clock, NETNS_FOLDER / options.netns, settings)
-        self._published = asyncio.Event()
+        self._published, self._named = asyncio.Event(), asyncio.Event()
+        self._namespaces = Mirror(client, NAMESPACES, clock, lambda old, new: None, synced=self._spaces_known)
+        path = NETNS_FOLDER / options.netns
+        self.guard = Guard(client, clock, path, options.node, self._namespaces, options.dns_address)
         self.dns = self._dns(random) if options.dns_address else None
-        self.ready = [self.proxy.applied, *([self.dns.serving] if self.dns else [])]
+        self.ready = [self.proxy.applied, self.guard.applied, *([self.dns.serving] if self.dns else [])]
         if options.record is not None:
             self.ready.append(self._published)
+
+    def _spaces_known(self) -> None:
+        self._named.set()
+        self.guard.namespaces_known()
 
     def _dns(self, random: Random) -> ClusterDns:
         options = self.options
         # Without a way out the world's names are of no use, and asking for them would be one.
         forwarder = Forwarder(self._clock, random, HostServers()) if options.uplink else None
         return ClusterDns(
-            self._client,
             self._clock,
             self.proxy,
+            self._namespaces,
+            self._named,
             self._netns,
             domain=options.domain,
             address=options.dns_address,
@@ -104,7 +116,7 @@ class NodeNetwork:
 
     def parts(self) -> list[Work]:
         """Everything that runs."""
-        out: list[Work] = [self.proxy.run, self._health]
+        out: list[Work] = [self.proxy.run, self._namespaces.run, self.guard.run, self._health]
         out.append(routes.Routes(self._client, self._clock, self.options.node, self.options.netns).run)
         if self.dns is not None:
             out.append(self.dns.run)
@@ -205,7 +217,7 @@ class NodeNetwork:
             ip, port = (pod.get("status") or {}).get("podIP"), pod_port(pod, target.name)
             if not ip or not port:
                 raise ConnectionRefusedError(f"pod {target.namespace}/{target.service} has no address or no such port")
-            return await self._netns.connect(ip, port)
+            return await self._netns.connect(ip, port, OUTSIDE)
 
         return connect
 

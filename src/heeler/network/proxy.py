@@ -10,15 +10,14 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import orjson
-
 from heeler.base.clock import Clock
-from heeler.base.processes import ProgramError, check, find_program, run
+from heeler.base.processes import ProgramError, find_program, run
 from heeler.base.together import together
 from heeler.client.client import Client
-from heeler.network import conntrack, transaction
+from heeler.network import conntrack
 from heeler.network import services as rules
 from heeler.network.follow import Mirror
+from heeler.network.table import Table
 from heeler.objects.value import GroupVersionResource, Object
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class Proxy:
         self.services_mirror = Mirror(client, SERVICES, clock, self._changed, synced=self._one_ready)
         self.slices_mirror = Mirror(client, ENDPOINT_SLICES, clock, self._changed, synced=self._one_ready)
         self._host_ports: tuple[rules.HostPort, ...] = ()
-        self._have: rules.Ruleset | None = None
+        self._table = Table(settings.table, netns)
         self._ports: list[rules.ServicePort] | None = None
         self._applied: list[Callable[[list[rules.ServicePort]], None]] = []
 
@@ -86,43 +85,27 @@ class Proxy:
             try:
                 await asyncio.wait_for(self._dirty.wait(), CHECK)
             except TimeoutError:
-                if await self._table_is_there():
+                if await self._table.is_there("services"):
                     continue
-                self._have = None
+                self._table.forget()
             await self._clock.sleep(GATHER)
             self._dirty.clear()
             try:
                 await self._step()
             except ProgramError as error:
                 log.warning("services not applied: %s", error)
-                self._have = None
                 self._dirty.set()
                 await self._clock.sleep(1.0)
 
     async def _step(self) -> None:
         ports = rules.service_ports(self.services(), list(self.slices_mirror.items.values()), self.settings)
         wanted = rules.ruleset(ports, self._host_ports, self.settings)
-        table = self.settings.table
-        if self._have is None:
-            document: rules.Json | None = transaction.full(table, wanted)
-        else:
-            document = transaction.delta(table, self._have, wanted)
-        if document is not None:
-            await self._nft(orjson.dumps(document))
+        if await self._table.apply(wanted):
             await self._forget_connections(ports)
-        self._have, self._ports = wanted, ports
+        self._ports = ports
         for applied in self._applied:
             applied(ports)
         self.applied.set()
-
-    async def _nft(self, document: bytes) -> None:
-        await check(["nsenter", f"--net={self._netns}", "nft", "-j", "-f", "-"], input=document)
-
-    async def _table_is_there(self) -> bool:
-        done = await run(
-            ["nsenter", f"--net={self._netns}", "nft", "list", "chain", "ip", self.settings.table, "services"]
-        )
-        return done.code == 0
 
     async def _forget_connections(self, ports: list[rules.ServicePort]) -> None:
         """UDP flows stick to an endpoint by conntrack: those that a change cut off are dropped."""

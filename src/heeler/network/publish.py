@@ -19,6 +19,7 @@ import orjson
 from heeler.base.files import read_text, write_atomic
 from heeler.base.netns import NetNamespace
 from heeler.network.expose import Exposure
+from heeler.network.policies import OUTSIDE
 from heeler.network.relay import TRIES, Connect, Relay, UdpRelay, listen
 from heeler.objects.value import Object, meta, name_of, namespace_of
 
@@ -136,9 +137,13 @@ class Publisher:
             assert self._pod is not None
             self._relays[target] = Relay(bound, self._pod(target))
         elif target.protocol == "UDP":
-            self._relays[target] = UdpRelay(bound, lambda: self._netns.connect_udp(target.address, target.port))
+            self._relays[target] = UdpRelay(
+                bound, lambda: self._netns.connect_udp(target.address, target.port, OUTSIDE)
+            )
         else:
-            self._relays[target] = Relay(bound, lambda: self._netns.connect(target.address, target.port), TRIES)
+            self._relays[target] = Relay(
+                bound, lambda: self._netns.connect(target.address, target.port, OUTSIDE), TRIES
+            )
 
     def _write(self) -> None:
         entries = [

@@ -81,7 +81,7 @@ class HostPort:
 @dataclass(slots=True)
 class Ruleset:
     """All of one table: sets (name -> definition), chains (name -> rules), base chains (name -> definition), and
-    elements of verdict maps (map -> key -> chain)."""
+    elements of verdict maps (map -> key -> chain) and of sets (chain "")."""
 
     sets: dict[str, Json] = field(default_factory=dict)
     bases: dict[str, Json] = field(default_factory=dict)

@@ -38,11 +38,17 @@ class Commands:
 
     def elements(self, verb: str, name: str, entries: Mapping[tuple[Any, ...], str]) -> None:
         if entries:
-            pairs = [[{"concat": list(key)}, goto(chain)] for key, chain in entries.items()]
-            self.list.append({verb: {"element": {**self._table, "name": name, "elem": pairs}}})
+            elements = [_element(key, chain) for key, chain in entries.items()]
+            self.list.append({verb: {"element": {**self._table, "name": name, "elem": elements}}})
 
     def document(self) -> Json:
         return {"nftables": self.list}
+
+
+def _element(key: tuple[Any, ...], chain: str) -> Any:
+    """One entry of a verdict map, or of a set where there is no chain."""
+    what = key[0] if len(key) == 1 else {"concat": list(key)}
+    return [what, goto(chain)] if chain else what
 
 
 def full(table: str, wanted: Ruleset) -> Json:

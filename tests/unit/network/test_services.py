@@ -144,12 +144,14 @@ def apply(have: dict[str, Any], document: services.Json) -> None:
                         assert step[jump]["target"] in have["chains"]
             have["chains"][what["chain"]].append(what["expr"])
         elif kind == "element":
-            for key, go in what["elem"]:
+            for entry in what["elem"]:
+                key, chain = (entry[0], entry[1]["goto"]["target"]) if isinstance(entry, list) else (entry, "")
+                parts = tuple(key["concat"]) if isinstance(key, dict) else (key,)
                 if verb == "add":
-                    assert go["goto"]["target"] in have["chains"]
-                    have["elements"][what["name"]][tuple(key["concat"])] = go["goto"]["target"]
+                    assert not chain or chain in have["chains"]
+                    have["elements"][what["name"]][parts] = chain
                 else:
-                    del have["elements"][what["name"]][tuple(key["concat"])]
+                    del have["elements"][what["name"]][parts]
 
 
 def table(made: services.Ruleset) -> dict[str, Any]:

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 #: Seconds between attempts to set up a sandbox or a container that failed.
 SANDBOX_RETRY, CONTAINER_RETRY = 5.0, 10.0
 VOLUME_RETRIES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+#: Seconds until the network's rules must know a pod.
+GUARD_SECONDS = 20.0
 #: Seconds that a container has at the least between a preStop hook and its end.
 MIN_GRACE = 2.0
 
@@ -278,6 +280,13 @@ class Operations:
         settings = self.sandbox_config(sandbox.attempt)
         log = config.pod_log_dir(self._context.options.logs_dir, self.pod) / name
         log.mkdir(parents=True, exist_ok=True)
+        if not await self._guarded(sandbox):
+            text = (
+                "the network's rules do not know the pod yet: the node can't read NetworkPolicies, namespaces or pods"
+            )
+            worker.set_waiting(name, "ContainerCreating", text, CONTAINER_RETRY)
+            self._event("Warning", "NetworkNotReady", text)
+            return
         async with self._context.starts:
             try:
                 found = await runtime.create_container(sandbox.id, made, settings)
@@ -301,6 +310,16 @@ class Operations:
         self._event("Normal", "Started", "Container started", name)
         if hook:
             await self._after_start(hook, container, found)
+
+    async def _guarded(self, sandbox: SandboxView) -> bool:
+        """Whether network policies hold the pod: nothing in it runs before."""
+        if self._context.guard is None:
+            return True
+        try:
+            await asyncio.wait_for(self._context.guard(self.pod, sandbox.ips), GUARD_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     async def _after_start(self, hook: Object, container: Object, found: str) -> None:
         """What the hook printed stays out of Events: it may hold secrets (upstream keeps it out too)."""

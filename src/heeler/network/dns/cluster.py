@@ -13,31 +13,28 @@ import logging
 
 from heeler.base.clock import Clock
 from heeler.base.netns import NetNamespace
-from heeler.base.together import together
-from heeler.client.client import Client
 from heeler.network.dns.forward import Forwarder
 from heeler.network.dns.records import Records
 from heeler.network.dns.server import DnsServer, Resolver, bind
 from heeler.network.follow import Mirror
 from heeler.network.links import ip
 from heeler.network.proxy import Proxy
-from heeler.objects.value import GroupVersionResource
 
 log = logging.getLogger(__name__)
 
-NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 #: Seconds until a port that somebody else has is tried again.
 BIND_WAIT = 2.0
 
 
 class ClusterDns:
-    """`run` until cancelled. `serving` is set once questions are answered."""
+    """`run` until cancelled. `serving` is set once questions are answered; `named` tells that all namespaces are known."""
 
     def __init__(
         self,
-        client: Client,
         clock: Clock,
         proxy: Proxy,
+        namespaces: Mirror,
+        named: asyncio.Event,
         netns: NetNamespace,
         *,
         domain: str,
@@ -50,9 +47,9 @@ class ClusterDns:
         self._ranges = [ipaddress.IPv4Network(text) for text in ranges]
         self._forwarder, self._proxy = forwarder, proxy
         self.serving = asyncio.Event()
-        self._named = asyncio.Event()
-        self.namespaces = Mirror(client, NAMESPACES, clock, self._changed, synced=self._named.set)
-        self.records = Records(proxy.services_mirror.items, self.namespaces.items, domain=domain, address=address)
+        self._named = named
+        self.records = Records(proxy.services_mirror.items, namespaces.items, domain=domain, address=address)
+        namespaces.listen(self._changed)
         proxy.services_mirror.listen(self.records.object_changed)
         proxy.slices_mirror.listen(self.records.slice_changed)
 
@@ -67,7 +64,8 @@ class ClusterDns:
             await ip([f"address replace {self._address}/32 dev lo scope host"], self._netns.path.name)
             for address in (self._address, self._node_ip):
                 await self._listen(server, address)
-            await together(self.namespaces.run(), self._ready(synced))
+            await self._ready(synced)
+            await asyncio.Event().wait()
         finally:
             await server.close()
 
