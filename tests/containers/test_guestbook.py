@@ -183,6 +183,21 @@ def test_a_pods_input_is_what_is_piped_in(
     cluster.kubectl("delete", "pod", "reads")
 
 
+def test_the_api_server_proxies_to_services_pods_and_nodes(cluster: LocalCluster) -> None:
+    base = "/api/v1/namespaces/default"
+    for what in (
+        "services/guestbook",
+        "services/guestbook:http",
+        "services/http:guestbook:80",
+        f"pods/{web_pods(cluster)[0]}:http",
+    ):
+        assert "Heeler" in cluster.kubectl("get", "--raw", f"{base}/{what}/proxy/")
+    assert cluster.kubectl("get", "--raw", f"/api/v1/nodes/{cluster.name}-node-0/proxy/healthz") == "ok"
+    failed = cluster.kubectl("get", "--raw", f"{base}/pods/{web_pods(cluster)[0]}:81/proxy/", check=False)
+    assert "error trying to reach service: dial tcp" in failed
+    assert "connect: connection refused" in failed
+
+
 def test_killed_container_comes_back(cluster: LocalCluster) -> None:
     pod = web_pods(cluster)[1]
     cluster.kubectl("exec", pod, "--", "sh", "-c", "kill 1", check=False)  # it may take the shell along

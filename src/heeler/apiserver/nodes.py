@@ -5,7 +5,7 @@ Source: https://kubernetes.io/docs/concepts/architecture/control-plane-node-comm
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,9 +16,12 @@ from heeler.base.dialing import dial_error
 from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
+from heeler.wire.streams.pipe import join
 
 #: A node whose agent doesn't listen at the node's own address says here where (this machine's loopback, mostly).
 ADDRESS = "heeler.dev/kubelet-address"
+#: What a connection to a node's agent becomes when it is to carry another one.
+TUNNEL = "heeler-tunnel"
 #: Nodes whose connections are kept.
 MAX_CLIENTS = 1000
 #: Headers that concern one connection only, or the server's own affairs.
@@ -50,6 +53,20 @@ class KubeletConnections:
             self._clients[node] = HttpClient(self._tls, server_name=node)
         return self._clients[node]
 
+    async def open(self, node: Object, host: str, port: int) -> Stream:
+        """A TCP connection from the node to an address that it reaches. Raises OSError in words for a person."""
+        where, number = _address(node), _port(node)
+        url = f"https://{f'[{where}]' if ':' in where else where}:{number}/tunnel/{host}/{port}"
+        headers = [("Connection", "Upgrade"), ("Upgrade", TUNNEL)]
+        try:
+            answer = await self._client(node["metadata"]["name"]).request("POST", url, headers=headers)
+        except OSError as error:
+            why = str(error) if isinstance(error, ssl.SSLError) else dial_error(where, number, error)
+            raise ConnectionError(why) from error
+        if answer.status != 101:
+            raise ConnectionError((await answer.read()).decode("utf-8", "replace").strip())
+        return answer.stream()
+
     async def forward(self, node: Object, path: str, request: Any) -> Response | Upgrade:
         """The agent's answer; an upgrade is piped in both directions. Raises OSError in words for a person."""
         assert isinstance(request, Request)
@@ -65,7 +82,7 @@ class KubeletConnections:
             what = "error dialing backend" if upgrade else f'{request.method.capitalize()} "{url}"'
             raise ConnectionError(f"{what}: {why}") from error
         if answer.status == 101:
-            return Upgrade([(k, v) for k, v in answer.headers.items()], _piped(answer))
+            return Upgrade([(k, v) for k, v in answer.headers.items()], functools.partial(join, answer.stream()))
         kept = [(k, v) for k, v in answer.headers.items() if k in ("content-type", "warning")]
         return Response(answer.status, kept, _body(answer))
 
@@ -73,26 +90,6 @@ class KubeletConnections:
 async def _body(answer: Answer) -> AsyncIterator[bytes]:
     async for chunk in answer.chunks():
         yield chunk
-
-
-def _piped(answer: Answer) -> Any:
-    async def run(client: Stream) -> None:
-        agent = answer.stream()
-
-        async def pump(source: Stream, target: Stream) -> None:
-            while data := await source.read():
-                await target.write(data)
-
-        both = [asyncio.ensure_future(pump(client, agent)), asyncio.ensure_future(pump(agent, client))]
-        try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in both:
-                task.cancel()
-            await asyncio.gather(*both, return_exceptions=True)
-            await agent.close()
-
-    return run
 
 
 def _address(node: Object) -> str:

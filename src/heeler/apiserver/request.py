@@ -148,7 +148,7 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
             format = negotiate(accept)
             return await VERBS[info.verb](call, context), format
         action = found.get(call.method)
-        if action is None or (call.method == "HEAD"):
+        if action is None or (call.method == "HEAD" and context.subresource != "proxy"):
             raise method_not_allowed()
         format = Format() if context.subresource in _OWN_FORMAT else negotiate(accept)
         return await action(call, context), format

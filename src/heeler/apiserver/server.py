@@ -15,6 +15,8 @@ from heeler.apiserver.authorize.authorizer import Authorizer, CachedPods, Cached
 from heeler.apiserver.authorize.node import NodeAuthorizer
 from heeler.apiserver.authorize.rbac import Rbac
 from heeler.apiserver.cache import ROOT, Cache, Item, ResourceCache, key_of
+from heeler.apiserver.extensions.reach import Reach
+from heeler.apiserver.extensions.webhook_client import WebhookClient
 from heeler.apiserver.flow_control import Seats
 from heeler.apiserver.user import User
 from heeler.base.clock import Clock
@@ -96,6 +98,8 @@ class ApiServer:
         self.token_sources: list[TokenSource] = []
         self.service_accounts: object | None = None
         self.nodes: NodeConnections | None = None
+        self.reach = Reach(self)
+        self.webhooks = WebhookClient(self.reach)
         self.figures: object | None = None
         self.hooks: dict[tuple[str, str], Hooks] = {}
         self.roles = CachedRoles(self)
@@ -173,6 +177,8 @@ class ApiServer:
 
     async def close(self) -> None:
         self.ready = False
+        self.reach.close()
+        await self.webhooks.close()
         for task in (self._definitions, self._feed):
             if task is not None:
                 task.cancel()

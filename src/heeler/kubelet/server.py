@@ -8,6 +8,7 @@ Source: the paths that kube-apiserver calls (k8s.io/kubernetes' registry/core/po
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,7 @@ import orjson
 
 from heeler.base import pki
 from heeler.base.clock import parse_rfc3339
+from heeler.base.dialing import dial_error
 from heeler.base.files import remove_tree
 from heeler.base.netns import NetNamespace
 from heeler.kubelet import forward, logs, remote
@@ -35,12 +37,15 @@ from heeler.objects.value import Object, name_of
 from heeler.wire.http import server as http
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
 from heeler.wire.streams import channels
+from heeler.wire.streams.pipe import pipe
 
 if TYPE_CHECKING:
     from heeler.kubelet.pods.manager import Agent
 
 
 SPDY_HEADERS = (("upgrade", "SPDY/3.1"), ("connection", "Upgrade"))
+#: A connection that becomes one into the node's network, and the seconds that it may take.
+TCP_TUNNEL, TUNNEL_SECONDS = "heeler-tunnel", 10.0
 #: Seconds that a client may take to open its streams.
 STREAM_SECONDS = 30.0
 
@@ -95,6 +100,8 @@ class KubeletApi:
                 return self._attach(request, self._pod(namespace, pod), container)
             case ["portForward", namespace, pod] | ["portForward", namespace, pod, _]:
                 return self._forward(request, self._pod(namespace, pod))
+            case ["tunnel", host, port] if request.headers.get("upgrade") == TCP_TUNNEL:
+                return await self._tunnel(host, port)
         return _text(404, "404 page not found")
 
     def _pod(self, namespace: str, name: str) -> PodWorker:
@@ -244,6 +251,23 @@ class KubeletApi:
             headers = [*SPDY_HEADERS, ("x-stream-protocol-version", "portforward.k8s.io")]
             return Upgrade(headers, lambda stream: forward.serve(SpdyConnection(stream), sandbox.id, connect))
         raise Refused(400, f"unable to upgrade: only SPDY/3.1, or {TUNNEL} over websocket")
+
+    async def _tunnel(self, host: str, port: str) -> Upgrade:
+        """A TCP connection out of the node's network: how the API server reaches webhooks and proxied Services."""
+        try:
+            address, number = str(ipaddress.ip_address(host)), int(port)
+        except ValueError:
+            raise Refused(400, f"{host}:{port} is no address and port") from None
+        try:
+            async with asyncio.timeout(TUNNEL_SECONDS):
+                made = await self._context.netns.connect(address, number)
+        except OSError as error:
+            raise Refused(502, dial_error(address, number, error)) from None
+
+        async def run(stream: Stream) -> None:
+            await pipe(made, stream)
+
+        return Upgrade([("upgrade", TCP_TUNNEL), ("connection", "Upgrade")], run)
 
     async def _namespace(self, worker: PodWorker, sandbox: str) -> NetNamespace:
         """A pod's network namespace."""

@@ -321,6 +321,11 @@ class FreshCluster:
         """The node is back."""
         self._run(self._node(name, "revive"))
 
+    def stand_in(self, service: str, port: int, namespace: str = "default") -> None:
+        """A program of this machine that listens at `port` of 127.0.0.1 is what the API server reaches as a Service: webhooks
+        with `clientConfig.service` can be served by the test itself."""
+        self._entered.server.reach.routes[namespace, service] = ("127.0.0.1", port)
+
     def report(self) -> str:
         """What a person wants to see when a test failed: pods, what isn't ready, events, refused requests."""
         return self._run(self._report())

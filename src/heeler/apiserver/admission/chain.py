@@ -1,7 +1,6 @@
 """Admission: what may change a draft on its way (`admit`, before it is prepared) and what may refuse it (`check`).
 
-Each plugin is a function in a file of its own under upstream's name; the order is the tuple here. Webhooks and policies
-will join both lists. Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
+Each plugin is a function in a file of its own under upstream's name; the order is the tuple here. Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from heeler.apiserver.admission import (
     service_account,
     taint_nodes,
     validating_admission_policy,
+    webhooks,
 )
 from heeler.apiserver.call import Call
 from heeler.objects.value import Object
@@ -77,15 +77,26 @@ VALIDATING: tuple[Plugin, ...] = (
     pod_security.check,
     certificate_requests.check,
     validating_admission_policy.check,
+    webhooks.check,
     not_enforced.check,
     resource_quota.check,
 )
 
 
 async def admit(write: Write) -> Object:
-    """Run the plugins that may change the draft, in order; the draft afterwards."""
+    """Run the plugins that may change the draft, in order, then webhooks; the draft afterwards.
+
+    What webhooks changed goes through the plugins once more, and before those webhooks that asked for it.
+    """
     for plugin in MUTATING:
         await plugin(write)
+    before = write.new
+    again = await webhooks.mutate(write)
+    if write.new is not before:
+        for plugin in MUTATING:
+            await plugin(write)
+        if again:
+            await webhooks.mutate(write, again=again)
     return write.new if write.new is not None else {}
 
 

@@ -14,14 +14,6 @@ NOT_ENFORCED = {
     ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
     (
         "admissionregistration.k8s.io",
-        "validatingwebhookconfigurations",
-    ): "admission webhooks are not called by this version of Heeler",
-    (
-        "admissionregistration.k8s.io",
-        "mutatingwebhookconfigurations",
-    ): "admission webhooks are not called by this version of Heeler",
-    (
-        "admissionregistration.k8s.io",
         "mutatingadmissionpolicies",
     ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
     ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from heeler.apiserver.call import Call, Result
 from heeler.apiserver.extensions import metrics
-from heeler.apiserver.subresources import binding, eviction, nodes, reviews, scale, token
-from heeler.objects.status import not_implemented
+from heeler.apiserver.subresources import binding, eviction, nodes, proxy, reviews, scale, token
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
 Action = Callable[[Call, "Context"], Awaitable[Result]]
 
 
-async def _proxy(call: Call, context: Context) -> Result:
-    raise not_implemented(f"{context.kind.plural}/proxy")
+def _every_method(action: Action) -> dict[str, Action]:
+    return dict.fromkeys(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), action)
 
-
-_PROXY: dict[str, Action] = dict.fromkeys(("GET", "POST", "PUT", "PATCH", "DELETE"), _proxy)
 
 #: (group, plural, subresource) -> method -> action; "*" for any group and plural.
 SUBRESOURCES: dict[tuple[str, str, str], dict[str, Action]] = {
@@ -36,9 +33,9 @@ SUBRESOURCES: dict[tuple[str, str, str], dict[str, Action]] = {
     ("", "pods", "exec"): {"GET": nodes.exec_, "POST": nodes.exec_},
     ("", "pods", "attach"): {"GET": nodes.attach, "POST": nodes.attach},
     ("", "pods", "portforward"): {"GET": nodes.port_forward, "POST": nodes.port_forward},
-    ("", "pods", "proxy"): _PROXY,
-    ("", "services", "proxy"): _PROXY,
-    ("", "nodes", "proxy"): _PROXY,
+    ("", "pods", "proxy"): _every_method(proxy.pod),
+    ("", "services", "proxy"): _every_method(proxy.service),
+    ("", "nodes", "proxy"): _every_method(proxy.node),
 }
 
 #: Resources that are answered and not stored.

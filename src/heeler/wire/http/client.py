@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,10 @@ MAX_IDLE = 32
 CONNECT_SECONDS = 10.0
 #: Bytes of a body that is read whole.
 MAX_WHOLE = 256 * 1024 * 1024
+
+
+#: Makes the connection to a host and port (it must not block); in the place of a plain one.
+Dial = Callable[[str, int], Awaitable[socket.socket]]
 
 
 @dataclass(slots=True)
@@ -154,11 +159,14 @@ class _Connection:
 
 
 class HttpClient:
-    """Keeps connections open and uses them again. One per set of TLS credentials."""
+    """Keeps connections open and uses them again. One per set of TLS credentials (and way to dial)."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None, *, server_name: str | None = None) -> None:
+    def __init__(
+        self, tls: ssl.SSLContext | None = None, *, server_name: str | None = None, dial: Dial | None = None
+    ) -> None:
         self._tls = tls
         self._server_name = server_name
+        self._dial = dial
         self._idle: dict[tuple[str, int], list[_Connection]] = {}
         self._busy: dict[_Connection, None] = {}
 
@@ -205,13 +213,14 @@ class HttpClient:
                 self._busy[connection] = None
                 return connection
             connection.close()
+        name = self._server_name if secure else None
         async with asyncio.timeout(seconds):
+            where: dict[str, Any] = {"host": key[0], "port": key[1]}
+            if self._dial is not None:
+                where = {"sock": await self._dial(*key)}
+                name = name or (key[0] if secure else None)
             reader, writer = await asyncio.open_connection(
-                key[0],
-                key[1],
-                ssl=self._tls if secure else None,
-                server_hostname=self._server_name if secure else None,
-                limit=1 << 20,
+                **where, ssl=self._tls if secure else None, server_hostname=name, limit=1 << 20
             )
         connection = _Connection(reader, writer, key)
         self._busy[connection] = None

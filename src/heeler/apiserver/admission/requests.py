@@ -1,0 +1,184 @@
+"""An admission request: what policies and webhooks are shown of a write, and matched against.
+
+Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from heeler.apiserver.authorize.rbac import Attributes
+from heeler.apiserver.user import User
+from heeler.objects.status import StatusError, qualified
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.admission.chain import Write
+    from heeler.kinds.cel.library import Question
+    from heeler.kinds.cel.policies import Finding, Request
+
+GROUP = "admissionregistration.k8s.io"
+#: Policies and webhooks do not judge what they are made of.
+EXEMPT = (
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "mutatingadmissionpolicies",
+    "mutatingadmissionpolicybindings",
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
+)
+_CODES = {"Invalid": 422, "Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
+#: Rounds of questions to the authorizer for one policy.
+_ROUNDS = 16
+_OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
+
+
+def denied(write: Write, words: str, reason: str) -> StatusError:
+    kind, name = write.kind, _name(write)
+    details: Object = {"name": name} if name else {}
+    if kind.group:
+        details["group"] = kind.group
+    details |= {"kind": kind.plural, "causes": [{"message": words}]}
+    text = f'{qualified(kind.plural, kind.group)} "{name}" is forbidden: {words}'
+    return StatusError(_CODES.get(reason, 422), reason, text, details)
+
+
+def _name(write: Write) -> str:
+    some = write.new if write.new is not None else write.old or {}
+    return str((some.get("metadata") or {}).get("name") or write.context.info.name or "")
+
+
+def request(write: Write) -> Request:
+    from heeler.kinds.cel.policies import Request
+
+    kind, info = write.kind, write.context.info
+    versions = tuple((kind.group, version) for version in kind.versions)
+    return Request(
+        write.operation,
+        kind.group,
+        write.context.version,
+        kind.plural,
+        write.subresource,
+        _name(write),
+        info.namespace if kind.namespaced else "",
+        kind.namespaced,
+        versions,
+    )
+
+
+def of_version(request: Request, group: str, version: str) -> Request:
+    """The same request as if it had been made in another version of the resource."""
+    return replace(request, group=group, version=version)
+
+
+def in_version(write: Write, obj: Object | None, api_version: str) -> Object | None:
+    """An object of the write (stored form) as a version shows it."""
+    kind = write.kind
+    return None if obj is None else {**kind.convert(obj, kind.storage_api_version, api_version), "kind": kind.kind}
+
+
+def objects(write: Write) -> tuple[Object | None, Object | None]:
+    """The new object and the old one, in the request's version."""
+    version = write.context.api_version
+    return in_version(write, write.new, version), in_version(write, write.old, version)
+
+
+def namespace(write: Write, request: Request) -> Object | None:
+    if not request.namespace:
+        return None
+    return write.context.server.lookup("", "namespaces", "", request.namespace)
+
+
+def asked(write: Write, request: Request, version: str = "") -> Object:
+    """The AdmissionRequest but for uid, objects and options; `version`: the one that objects are shown in."""
+    user = write.context.user
+    who: Object = {"username": user.name, "groups": list(user.groups)}
+    if user.uid:
+        who["uid"] = user.uid
+    if user.extra:
+        who["extra"] = {key: list(values) for key, values in user.extra.items()}
+    shown = {"group": request.group, "version": version or request.version}
+    made = {"group": request.group, "version": request.version}
+    out: Object = {
+        "kind": {**shown, "kind": write.kind.kind},
+        "resource": {**shown, "resource": request.resource},
+        "requestKind": {**made, "kind": write.kind.kind},
+        "requestResource": {**made, "resource": request.resource},
+        "operation": request.operation,
+        "userInfo": who,
+        "dryRun": write.dry_run,
+    }
+    named = {"name": request.name, "namespace": request.namespace}
+    named |= {"subResource": request.subresource, "requestSubResource": request.subresource}
+    return out | {key: text for key, text in named.items() if text}
+
+
+def admission_request(write: Write, uid: str, version: str) -> Object:
+    """What a webhook is sent, with the objects in `version`."""
+    api_version = write.kind.api_version(version)
+    options: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
+    if write.dry_run:
+        options["dryRun"] = ["All"]
+    if manager := write.call.param("fieldManager"):
+        options["fieldManager"] = manager
+    return {
+        "uid": uid,
+        **asked(write, request(write), version),
+        "object": in_version(write, write.new, api_version),
+        "oldObject": in_version(write, write.old, api_version),
+        "options": options,
+    }
+
+
+def values(
+    write: Write, request: Request, objects: tuple[Object | None, Object | None], namespace: Object | None
+) -> dict[str, Any]:
+    """What expressions may look at."""
+    from heeler.kinds.cel.library import request_resource
+
+    return {
+        "object": objects[0],
+        "oldObject": objects[1],
+        "request": asked(write, request),
+        "namespaceObject": namespace,
+        "authorizer.requestResource": request_resource(
+            request.group, request.resource, request.subresource, request.namespace, request.name
+        ),
+    }
+
+
+async def findings(write: Write, spec: Object, values: dict[str, Any]) -> list[Finding]:
+    """What the policy finds, once all that it wants to know of rights is answered."""
+    from heeler.kinds.cel.library import Rights
+    from heeler.kinds.cel.policies import judge
+
+    rights = Rights()
+    found = judge(spec, values, rights)
+    for _ in range(_ROUNDS):
+        if not rights.open:
+            break
+        for question in rights.open:
+            rights.answers[question] = await _answer(write, question)
+        rights.open.clear()
+        found = judge(spec, values, rights)
+    return found
+
+
+async def _answer(write: Write, question: Question) -> tuple[bool, str]:
+    user = write.context.user
+    if question.user:
+        _, _, namespace, name = question.user.split(":")
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+        user = User(f"system:serviceaccount:{namespace}:{name}", "", groups)
+    asked = Attributes(
+        verb=question.verb,
+        group=question.group,
+        resource=question.resource,
+        subresource=question.subresource,
+        namespace=question.namespace,
+        name=question.name,
+        path=question.path,
+    )
+    why = await write.context.server.authorizer.allows(user, asked)
+    return why is not None, why or ""

@@ -1,0 +1,155 @@
+"""Calls of webhooks: a JSON object there, a JSON object back, over HTTPS with the configuration's own authority.
+
+Admission and conversion webhooks use it. Failures are `WebhookFailure` in upstream's words. Source:
+https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#contacting-the-webhook
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import socket
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import orjson
+
+from heeler.base import pki
+from heeler.base.dialing import dial_error
+from heeler.objects.value import Object
+from heeler.wire.http.client import HttpClient
+
+if TYPE_CHECKING:
+    from heeler.apiserver.extensions.reach import Reach
+
+#: Clients that are kept (each with its idle connections).
+MAX_CLIENTS = 64
+#: Bytes of an answer.
+MAX_ANSWER = 16 << 20
+_REFUSALS = {
+    400: "the server rejected our request for an unknown reason",
+    401: "the server has asked for the client to provide credentials",
+    403: "forbidden",
+    404: "the server could not find the requested resource",
+    405: "the server does not allow this method on the requested resource",
+    409: "the server reported a conflict",
+    413: "Request entity too large",
+    415: "the media type is unsupported",
+    429: "the server has received too many requests and has asked us to try again later",
+    503: "the server is currently unable to handle the request",
+    504: "the server was unable to return a response in the time allotted, but may still be processing the request",
+}
+
+
+class WebhookFailure(Exception):
+    """The webhook gave no answer that could be used."""
+
+
+class WebhookClient:
+    """Keeps connections to webhooks open."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._clients: dict[tuple[str, str], HttpClient] = {}
+
+    async def call(self, config: Object, body: Object, seconds: int) -> Object:
+        """Post an object to a `clientConfig`; what comes back. Raises WebhookFailure."""
+        url, shown = address(config, seconds)
+        client = self._client(config, url)
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await client.request(
+                    "POST",
+                    url,
+                    headers=[("Content-Type", "application/json"), ("Accept", "application/json, */*")],
+                    body=orjson.dumps(body),
+                )
+                data = await answer.read()
+        except TimeoutError:
+            raise WebhookFailure(f'failed to call webhook: Post "{shown}": context deadline exceeded') from None
+        except OSError as error:
+            raise WebhookFailure(f'failed to call webhook: Post "{shown}": {_why(url, error)}') from error
+        if not 200 <= answer.status < 300:
+            raise WebhookFailure(f"failed to call webhook: {_refusal(answer.status, data)}")
+        try:
+            found = orjson.loads(data)
+        except ValueError as error:
+            raise WebhookFailure(f"failed to call webhook: the answer is no JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise WebhookFailure("failed to call webhook: the answer is no object")
+        return found
+
+    def _client(self, config: Object, url: str) -> HttpClient:
+        parts = urlsplit(url)
+        key = (f"{parts.scheme}://{parts.netloc}", config.get("caBundle") or "")
+        found = self._clients.get(key)
+        if found is None:
+            while len(self._clients) >= MAX_CLIENTS:
+                self._clients.pop(next(iter(self._clients)))
+            service = config.get("service")
+            dial = None
+            if service is not None:
+                dial = functools.partial(self._dial, service["namespace"], service["name"])
+            found = self._clients[key] = HttpClient(_trust(config), server_name=parts.hostname, dial=dial)
+        return found
+
+    async def _dial(self, namespace: str, name: str, _host: str, port: int) -> socket.socket:
+        return await self._reach.service(namespace, name, port)
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+        self._clients.clear()
+
+
+def address(config: Object, seconds: int) -> tuple[str, str]:
+    """The URL of a `clientConfig`, and how messages show it."""
+    if config.get("url"):
+        url = str(config["url"])
+    else:
+        service = config["service"]
+        path = service.get("path") or "/"
+        path = path if path.startswith("/") else f"/{path}"
+        url = f"https://{service['name']}.{service['namespace']}.svc:{service.get('port') or 443}{path}"
+    url += f"{'&' if urlsplit(url).query else '?'}timeout={seconds}s"
+    return url, url
+
+
+def _trust(config: Object) -> ssl.SSLContext:
+    bundle = config.get("caBundle")
+    return pki.client_context(base64.b64decode(bundle) if bundle else None)
+
+
+def _why(url: str, error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"tls: failed to verify certificate: {_certificate(error)}"
+    if isinstance(error, ssl.SSLError):
+        return f"tls: {error.reason or error}".lower()
+    if error.errno:
+        parts = urlsplit(url)
+        return dial_error(parts.hostname or "", parts.port or 443, error)
+    return "EOF" if isinstance(error, ConnectionResetError) else str(error)
+
+
+def _certificate(error: ssl.SSLCertVerificationError) -> str:
+    """Go's words for OpenSSL's codes."""
+    found = {
+        10: "x509: certificate has expired or is not yet valid",
+        9: "x509: certificate has expired or is not yet valid",
+        18: "x509: certificate signed by unknown authority",
+        19: "x509: certificate signed by unknown authority",
+        20: "x509: certificate signed by unknown authority",
+        21: "x509: certificate signed by unknown authority",
+    }.get(error.verify_code)
+    return found or f"x509: {error.verify_message}"
+
+
+def _refusal(status: int, data: bytes) -> str:
+    if status in _REFUSALS:
+        return _REFUSALS[status]
+    text = data[:2048].decode("utf-8", "replace").strip()
+    if status >= 500:
+        return f'an error on the server ("{text or "unknown"}") has prevented the request from succeeding'
+    return f"the server responded with the status code {status} but did not return more information"
