@@ -118,3 +118,14 @@ def test_an_old_client_gets_a_stream_without_chunks() -> None:
         assert body == b"one,two"
 
     talk(story)
+
+
+def test_an_upgrade_that_was_refused_ends_the_connection() -> None:
+    """The parser takes nothing after it: a client that kept the connection would wait for ever."""
+
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+        await answer(reader)
+        assert await reader.read() == b""
+
+    talk(story)

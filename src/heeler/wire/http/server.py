@@ -156,6 +156,7 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
+            self._upgrading = True
             if self._stream is not None or self._task is not None:
                 rest = data[upgrade.args[0] :] if upgrade.args else b""
                 self._transport.pause_reading()
@@ -167,6 +168,8 @@ class _Connection(asyncio.Protocol):
             self._refuse(431, "431 Request Header Fields Too Large")
 
     _early = b""
+    #: The client asked for another protocol: the parser takes nothing more, whatever the answer is.
+    _upgrading = False
 
     def eof_received(self) -> bool:
         """A stream may still be written to, but TLS knows no half-closed connections."""
@@ -261,7 +264,7 @@ class _Connection(asyncio.Protocol):
             if isinstance(answer, Upgrade):
                 await self._upgrade(answer)
                 return
-            keep_alive = keep_alive and not self._closing
+            keep_alive = keep_alive and not self._closing and not self._upgrading
             if isinstance(answer.body, bytes):
                 self._write_whole(answer, request.method == "HEAD", keep_alive)
                 if self._paused is not None:
