@@ -251,6 +251,7 @@ async def control_plane(
         kubelet_certificate_authority=pki / "ca.crt",
         warn_not_enforced=True,
         resource_metrics=True,
+        local_path=True,
         bound=bound,
     )
     try:

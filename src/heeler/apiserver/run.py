@@ -56,6 +56,7 @@ class Options:
     warn_not_enforced: bool = False
     allow_privileged: bool = True
     resource_metrics: bool = False
+    local_path: bool = False
     #: A socket that is bound already, in the place of address and port.
     bound: socket.socket | None = None
 
@@ -83,6 +84,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
         warn_not_enforced=options.warn_not_enforced,
         allow_privileged=options.allow_privileged,
         resource_metrics=options.resource_metrics,
+        local_path=options.local_path,
     )
     server = ApiServer(store, clock=clock, random=random, settings=settings)
     _add_token_sources(server, options, files, clock, random)

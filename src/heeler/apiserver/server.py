@@ -79,6 +79,8 @@ class Settings:
     allow_privileged: bool = True
     #: Serve metrics.k8s.io with what the nodes' agents say.
     resource_metrics: bool = False
+    #: Make the StorageClass and the rights of the local provisioner.
+    local_path: bool = False
     #: Which node agents may be reached at all (None: none).
     version: Object = field(default_factory=dict)
 

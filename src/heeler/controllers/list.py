@@ -24,8 +24,10 @@ from heeler.controllers.disruption import DisruptionController
 from heeler.controllers.endpoint import EndpointController
 from heeler.controllers.endpointslice import EndpointSliceController
 from heeler.controllers.endpointslicemirroring import EndpointSliceMirroringController
+from heeler.controllers.ephemeral_volume import EphemeralVolumeController
 from heeler.controllers.garbage import GarbageCollector
 from heeler.controllers.job import JobController
+from heeler.controllers.local_path import LocalPathController
 from heeler.controllers.loop import Context, Make, Settings, spawn
 from heeler.controllers.namespace import NamespaceController
 from heeler.controllers.node import NodeController
@@ -37,6 +39,14 @@ from heeler.controllers.serviceaccount import ServiceAccountController
 from heeler.controllers.statefulset import StatefulSetController
 from heeler.controllers.taint_eviction import TaintEvictionController
 from heeler.controllers.ttl_after_finished import TtlAfterFinishedController
+from heeler.controllers.volume_binder import VolumeBinder
+from heeler.controllers.volume_expand import VolumeExpandController
+from heeler.controllers.volume_protection import (
+    AttributesClassProtectionController,
+    ClaimProtectionController,
+    VolumeProtectionController,
+)
+from heeler.workloads import local_path
 
 #: The account that reads for all of them: the one that may read everything.
 READER = "generic-garbage-collector"
@@ -75,6 +85,17 @@ CONTROLLERS: tuple[Entry, ...] = (
     Entry("job-controller", "job-controller", JobController),
     Entry("cronjob-controller", "cronjob-controller", CronJobController),
     Entry("ttl-after-finished-controller", "ttl-after-finished-controller", TtlAfterFinishedController),
+    Entry("persistentvolume-binder-controller", "persistent-volume-binder", VolumeBinder),
+    Entry("persistentvolume-expander-controller", "expand-controller", VolumeExpandController),
+    Entry("persistentvolumeclaim-protection-controller", "pvc-protection-controller", ClaimProtectionController),
+    Entry("persistentvolume-protection-controller", "pv-protection-controller", VolumeProtectionController),
+    Entry(
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        AttributesClassProtectionController,
+    ),
+    Entry("ephemeral-volume-controller", "ephemeral-volume-controller", EphemeralVolumeController),
+    Entry("local-path-provisioner-controller", local_path.CONTROLLER_ACCOUNT, LocalPathController),
     Entry("endpointslice-controller", "endpointslice-controller", EndpointSliceController),
     Entry("endpoints-controller", "endpoint-controller", EndpointController),
     Entry(

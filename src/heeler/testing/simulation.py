@@ -82,7 +82,7 @@ async def run(
         store,
         clock=clock,
         random=random,
-        settings=ServerSettings(authorization_modes=("Node", "RBAC"), resource_metrics=True),
+        settings=ServerSettings(authorization_modes=("Node", "RBAC"), resource_metrics=True, local_path=True),
     )
     await server.start()
     faulty: list[FaultyClient] = []

@@ -12,6 +12,8 @@ from heeler.objects.value import Object, labels_of, meta, name_of
 
 PROVISIONER = "heeler.dev/local-path"
 FINALIZER = "heeler.dev/local-path"
+#: The service account (of kube-system) of the controller.
+CONTROLLER_ACCOUNT = "local-path-provisioner"
 #: The volume's annotation that names its provisioner.
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 #: The volume's label that names its node: a node may list only the volumes that carry its own name.

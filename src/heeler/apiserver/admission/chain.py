@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Literal
 
 from heeler.apiserver.admission import (
     certificate_requests,
+    default_storage_class,
     default_toleration_seconds,
     limit_ranger,
     namespace_lifecycle,
     node_restriction,
     not_enforced,
+    persistent_volume_claim_resize,
     pod_security,
     pod_topology_labels,
     priority,
     rbac_escalation,
     resource_quota,
     service_account,
+    storage_object_in_use_protection,
     taint_nodes,
     validating_admission_policy,
     webhooks,
@@ -66,6 +69,8 @@ MUTATING: tuple[Plugin, ...] = (
     node_restriction.admit,
     priority.admit,
     default_toleration_seconds.admit,
+    default_storage_class.admit,
+    storage_object_in_use_protection.admit,
     certificate_requests.admit,
 )
 VALIDATING: tuple[Plugin, ...] = (
@@ -75,6 +80,7 @@ VALIDATING: tuple[Plugin, ...] = (
     priority.check,
     rbac_escalation.check,
     pod_security.check,
+    persistent_volume_claim_resize.check,
     certificate_requests.check,
     validating_admission_policy.check,
     webhooks.check,

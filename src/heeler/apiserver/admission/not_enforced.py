@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 NOT_ENFORCED = {
     ("networking.k8s.io", "ingresses"): "Ingress is stored, but no ingress controller runs in this version of Heeler",
     ("autoscaling", "horizontalpodautoscalers"): "HorizontalPodAutoscaler is not acted upon by this version of Heeler",
-    ("", "persistentvolumeclaims"): "PersistentVolumeClaim is stored, but nothing binds it in this version of Heeler",
     (
         "admissionregistration.k8s.io",
         "mutatingadmissionpolicies",

@@ -9,6 +9,7 @@ import asyncio
 import ipaddress
 from typing import TYPE_CHECKING
 
+from heeler.apiserver.bootstrap import local_path
 from heeler.apiserver.bootstrap.roles import default_objects
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.services import NETWORKING, ServiceHooks
@@ -41,7 +42,9 @@ async def bootstrap(server: ApiServer) -> None:
     """Create what is missing."""
     objects = [{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": n}} for n in NAMESPACES]
     await asyncio.gather(*(ensure(server, obj) for obj in objects))
-    await asyncio.gather(*(ensure(server, obj) for obj in [*default_objects(), *_priorities(), *_network(server)]))
+    more = local_path.objects() if server.settings.local_path else []
+    first = [*default_objects(), *_priorities(), *_network(server), *more]
+    await asyncio.gather(*(ensure(server, obj) for obj in first))
     await _kubernetes_service(server)
     hooks = server.hooks.get(("", "services"))
     if isinstance(hooks, ServiceHooks):
