@@ -59,7 +59,10 @@ class EphemeralVolumeController:
             known = self._claims.get(f"{wanted['metadata']['namespace']}/{name_of(wanted)}")
             if known is not None and pod is not None:
                 if not volumes.is_owned_by(known, pod):
+                    volume = name_of(wanted).removeprefix(f"{name_of(pod)}-")
                     text = f"PVC {key_of(known)} was not created for pod {key} (pod is not owner)"
+                    about = {**pod, "kind": "Pod", "apiVersion": "v1"}
+                    self._events.record(about, "Warning", "FailedBinding", f"ephemeral volume {volume}: {text}")
                     raise StatusError(409, "Conflict", text)
                 continue
             try:

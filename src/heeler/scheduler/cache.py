@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from heeler.client.informer import key_of
 from heeler.objects.value import Object, labels_of, name_of
+from heeler.scheduler.storage import Storage
 from heeler.workloads import owners, pods, resources
 from heeler.workloads.resources import Amounts
 
@@ -33,6 +34,8 @@ class PodInfo:
     priority: int
     #: the labels of its namespace; shared, and kept current by the cache.
     namespace_labels: dict[str, str]
+    #: what is known of claims and volumes; shared, and kept current by the scheduler.
+    storage: Storage = field(default_factory=Storage, repr=False)
 
     @property
     def has_affinity(self) -> bool:
@@ -40,7 +43,7 @@ class PodInfo:
         return "podAffinity" in affinity or "podAntiAffinity" in affinity
 
 
-def pod_info(pod: Object, namespace_labels: dict[str, str] | None = None) -> PodInfo:
+def pod_info(pod: Object, namespace_labels: dict[str, str] | None = None, storage: Storage | None = None) -> PodInfo:
     requests = resources.requests(pod)
     return PodInfo(
         pod,
@@ -57,6 +60,7 @@ def pod_info(pod: Object, namespace_labels: dict[str, str] | None = None) -> Pod
         owners.controller_uid(pod),
         int(pod["spec"].get("priority") or 0),
         {} if namespace_labels is None else namespace_labels,
+        Storage() if storage is None else storage,
     )
 
 
@@ -141,9 +145,10 @@ class Cache:
         self._assumed: dict[str, str] = {}
         self._promised: dict[str, tuple[PodInfo, str]] = {}
         self._namespaces: dict[str, dict[str, str]] = {}
+        self.storage = Storage()
 
     def info(self, pod: Object) -> PodInfo:
-        return pod_info(pod, self._namespaces.setdefault(pod["metadata"].get("namespace", ""), {}))
+        return pod_info(pod, self._namespaces.setdefault(pod["metadata"].get("namespace", ""), {}), self.storage)
 
     def set_namespace(self, name: str, labels: dict[str, str]) -> None:
         known = self._namespaces.setdefault(name, {})

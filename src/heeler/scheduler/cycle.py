@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from heeler.base.random import Random
 from heeler.scheduler.cache import NodeInfo, PodInfo
-from heeler.scheduler.plugins.list import FILTERS, SCORES
+from heeler.scheduler.plugins.list import FILTERS, SCORES, VOLUME_BINDING
 from heeler.scheduler.plugins.plugin import Refusal
 from heeler.scheduler.preemption import Plan, Protected, eligible, nothing_protected, plan
 
@@ -34,6 +34,9 @@ def decide(
     """`promised` is the node where other pods already make room for this one."""
     if not nodes:
         return Decision("", "no nodes available to schedule pods")
+    hopeless = VOLUME_BINDING.hopeless(pod)
+    if hopeless:
+        return Decision("", f"0/{len(nodes)} nodes are available: {hopeless}. not found")
     possible, refusals = feasible(pod, nodes)
     if promised is not None and any(node.name == promised.name for node in possible):
         return Decision(promised.name, "")

@@ -11,19 +11,25 @@ from heeler.base.random import Random
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
-from heeler.client.informer import Informers, key_of
+from heeler.client.informer import Handler, Informers, key_of
 from heeler.objects import selectors
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, labels_of, name_of
 from heeler.scheduler.cache import Cache, PodInfo
 from heeler.scheduler.cycle import Decision, decide
 from heeler.scheduler.queue import SchedulingQueue, Waiting
+from heeler.scheduler.storage import Bindings
+from heeler.scheduler.volume_binder import VolumeBinder
 from heeler.workloads import pods
 
 log = logging.getLogger(__name__)
 
 PODS = GroupVersionResource("", "v1", "pods")
 NODES = GroupVersionResource("", "v1", "nodes")
+CLAIMS = GroupVersionResource("", "v1", "persistentvolumeclaims")
+VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
+STORAGE_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
+CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")
 NAMESPACES = GroupVersionResource("", "v1", "namespaces")
 BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
 NAME = "default-scheduler"
@@ -46,6 +52,7 @@ class Scheduler:
         self._pods, self._nodes = self._informers.get(PODS), self._informers.get(NODES)
         self._budgets = self._informers.get(BUDGETS)
         self._namespaces = self._informers.get(NAMESPACES)
+        self._storage = [self._informers.get(one) for one in (CLAIMS, VOLUMES, STORAGE_CLASSES, CSI_NODES)]
         self.cache = Cache()
         self.queue = SchedulingQueue(clock)
         self._events = Recorder(client, name, clock=clock)
@@ -53,6 +60,24 @@ class Scheduler:
         self._namespaces.add_handler(self._namespace_changed)
         self._nodes.add_handler(self._node_changed)
         self._pods.add_handler(self._pod_changed)
+        known = self.cache.storage
+        for informer, objects in zip(
+            self._storage, (known.claims, known.volumes, known.classes, known.csi_nodes), strict=True
+        ):
+            informer.add_handler(self._follow(objects))
+        self._binder = VolumeBinder(client, known, clock)
+
+    def _follow(self, objects: dict[str, Object]) -> Handler:
+        """Keeps the storage's objects; any change of them may help a pod that waits."""
+
+        def changed(old: Object | None, new: Object | None) -> None:
+            if new is not None:
+                objects[key_of(new)] = new
+            elif old is not None:
+                objects.pop(key_of(old), None)
+            self.queue.move_all()
+
+        return changed
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Schedule until cancelled."""
@@ -63,6 +88,8 @@ class Scheduler:
             await self._namespaces.wait_synced()
             await self._nodes.wait_synced()
             await self._pods.wait_synced()
+            for informer in self._storage:
+                await informer.wait_synced()
             ready()
             while True:
                 waiting = await self.queue.next()
@@ -129,14 +156,26 @@ class Scheduler:
         nodes = self.cache.with_promises(info)
         decision = decide(info, nodes, self._random, promised=promised, protected=self._protected)
         if decision.node:
+            target = self.cache.node(decision.node)
+            bindings = self._binder.reserve(info, target.node or {}) if target is not None else Bindings()
             self.cache.assume(info, decision.node)
-            tasks.spawn(self._bind(info, decision.node), f"bind {info.key}")
+            tasks.spawn(self._bind(info, decision.node, bindings), f"bind {info.key}")
         else:
             if decision.preempt is not None:
                 self.cache.promise(info, decision.preempt.node)
             tasks.spawn(self._refuse(info, decision), f"refuse {info.key}")
 
-    async def _bind(self, info: PodInfo, node: str) -> None:
+    async def _bind(self, info: PodInfo, node: str, bindings: Bindings) -> None:
+        if bindings:
+            self._seats.release()  # volumes may take minutes to come
+            try:
+                await self._binder.bind(bindings, node, lambda: self._is_waiting(info))
+            except (StatusError, OSError) as error:
+                self._volumes_failed(info, error)
+                return
+            finally:
+                self._binder.release(bindings)
+            await self._seats.acquire()
         metadata = info.pod["metadata"]
         binding = {
             "apiVersion": "v1",
@@ -154,6 +193,20 @@ class Scheduler:
             self._events.record({"kind": "Pod", "apiVersion": "v1", **info.pod}, "Normal", "Scheduled", message)
         finally:
             self._seats.release()
+
+    def _is_waiting(self, info: PodInfo) -> bool:
+        """Is the pod still there, and without a node?"""
+        current = self._pods.get(info.key)
+        return current is not None and current["metadata"].get("uid") == info.uid and not pods.node_name(current)
+
+    def _volumes_failed(self, info: PodInfo, error: StatusError | OSError) -> None:
+        """The pod's claims were not bound: it is tried again, perhaps elsewhere."""
+        if not self._is_waiting(info):
+            return
+        self.cache.forget(info)
+        message = f'running PreBind plugin "VolumeBinding": binding volumes: {error}'
+        self._events.record({"kind": "Pod", "apiVersion": "v1", **info.pod}, "Warning", "FailedScheduling", message)
+        self.queue.failed(info.key, unschedulable=False)
 
     def _binding_failed(self, info: PodInfo, error: StatusError | OSError) -> None:
         current = self._pods.get(info.key)

@@ -12,6 +12,10 @@ from heeler.scheduler.plugins.plugin import Filter, Score
 from heeler.scheduler.plugins.pod_affinity import InterPodAffinity
 from heeler.scheduler.plugins.pod_spread import PodTopologySpread
 from heeler.scheduler.plugins.taint_toleration import TaintToleration
+from heeler.scheduler.plugins.volume_binding import NodeVolumeLimits, VolumeBinding, VolumeZone
+from heeler.scheduler.plugins.volume_restrictions import VolumeRestrictions
+
+VOLUME_BINDING = VolumeBinding()
 
 FILTERS: tuple[Filter, ...] = (
     NodeUnschedulable(),
@@ -20,6 +24,10 @@ FILTERS: tuple[Filter, ...] = (
     NodeAffinity(),
     NodePorts(),
     NodeResourcesFit(),
+    VolumeRestrictions(),
+    NodeVolumeLimits(),
+    VOLUME_BINDING,
+    VolumeZone(),
     PodTopologySpread(),
     InterPodAffinity(),
 )
