@@ -5,7 +5,16 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from heeler.controllers.resources import CRON_JOBS, DAEMON_SETS, JOBS, NODES, PODS, STATEFUL_SETS
+from heeler.controllers.resources import (
+    CRON_JOBS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    HORIZONTAL_POD_AUTOSCALERS,
+    JOBS,
+    NODES,
+    PODS,
+    STATEFUL_SETS,
+)
 from heeler.objects.value import GroupVersionResource
 from heeler.testing.simulation import Simulation, simulate_cluster
 from heeler.workloads import pods
@@ -26,7 +35,7 @@ def job(name: str, *, exits: str = "", restart: str = "Never", **spec: Any) -> d
     out = workload("Job", name, "batch/v1", **spec)
     out["spec"]["template"]["spec"]["restartPolicy"] = restart
     if exits:
-        out["spec"]["template"]["metadata"]["annotations"] = {"simulated.heeler.dev/exit": exits}
+        out["spec"]["template"]["metadata"]["annotations"] = {"heeler.dev/exit": exits}
     return out
 
 
@@ -186,3 +195,38 @@ def test_a_cron_job_that_forbids_concurrency_waits_for_its_job():
         assert await cluster.until(two, every=1) > 180
 
     simulate_cluster(story, nodes=1)
+
+
+def test_an_autoscaler_follows_the_use_of_the_processor_up_at_once_and_down_after_a_while():
+    async def story(cluster: Simulation) -> None:
+        wanted = workload("Deployment", "web", replicas=2)
+        wanted["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "100m"}}
+        wanted["spec"]["template"]["metadata"]["annotations"] = {"heeler.dev/usage": "cpu=100m"}
+        await cluster.client.create(DEPLOYMENTS, wanted, "default")
+        target = {"type": "Utilization", "averageUtilization": 50}
+        scaler = {
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web"},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+                "maxReplicas": 6,
+                "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            },
+        }
+        await cluster.client.create(HORIZONTAL_POD_AUTOSCALERS, scaler, "default")
+
+        async def size(count: int) -> bool:
+            return (await cluster.client.get(DEPLOYMENTS, "web", "default"))["spec"]["replicas"] == count
+
+        await cluster.until(lambda: size(6), seconds=120)
+        found = await cluster.client.get(HORIZONTAL_POD_AUTOSCALERS, "web", "default")
+        assert found["status"]["currentMetrics"][0]["resource"]["current"]["averageUtilization"] == 100
+        quiet = {"spec": {"template": {"metadata": {"annotations": {"heeler.dev/usage": "cpu=10m"}}}}}
+        await cluster.client.patch(DEPLOYMENTS, "web", quiet, "default")
+        taken = await cluster.until(lambda: size(1), seconds=900)
+        assert taken > 270  # the highest recommendation of five minutes counts
+        reasons = {c["type"]: c["reason"] for c in found["status"]["conditions"]}
+        assert reasons["ScalingActive"] == "ValidMetricFound"
+
+    simulate_cluster(story, nodes=2)

@@ -26,6 +26,7 @@ from heeler.controllers.endpointslice import EndpointSliceController
 from heeler.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from heeler.controllers.ephemeral_volume import EphemeralVolumeController
 from heeler.controllers.garbage import GarbageCollector
+from heeler.controllers.horizontalpodautoscaler import HorizontalPodAutoscalerController
 from heeler.controllers.job import JobController
 from heeler.controllers.local_path import LocalPathController
 from heeler.controllers.loop import Context, Make, Settings, spawn
@@ -85,6 +86,7 @@ CONTROLLERS: tuple[Entry, ...] = (
     Entry("job-controller", "job-controller", JobController),
     Entry("cronjob-controller", "cronjob-controller", CronJobController),
     Entry("ttl-after-finished-controller", "ttl-after-finished-controller", TtlAfterFinishedController),
+    Entry("horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler", HorizontalPodAutoscalerController),
     Entry("persistentvolume-binder-controller", "persistent-volume-binder", VolumeBinder),
     Entry("persistentvolume-expander-controller", "expand-controller", VolumeExpandController),
     Entry("persistentvolumeclaim-protection-controller", "pvc-protection-controller", ClaimProtectionController),

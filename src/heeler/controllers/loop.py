@@ -34,6 +34,7 @@ class Settings:
     #: Finished pods that are kept in the whole cluster before the oldest are removed.
     terminated_pod_gc_threshold: int = 12500
     gc_resync_period: float = 30.0
+    horizontal_pod_autoscaler_sync_period: float = 15.0
     #: How often claims that wait for a volume are looked at again.
     pvclaimbinder_sync_period: float = 15.0
     workers: int = 5

@@ -1,6 +1,6 @@
 """How pods of simulated nodes end, since nothing really runs in them. Pure.
 
-The annotation `simulated.heeler.dev/exit` says it: `CODE@SECONDS[,CODE@SECONDS...]`, how long each run lasts and the exit code
+The annotation `heeler.dev/exit` says it: `CODE@SECONDS[,CODE@SECONDS...]`, how long each run lasts and the exit code
 of all containers, in turn. After the last entry a pod with `restartPolicy: Always` runs on; with OnFailure it is started
 again like that until a run ends well. A Job's pods without the annotation end well after a second; all others run on.
 Restarts wait as a kubelet's do: not at first, then 10 s, twice as long each time, five minutes at most.
@@ -14,7 +14,7 @@ from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.objects.value import Object, meta
 from heeler.workloads import owners, pods
 
-ANNOTATION = "simulated.heeler.dev/exit"
+ANNOTATION = "heeler.dev/exit"
 #: A run of a Job's pod that doesn't say.
 OF_JOBS = "0@1"
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 10.0, 300.0
