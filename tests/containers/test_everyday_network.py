@@ -6,6 +6,9 @@ import json
 import os
 import signal
 import socket
+import ssl
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +16,9 @@ from typing import Any
 
 import orjson
 import pytest
+from cryptography import x509
 
+from heeler.base import pki
 from heeler.objects.value import Object
 from tests.cluster import LocalCluster
 from tests.conftest import containers_possible, find_kubectl
@@ -66,10 +71,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator
         found.delete()
 
 
-def fetch(port: int, host: str = "127.0.0.1") -> str:
+def fetch(port: int, path: str = "/", host: str = "") -> str:
+    """The body of a page; "" where nobody answers, the code where it is no good one."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=5) as answer:
+        with urllib.request.urlopen(asked, timeout=5) as answer:
             return str(answer.read().decode().strip())
+    except urllib.error.HTTPError as error:
+        return str(error.code)
     except OSError:
         return ""
 
@@ -166,3 +175,73 @@ def test_a_client_stays_with_its_endpoint_and_udp_is_published(cluster: LocalClu
         cluster.wait(asked)
     cluster.kubectl("delete", "service", "sticky", "echo")
     cluster.kubectl("delete", "pod", "echo", "--now", "--wait=false")
+
+
+def rule(host: str, path: str, name: str, kind: str = "Prefix") -> Object:
+    backend = {"service": {"name": name, "port": {"name": "main"}}}
+    return {"host": host, "http": {"paths": [{"path": path, "pathType": kind, "backend": backend}]}}
+
+
+def ingress_object(name: str, *rules: Object, **spec: Any) -> Object:
+    made = {"rules": list(rules), **spec}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": name}, "spec": made}
+
+
+def secret(name: str, pair: pki.KeyPair) -> Object:
+    data = {"tls.crt": pair.certificate.decode(), "tls.key": pair.key.decode()}
+    made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "kubernetes.io/tls"}
+    return {**made, "stringData": data}
+
+
+def tls_name(port: int, name: str) -> list[str]:
+    """The names in the certificate that is shown to who asks for `name`."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as raw,
+        context.wrap_socket(raw, server_hostname=name) as made,
+    ):
+        shown = made.getpeercert(binary_form=True) or b""
+    found = x509.load_der_x509_certificate(shown).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    return list(found.value.get_values_for_type(x509.DNSName))
+
+
+def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluster: LocalCluster) -> None:
+    def gateway() -> Any:
+        return orjson.loads(cluster.heeler("status", "--name", NAME, "-o", "json").stdout)["clusters"][0]["ingress"]
+
+    assert gateway() is None  # Envoy is not started before there is an Ingress
+    authority = pki.new_authority("test", time.time())
+    apply(
+        cluster,
+        service("plain", {"app": "web"}, 80),
+        secret("cert", pki.issue(authority, "a", time.time(), server_names=["a.test"])),
+        ingress_object(
+            "web",
+            rule("a.test", "/", "plain"),
+            rule("b.test", "/only", "gone"),
+            tls=[{"hosts": ["a.test"], "secretName": "cert"}],
+        ),
+    )
+    found = cluster.wait(lambda: cluster.get("ingress", "web")["status"]["loadBalancer"].get("ingress"))
+    http, https = (entry["port"] for entry in found[0]["ports"])
+    assert found[0]["ip"] == "127.0.0.1" and gateway() == {
+        "http": f"http://127.0.0.1:{http}",
+        "https": f"https://127.0.0.1:{https}",
+    }
+    assert cluster.get("ingress", "web")["spec"]["ingressClassName"] == "heeler"
+    cluster.wait(lambda: fetch(http, "/x", "a.test") == "404" and fetch(http, "/", "a.test") in ("w0", "w1"))
+    assert fetch(http, "/only/x", "b.test") == "503" and fetch(http, "/", "b.test") == "404"
+    assert tls_name(https, "a.test") == ["a.test"] and "localhost" in tls_name(https, "other.test")
+    events = ("get", "events", "--field-selector", "involvedObject.kind=Ingress")
+    cluster.wait(lambda: 'service "default/gone" not found' in cluster.kubectl(*events))
+    os.kill(int((STATE / f"{NAME}-node-0" / "ingress" / "pid").read_text()), signal.SIGKILL)
+    cluster.wait(lambda: fetch(http, "/", "a.test") in ("w0", "w1"))
+    # what an earlier agent started is found again
+    os.kill(cluster.pid(f"node-{NAME}-node-0"), signal.SIGKILL)
+    assert fetch(http, "/", "a.test") in ("w0", "w1")
+    cluster.up()
+    apply(cluster, ingress_object("web", rule("c.test", "/", "plain")))
+    cluster.wait(lambda: fetch(http, "/", "c.test") in ("w0", "w1") and fetch(http, "/", "a.test") == "404")
+    cluster.kubectl("delete", "ingress", "web")
+    cluster.wait(lambda: gateway() is None and fetch(http, "/", "c.test") == "")

@@ -72,6 +72,7 @@ async def describe(layout: Layout) -> Object | None:
         "components": components if pid is not None else [c for c in components if c["pid"]],
         "nodes": [],
         "published": published_services(layout, spec) if pid is not None else [],
+        "ingress": gateway(layout, spec) if pid is not None else None,
     }
     if pid is not None:
         try:
@@ -94,6 +95,19 @@ def published_services(layout: Layout, spec: Spec) -> list[Object]:
                 one for one in published(options(layout, spec, node).state / "published.json") if one not in found
             ]
     return found
+
+
+def gateway(layout: Layout, spec: Spec) -> Object | None:
+    """Where Ingresses are to be found: {"http": ..., "https": ...}; None where there is none."""
+    from heeler.local.layout import real_names
+    from heeler.local.node import options
+    from heeler.network.gateway import listening
+
+    for node in real_names(spec)[:1]:
+        http, https = listening(options(layout, spec, node).state / "ingress.json")
+        if http:
+            return {"http": f"http://127.0.0.1:{http}", "https": f"https://127.0.0.1:{https}"}
+    return None
 
 
 async def _nodes(layout: Layout, spec: Spec) -> list[Object]:
@@ -136,6 +150,8 @@ def _print(cluster: dict[str, Any]) -> None:
         name = f"{service['namespace']}/{service.get('service') or service.get('pod')}"
         port = f" ({service['port']})" if service.get("port") else ""
         click.echo(f"  {'service' if service.get('service') else 'pod':<7} {name:<16} {service['address']}{port}")
+    if cluster.get("ingress"):
+        click.echo(f"  ingress {'':<16} {cluster['ingress']['http']} {cluster['ingress']['https']}")
     if cluster.get("problem"):
         click.echo(f"  {cluster['problem']}")
 

@@ -53,6 +53,8 @@ CONFIG_KEYS = (
     "serviceCidr",
     "podCidr",
     "uplink",
+    "ingressHttpPort",
+    "ingressHttpsPort",
     "registries",
 )
 
@@ -103,6 +105,10 @@ def report(name: str, seconds: float, remark: str) -> None:
 @click.option(
     "--registry-ca", "authorities", multiple=True, metavar="HOST=FILE", help="PEM file of a registry's authority."
 )
+@click.option("--ingress-http-port", type=click.IntRange(1, 65535), default=None, help="Port of Ingresses. [80]")
+@click.option(
+    "--ingress-https-port", type=click.IntRange(1, 65535), default=None, help="Port of Ingresses with TLS. [443]"
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the nodes are ready.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop the cluster at Ctrl-C.")
 def up(**flags: Any) -> None:
@@ -139,6 +145,8 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
         "kubeconfig": str,
         "port": int,
         "uplink": bool,
+        "ingressHttpPort": int,
+        "ingressHttpsPort": int,
     }
     for key, wanted in checks.items():
         if key in value and (not isinstance(value[key], wanted) or (wanted is int and isinstance(value[key], bool))):
@@ -150,6 +158,8 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
         ("simulated_nodes", "simulatedNodes"),
         ("port", "port"),
         ("uplink", "uplink"),
+        ("ingress_http_port", "ingressHttpPort"),
+        ("ingress_https_port", "ingressHttpsPort"),
     ):
         if flags[flag] is None:
             flags[flag] = value.get(key)
@@ -256,6 +266,8 @@ def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
         simulated_nodes=simulated,
         port=flags["port"],
         uplink=flags["uplink"],
+        ingress_http_port=flags["ingress_http_port"],
+        ingress_https_port=flags["ingress_https_port"],
         service_cidr=flags.get("service_cidr"),
         pod_cidr=flags.get("pod_cidr"),
         registries=_registries(flags, spec.registries),

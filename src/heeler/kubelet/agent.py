@@ -98,6 +98,8 @@ def network_options(options: NodeOptions) -> NetworkOptions:
         domain=options.cluster_domain,
         record=options.state / "published.json" if publishes else None,
         exposed=options.exposed,
+        state=options.state,
+        ingress_ports=options.ingress_ports,
         api_server=options.api_server,
     )
 
@@ -106,10 +108,17 @@ class Node:
     """One node's parts, started in order; `run` serves until it is cancelled."""
 
     def __init__(
-        self, options: NodeOptions, client: Client, clock: Clock, random: Random, network: Client | None = None
+        self,
+        options: NodeOptions,
+        client: Client,
+        clock: Clock,
+        random: Random,
+        network: Client | None = None,
+        ingress: Client | None = None,
     ) -> None:
-        """`network` is the client of the network part (services, policies, DNS), by default the node's own."""
-        self.network = network or client
+        """`network` is the client of the network part (services, policies, DNS), by default the node's own;
+        `ingress` that of the Ingress gateway (None: there is none)."""
+        self.network, self.ingress = network or client, ingress
         self.options, self.client, self.clock, self.random = options, client, clock, random
         self.paths = runtime_paths(options)
         self.netns = NetNamespace.named(options.node_netns)
@@ -227,7 +236,7 @@ class Node:
         runtime = await self.start_runtime()
         events = Recorder(client, clock, "kubelet", options.node)
         notes = Recorder(self.network, clock, "heeler-network", options.node)
-        net = NodeNetwork(network_options(options), self.network, clock, self.random, self.netns, notes)
+        net = NodeNetwork(network_options(options), self.network, clock, self.random, self.netns, notes, self.ingress)
         proxy = net.proxy
         context = NodeContext(
             options,

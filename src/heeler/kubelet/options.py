@@ -79,6 +79,8 @@ class NodeOptions:
     publish: bool = True
     #: The folder of the file in which `heeler expose` remembers ports.
     exposed: Path | None = None
+    #: Where Ingresses listen on the host's 127.0.0.1 if the ports are free: HTTP, HTTPS.
+    ingress_ports: tuple[int, int] = (80, 443)
 
     @property
     def state(self) -> Path:

@@ -69,7 +69,11 @@ def _ours(options: NodeOptions) -> list[int]:
     """The node's containerd, shims and what runs for them, by their arguments.
 
     A runc that outlives its shim would make its container's cgroup after all cgroups are gone."""
-    marks = {"-address": str(options.containerd_socket), "--config": str(options.state / "config.toml")}
+    marks = {
+        "-address": str(options.containerd_socket),
+        "--config": str(options.state / "config.toml"),
+        "-c": str(options.state / "ingress" / "bootstrap.json"),
+    }
     runc = str(options.state / "runc")
     found = []
     for pid, arguments in all_processes():

@@ -21,6 +21,8 @@ RENEW_SECONDS = 30 * 86400
 AGENT_CLIENT = "kube-apiserver-kubelet-client"
 #: The identity of the nodes' network part, and the file of its access.
 NETWORK_USER, NETWORK = "system:heeler-network", "network"
+#: Likewise of the Ingress gateway.
+INGRESS_USER, INGRESS = "system:heeler-ingress", "ingress"
 
 
 def prepare(layout: Layout, spec: Spec, nodes: list[str], clock: Clock) -> None:
@@ -44,8 +46,9 @@ def prepare(layout: Layout, spec: Spec, nodes: list[str], clock: Clock) -> None:
     _client(folder, authority, "apiserver-kubelet-client", AGENT_CLIENT, (), now)
     _client(folder, authority, "admin", "heeler-admin", ("system:masters",), now)
     if nodes:
-        _client(folder, authority, NETWORK, NETWORK_USER, (), now)
-        write_kubeconfig(folder / f"{NETWORK}.kubeconfig", spec, folder, NETWORK)
+        for name, user in ((NETWORK, NETWORK_USER), (INGRESS, INGRESS_USER)):
+            _client(folder, authority, name, user, (), now)
+            write_kubeconfig(folder / f"{name}.kubeconfig", spec, folder, name)
     for node in nodes:
         file = folder / f"node-{node}.crt"
         if _due(file, now):

@@ -48,6 +48,9 @@ class Spec:
     service_cidr: str = "10.96.0.0/16"
     pod_cidr: str = "10.244.0.0/16"
     uplink: bool = True
+    #: Where Ingresses listen on the loopback, if the ports are free.
+    ingress_http_port: int = 80
+    ingress_https_port: int = 443
     kubeconfig: str = ""
     #: registries' settings by host: {"mirrors": [URL], "ca": FILE, "skipVerify": bool}.
     registries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

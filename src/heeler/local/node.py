@@ -13,7 +13,7 @@ from heeler.kubelet import pressure
 from heeler.kubelet.image_gc import Policy
 from heeler.kubelet.options import NodeOptions
 from heeler.local import processes
-from heeler.local.certificates import AGENT_CLIENT, NETWORK
+from heeler.local.certificates import AGENT_CLIENT, INGRESS, NETWORK
 from heeler.local.layout import Layout, LocalError, Spec, real_names
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def options(layout: Layout, spec: Spec, node: str) -> NodeOptions:
         eviction=pressure.Settings(pressure.thresholds(LOCAL_HARD)),
         image_gc=Policy(high=101),
         exposed=layout.root,
+        ingress_ports=(spec.ingress_http_port, spec.ingress_https_port),
     )
 
 
@@ -67,7 +68,8 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
         loop.add_signal_handler(number, stop.set)
     client = HttpsClient.from_kubeconfig(layout.pki / f"node-{node}.kubeconfig", user_agent="kubelet/v1.37.2")
     network = HttpsClient.from_kubeconfig(layout.pki / f"{NETWORK}.kubeconfig", user_agent="heeler-network")
-    work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom(), network)
+    ingress = HttpsClient.from_kubeconfig(layout.pki / f"{INGRESS}.kubeconfig", user_agent="heeler-ingress")
+    work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom(), network, ingress)
     running = asyncio.ensure_future(work.run())
     stopping = asyncio.ensure_future(stop.wait())
     ready = asyncio.ensure_future(_say_ready(work, node))
@@ -98,6 +100,7 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
         finally:
             await client.close()
             await network.close()
+            await ingress.close()
 
 
 async def _say_ready(work: Node, node: str) -> None:

@@ -19,6 +19,7 @@ from heeler.network import balancers, expose, publish, relay, routes, services
 from heeler.network.dns.cluster import ClusterDns
 from heeler.network.dns.forward import Forwarder, HostServers
 from heeler.network.follow import Mirror
+from heeler.network.gateway import GatewayOptions, IngressGateway
 from heeler.network.guard import Guard
 from heeler.network.health import HealthChecks
 from heeler.network.policies import OUTSIDE
@@ -64,13 +65,23 @@ class NetworkOptions:
     #: The folder with what `heeler expose` remembers.
     exposed: Path | None = None
     api_server: tuple[str, int] | None = None
+    #: The node's folder of running state, for the gateway's files; its ports on the host.
+    state: Path | None = None
+    ingress_ports: tuple[int, int] = (80, 443)
 
 
 class NodeNetwork:
     """`parts()` are to be run until cancelled; `ready` are set once the node can be announced."""
 
     def __init__(
-        self, options: NetworkOptions, client: Client, clock: Clock, random: Random, netns: NetNamespace, events: Events
+        self,
+        options: NetworkOptions,
+        client: Client,
+        clock: Clock,
+        random: Random,
+        netns: NetNamespace,
+        events: Events,
+        ingress: Client | None = None,
     ) -> None:
         self.options, self._client, self._clock, self._netns, self._events = options, client, clock, netns, events
         settings = services.Settings(
@@ -89,6 +100,12 @@ class NodeNetwork:
         path = NETNS_FOLDER / options.netns
         self.guard = Guard(client, clock, path, options.node, self._namespaces, options.dns_address)
         self.dns = self._dns(random) if options.dns_address else None
+        self._gateway: IngressGateway | None = None
+        if ingress is not None and options.record is not None and options.state is not None:
+            where = GatewayOptions(
+                options.state / "ingress", options.state / "ingress.json", path, options.node, options.ingress_ports
+            )
+            self._gateway = IngressGateway(where, ingress, clock, self.proxy, events)
         self.ready = [self.proxy.applied, self.guard.applied, *([self.dns.serving] if self.dns else [])]
         if options.record is not None:
             self.ready.append(self._published)
@@ -122,6 +139,8 @@ class NodeNetwork:
             out.append(self.dns.run)
         if self.options.record is not None:
             out.append(self._publish)
+        if self._gateway is not None:
+            out.append(self._gateway.run)
         return out
 
     async def relay_api(self, stack: contextlib.AsyncExitStack) -> None:

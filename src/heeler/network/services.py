@@ -165,6 +165,11 @@ def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
     return tuple(e for e in endpoints if not e.ending) or tuple(endpoints)
 
 
+def usable_addresses(pieces: Sequence[Object], label: str) -> tuple[tuple[str, int], ...]:
+    """The (address, port) pairs behind a service's port that take requests, by their slices."""
+    return tuple((e.ip, e.port) for e in usable(_endpoints(pieces, label, "")))
+
+
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from heeler.apiserver.admission import (
     certificate_requests,
+    default_ingress_class,
     default_storage_class,
     default_toleration_seconds,
     limit_ranger,
@@ -69,6 +70,7 @@ MUTATING: tuple[Plugin, ...] = (
     node_restriction.admit,
     priority.admit,
     default_toleration_seconds.admit,
+    default_ingress_class.admit,
     default_storage_class.admit,
     storage_object_in_use_protection.admit,
     certificate_requests.admit,

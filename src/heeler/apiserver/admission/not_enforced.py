@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 #: (group, plural) -> what is missing. An entry goes when the capability comes.
 NOT_ENFORCED = {
-    ("networking.k8s.io", "ingresses"): "Ingress is stored, but no ingress controller runs in this version of Heeler",
     (
         "admissionregistration.k8s.io",
         "mutatingadmissionpolicies",

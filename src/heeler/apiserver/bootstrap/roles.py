@@ -133,6 +133,13 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         f"{WATCH} | networking.k8s.io | networkpolicies",
         EVENTS,
     ),
+    # The Ingress gateway: secrets one by one, those that Ingresses name.
+    "system:heeler-ingress": (
+        f"{WATCH} | networking.k8s.io | ingresses",
+        "create list watch | networking.k8s.io | ingressclasses",
+        "patch | networking.k8s.io | ingresses/status",
+        "get | core | secrets",
+    ),
     "system:controller:device-taint-eviction-controller": (
         "delete get list watch | core | pods",
         "patch update | core | pods/status",
@@ -249,6 +256,7 @@ BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "system:public-info-viewer": (("Group", "system:authenticated"), ("Group", "system:unauthenticated")),
     "system:monitoring": (("Group", "system:monitoring"),),
     "system:kube-dns": (("ServiceAccount", "kube-system/kube-dns"),),
+    "system:heeler-ingress": (("User", "system:heeler-ingress"),),
     "system:heeler-network": (("User", "system:heeler-network"),),
     "system:kube-scheduler": (("User", "system:kube-scheduler"),),
     "system:volume-scheduler": (("User", "system:kube-scheduler"),),

