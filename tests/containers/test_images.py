@@ -34,7 +34,12 @@ def test_an_image_is_loaded_once_and_a_changed_one_by_its_new_layers(
             assert {"docker.io/library/a:1", "docker.io/library/b:1"} <= (await load.present(socket)).keys()
             assert await load.remove(socket, "b:1") and not await load.remove(socket, "b:1")
             assert "docker.io/library/b:1" not in await load.present(socket)
-            node.api.put("pods", pod("runs", WAIT))
+            shown = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+            volume = {"name": "v", "image": {"reference": "a:1"}}
+            node.api.put("pods", pod("runs", f"cat /v/etc/told; touch /v/x; {WAIT}", container=shown, volumes=[volume]))
             await node.phase("runs", "Running")
+            await node.until(lambda: bool(node.node.agent.logs()))
+            assert (await node.run_in("runs", "cat /v/etc/told; touch /v/x")).startswith("ytouch: /v/x: Read-only")
+            await node.delete("runs")
 
     asyncio.run(main())

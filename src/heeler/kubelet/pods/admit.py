@@ -114,5 +114,5 @@ def _clash(one: tuple[str, int, str], other: tuple[str, int, str]) -> bool:
 
 VOLUMES = (
     *("emptyDir", "configMap", "secret", "projected", "downwardAPI", "hostPath"),
-    *("persistentVolumeClaim", "ephemeral"),
+    *("persistentVolumeClaim", "ephemeral", "image"),
 )

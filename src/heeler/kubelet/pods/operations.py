@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heeler.base.files import remove_tree
+from heeler.base.processes import ProgramError
 from heeler.kubelet import checks, pressure
 from heeler.kubelet.checks import Outcome
 from heeler.kubelet.context import NodeContext
-from heeler.kubelet.pods import admit, claims, config, env, plan, volumes
+from heeler.kubelet.pods import admit, claims, config, env, image_volumes, plan, volumes
 from heeler.kubelet.pods.amounts import container_resources, qos_class
 from heeler.kubelet.pods.payload import VolumeError
 from heeler.kubelet.pods.pulling import ImageFault, Puller
@@ -183,7 +185,26 @@ class Operations:
         facts = self._facts(self._worker.view.sandbox)
         folder = volumes.pod_dir(options.pods_dir, self.pod)
         folder.mkdir(parents=True, exist_ok=True)
+        await self._mount_images()
         await volumes.set_up(self._roots, self._with_volumes(), fetched, facts, self._context.clock.time())
+
+    def _image_volumes(self) -> list[tuple[Object, Path]]:
+        """The pod's volumes that are images, and where they are mounted."""
+        found = [v for v in spec_of(self.pod).get("volumes") or [] if "image" in v]
+        return [(volume, volumes.volume_path(self._roots, self.pod, volume)) for volume in found]
+
+    async def _mount_images(self) -> None:
+        """Pull and mount images that are volumes. Raises VolumeError."""
+        for volume, path in self._image_volumes():
+            if volumes.mounts_below(path):
+                continue
+            source = volume["image"]
+            wanted = {"image": source.get("reference", ""), "imagePullPolicy": source.get("pullPolicy")}
+            try:
+                await self._puller.ensure(self.pod, wanted, "")
+                await image_volumes.mount(self._context.options.containerd_socket, wanted["image"], path)
+            except (ImageFault, ProgramError) as error:
+                raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}') from error
 
     def _with_volumes(self) -> Object:
         """The pod as it is now, with its claims' volumes."""
@@ -474,6 +495,8 @@ class Operations:
                 if fault.code != "NOT_FOUND":
                     raise
         await volumes.tear_down(self._roots, self._worker.uid)
+        for _, mounted in self._image_volumes():
+            await image_volumes.forget(options.containerd_socket, mounted)
         await asyncio.to_thread(remove_tree, config.pod_log_dir(options.logs_dir, self.pod))
         path = self._context.cgroups.pod(self.pod)
         for _ in range(50):

@@ -33,6 +33,7 @@ FOLDERS = {
     "secret": "kubernetes.io~secret",
     "projected": "kubernetes.io~projected",
     "downwardAPI": "kubernetes.io~downward-api",
+    "image": "kubernetes.io~image",
 }
 OBJECTS = ("configMap", "secret", "projected", "downwardAPI")
 
@@ -92,6 +93,8 @@ async def set_up(roots: Roots, pod: Object, fetched: Fetched, facts: env.Facts, 
 async def _one(roots: Roots, pod: Object, volume: Object, fetched: Fetched, facts: env.Facts, now: float) -> None:
     kind, path = kind_of(volume), volume_path(roots, pod, volume)
     group = (spec_of(pod).get("securityContext") or {}).get("fsGroup")
+    if kind == "image":
+        return  # it is mounted by who pulls it
     if kind == "hostPath":
         _host_path(path, str(volume["hostPath"].get("type") or ""))
         return
@@ -262,7 +265,9 @@ async def mounts(roots: Roots, pod: Object, container: Object, values: Mapping[s
         host = volume_path(roots, pod, volume)
         sub = env.expand(mount["subPathExpr"], values) if mount.get("subPathExpr") else mount.get("subPath", "")
         kind = kind_of(volume)
-        read_only = bool(mount.get("readOnly")) or kind in OBJECTS or bool((volume[kind] or {}).get("readOnly"))
+        read_only = (
+            bool(mount.get("readOnly")) or kind in (*OBJECTS, "image") or bool((volume[kind] or {}).get("readOnly"))
+        )
         if sub:
             failed = f'failed to prepare subPath for volumeMount "{mount["name"]}" of container "{container["name"]}"'
             target = pod_dir(roots.pods, pod) / subpaths.FOLDER / mount["name"] / container["name"] / str(number)
