@@ -22,8 +22,8 @@ from heeler.workloads import local_path
 log = logging.getLogger(__name__)
 
 VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
-#: Seconds between attempts when a folder can't be removed or the API server can't be told.
-RETRY = 10.0
+#: Seconds between attempts when a folder can't be removed or the API server can't be told; after somebody else's change.
+RETRY, SOON = 10.0, 0.1
 
 
 class LocalVolumes:
@@ -45,13 +45,19 @@ class LocalVolumes:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            wait = 0.0
             for volume in [v for v in self._mirror.items.values() if local_path.to_be_removed(v, self._node)]:
                 try:
                     await self._remove_one(volume)
                 except (StatusError, OSError, ValueError) as error:
-                    log.warning("volume %s is not removed: %s", name_of(volume), error)
-                    await self._clock.sleep(RETRY)
-                    self._wake.set()
+                    # Somebody else changed it just now (their finalizer goes too): its newer form is here in a moment.
+                    soon = isinstance(error, StatusError) and error.code == 409
+                    if not soon:
+                        log.warning("volume %s is not removed: %s", name_of(volume), error)
+                    wait = max(wait, SOON if soon else RETRY)
+            if wait:
+                await self._clock.sleep(wait)
+                self._wake.set()
 
     async def _remove_one(self, volume: Object) -> None:
         path = volume_folder(self._folder, name_of(volume))
