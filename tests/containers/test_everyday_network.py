@@ -23,6 +23,7 @@ from heeler.objects.value import Object
 from tests.cluster import LocalCluster
 from tests.conftest import containers_possible, find_kubectl
 from tests.containers import inside
+from tests.load import load
 
 pytestmark = [pytest.mark.containers, pytest.mark.kubectl, pytest.mark.timeout(180)]
 
@@ -245,3 +246,45 @@ def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluste
     cluster.wait(lambda: fetch(http, "/", "c.test") in ("w0", "w1") and fetch(http, "/", "a.test") == "404")
     cluster.kubectl("delete", "ingress", "web")
     cluster.wait(lambda: gateway() is None and fetch(http, "/", "c.test") == "")
+
+
+def deployment(name: str, replicas: int) -> Object:
+    template = pod(name, app=name)
+    spec = template["spec"]
+    spec["terminationGracePeriodSeconds"] = 5
+    # a moment in which nobody is sent here any more, as everywhere in Kubernetes
+    spec["containers"][0]["lifecycle"] = {"preStop": {"sleep": {"seconds": 1}}}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": spec},
+        },
+    }
+
+
+def test_a_rolling_update_under_load_fails_no_request(cluster: LocalCluster) -> None:
+    port = free_port()
+    apply(
+        cluster,
+        deployment("roll", 2),
+        service("roll", {"app": "roll"}, port, type="LoadBalancer"),
+        ingress_object("roll", rule("roll.test", "/", "roll")),
+    )
+    cluster.kubectl("rollout", "status", "deployment/roll", "--timeout=60s")
+    [entry] = cluster.wait(lambda: cluster.get("ingress", "roll")["status"]["loadBalancer"].get("ingress"))
+    http = entry["ports"][0]["port"]
+    cluster.wait(lambda: fetch(port).startswith("roll") and fetch(http, "/", "roll.test").startswith("roll"))
+    with load(port, rate=100) as service_load, load(http, "roll.test", rate=100) as ingress_load:
+        cluster.kubectl("set", "env", "deployment/roll", "ROUND=2")
+        cluster.kubectl("rollout", "status", "deployment/roll", "--timeout=60s")
+        cluster.kubectl("scale", "deployment/roll", "--replicas=4")  # endpoints come and go
+        cluster.kubectl("rollout", "status", "deployment/roll", "--timeout=60s")
+        cluster.kubectl("scale", "deployment/roll", "--replicas=1")
+        cluster.wait(lambda: len(cluster.get("pods", "-l", "app=roll")["items"]) == 1)
+    for found in (service_load, ingress_load):
+        assert found.sent > 100 and found.failed == []
+    cluster.kubectl("delete", "ingress,service,deployment", "roll")
