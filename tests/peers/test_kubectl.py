@@ -219,11 +219,12 @@ def test_bad_input_is_answered_in_upstreams_words(cluster: LocalCluster) -> None
 
 
 def test_what_is_not_enforced_yet_says_so(cluster: LocalCluster) -> None:
-    policy = """{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"},
-                 "spec": {"podSelector": {}}}"""
-    said = cluster.kubectl("apply", "-f", "-", stdin=policy)
-    assert "Warning: NetworkPolicy is not enforced" in said
-    cluster.kubectl("delete", "networkpolicy", "deny")
+    service = """{"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.example.com"},
+                  "spec": {"group": "example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
+                  "service": {"name": "s", "namespace": "default"}, "insecureSkipTLSVerify": true}}"""
+    said = cluster.kubectl("apply", "-f", "-", stdin=service)
+    assert "Warning: APIService is stored, but nothing is proxied" in said
+    cluster.kubectl("delete", "apiservice", "v1.example.com")
 
 
 def test_drained_node_gets_no_pods(web: LocalCluster) -> None:
