@@ -404,7 +404,7 @@ def _remove_nodes(layout: Layout, spec: Spec, sudo: tuple[str, ...]) -> None:
 
 
 def _remove_files(layout: Layout) -> None:
-    for entry in ("cluster.json", "admin.kubeconfig", "exposed.json"):
+    for entry in ("cluster.json", "admin.kubeconfig", "exposed.json", "registries.json"):
         (layout.root / entry).unlink(missing_ok=True)
     for folder in ("pki", "store", "logs", "run", "nodes", "images"):
         shutil.rmtree(layout.root / folder, ignore_errors=False) if (layout.root / folder).exists() else None
