@@ -287,7 +287,16 @@ def container(figures: Figures) -> None:
         figures.add("a real container from create to Running (median of 5)", sorted(times)[2], "s", "<= 0.8")
 
 
-PARTS: tuple[Callable[[Figures], None], ...] = (start, idle, api, thousand_pods, container)
+def network(figures: Figures) -> None:
+    """What `bench/network.py` measures."""
+    sys.path.insert(0, str(ROOT / "src"))
+    sys.path.insert(0, str(ROOT))
+    from bench.network import network as measure
+
+    measure(figures, HEELER, KUBECTL, run, home)
+
+
+PARTS: tuple[Callable[[Figures], None], ...] = (start, idle, api, thousand_pods, container, network)
 
 
 def main() -> int:

@@ -240,6 +240,7 @@ def _chain(name: str, routes_file: str, certificate: Certificate | None = None) 
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
         "stream_idle_timeout": STREAM_IDLE_TIMEOUT,
         "common_http_protocol_options": {"headers_with_underscores_action": "ALLOW"},
+        "http_protocol_options": {"accept_http_10": True},
         "upgrade_configs": [{"upgrade_type": "websocket"}],
     }
     out: Json = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
