@@ -28,6 +28,8 @@ class Endpoint:
     local: bool = False
     #: It ends, but still serves: taken where no other one is left.
     ending: bool = False
+    #: Whether its hints name this node (trafficDistribution: PreferSameNode); None without hints of nodes.
+    near: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +158,23 @@ def _endpoints(pieces: Sequence[Object], label: str, node: str) -> tuple[Endpoin
                     if ready or (conditions.get("serving") and conditions.get("terminating")):
                         known = found.get((ip, number))
                         if known is None or known.ending:
-                            found[(ip, number)] = Endpoint(ip, number, entry.get("nodeName") == node, not ready)
+                            found[(ip, number)] = Endpoint(
+                                ip, number, entry.get("nodeName") == node, not ready, _near(entry, node)
+                            )
     return tuple(sorted(found.values()))
 
 
 def usable(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
-    """Those that are ready; where there is none, those that still serve while they end."""
-    return tuple(e for e in endpoints if not e.ending) or tuple(endpoints)
+    """Those that are ready; where there is none, those that still serve while they end. Hints count if all have them."""
+    found = tuple(e for e in endpoints if not e.ending) or tuple(endpoints)
+    if all(e.near is not None for e in found):
+        return tuple(e for e in found if e.near) or found
+    return found
+
+
+def _near(entry: Object, node: str) -> bool | None:
+    hints = (entry.get("hints") or {}).get("forNodes")
+    return any(hint.get("name") == node for hint in hints) if hints else None
 
 
 def usable_addresses(pieces: Sequence[Object], label: str) -> tuple[tuple[str, int], ...]:

@@ -120,3 +120,19 @@ def test_shares_follow_the_request(milli: int, shares: int) -> None:
 @pytest.mark.parametrize(("shares", "weight"), [(2, 1), (1024, 39), (262_144, 10_000)])
 def test_version_2_weights_follow_the_shares(shares: int, weight: int) -> None:
     assert amounts.weight(shares) == weight
+
+
+def test_a_resolv_conf_keeps_its_limits_and_says_so() -> None:
+    more = {"nameservers": [f"192.0.2.{i}" for i in range(1, 5)], "searches": [f"s{i}.example" for i in range(40)]}
+    wanted = pod(dnsConfig=more)
+    found = config.dns(wanted, CLUSTER_DNS)
+    assert found["servers"] == ["10.96.0.10", "192.0.2.1", "192.0.2.2"] and len(found["searches"]) == 32
+    search, server = config.dns_warnings(wanted, CLUSTER_DNS)
+    assert search.startswith(
+        "Search Line limits were exceeded, some search paths have been omitted, the applied search line is: "
+    )
+    assert server == (
+        "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is: "
+        "10.96.0.10 192.0.2.1 192.0.2.2"
+    )
+    assert config.dns_warnings(pod(), CLUSTER_DNS) == []

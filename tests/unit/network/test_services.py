@@ -293,3 +293,13 @@ def test_health_checks_count_the_nodes_own_endpoints() -> None:
     assert health.local_endpoints(services.service_ports([found], slices, SETTINGS)) == {("default", "web"): 1}
     assert health.answer(("default", "web"), 1).startswith(b"HTTP/1.1 200 ")
     assert health.answer(("default", "web"), 0).startswith(b"HTTP/1.1 503 ")
+
+
+def test_hints_of_nodes_are_followed_where_all_endpoints_have_them() -> None:
+    ends = [{**endpoint(f"10.244.{i}.1", node=f"n{i}"), "hints": {"forNodes": [{"name": f"n{i}"}]}} for i in (1, 2)]
+    made = rules([service("web")], [piece("web", *ends)])
+    assert targets(made, made.elements["service_ips"][("10.96.0.5", "tcp", 80)]) == ["10.244.1.1:8080"]
+    made = rules([service("web")], [piece("web", *ends, endpoint("10.244.3.1", node="n3"))])
+    assert len(targets(made, made.elements["service_ips"][("10.96.0.5", "tcp", 80)])) == 3
+    made = rules([service("web")], [piece("web", ends[1])])
+    assert targets(made, made.elements["service_ips"][("10.96.0.5", "tcp", 80)]) == ["10.244.2.1:8080"]

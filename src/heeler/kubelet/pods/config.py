@@ -101,8 +101,39 @@ def hostname(pod: Object) -> str:
     return name[:63].rstrip("-.")
 
 
+#: What a resolv.conf may hold: servers, search paths, letters of all search paths.
+MAX_SERVERS, MAX_SEARCHES, MAX_SEARCH_LETTERS = 3, 32, 2048
+
+
 def dns(pod: Object, settings: Dns) -> Object:
-    """CRI's DNSConfig by the pod's dnsPolicy and dnsConfig."""
+    """CRI's DNSConfig by the pod's dnsPolicy and dnsConfig, within the limits of a resolv.conf."""
+    out = _formed(pod, settings)
+    return {**out, "servers": out["servers"][:MAX_SERVERS], "searches": _fitting(out["searches"])}
+
+
+def dns_warnings(pod: Object, settings: Dns) -> list[str]:
+    """What is to be said of a DNSConfig that went over the limits."""
+    whole, kept = _formed(pod, settings), dns(pod, settings)
+    return [
+        f"{what} limits were exceeded, some {plural} have been omitted, the applied {line} line is: {' '.join(kept[key])}"
+        for key, what, plural, line in (
+            ("searches", "Search Line", "search paths", "search"),
+            ("servers", "Nameserver", "nameservers", "nameserver"),
+        )
+        if kept[key] != whole[key]
+    ]
+
+
+def _fitting(searches: list[str]) -> list[str]:
+    out: list[str] = []
+    for path in searches[:MAX_SEARCHES]:
+        if len(" ".join([*out, path])) > MAX_SEARCH_LETTERS:
+            break
+        out.append(path)
+    return out
+
+
+def _formed(pod: Object, settings: Dns) -> Object:
     spec = spec_of(pod)
     policy = spec.get("dnsPolicy") or "ClusterFirst"
     if policy == "ClusterFirst" and spec.get("hostNetwork"):

@@ -104,6 +104,8 @@ class Operations:
                 '"ClusterFirst" policy. Falling back to "Default" policy.'
             )
             self._event("Warning", "MissingClusterDNS", text)
+        for text in config.dns_warnings(self.pod, self._context.dns):
+            self._event("Warning", "DNSConfigForming", text)
         if attempt > 0:
             self._event("Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         wanted = self.sandbox_config(max(attempt, self._attempt_floor))
