@@ -185,3 +185,83 @@ def test_a_pod_that_was_being_tried_while_the_cluster_changed_is_tried_again():
         return asyncio.get_running_loop().time()
 
     assert simulate(main()) == 1.0
+
+
+def with_claim(name="d"):
+    return pod(volumes=[{"name": "v", "persistentVolumeClaim": {"claimName": name}}])
+
+
+def claim(mode="ReadWriteOnce", **spec):
+    return {
+        "metadata": {"name": "d", "namespace": "n", "uid": "u", "annotations": {}},
+        "spec": {
+            "accessModes": [mode],
+            "storageClassName": "late",
+            "resources": {"requests": {"storage": "1Gi"}},
+            **spec,
+        },
+        "status": {"phase": "Pending"},
+    }
+
+
+def volume(name, host):
+    place = {"key": "kubernetes.io/hostname", "operator": "In", "values": [host]}
+    return {
+        "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "2Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "late",
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [place]}]}},
+        },
+        "status": {"phase": "Available"},
+    }
+
+
+def storage(cache, *, claims=(), volumes=(), provisioner="kubernetes.io/no-provisioner"):
+    known = cache.storage
+    known.claims |= {f"n/{one['metadata']['name']}": one for one in claims}
+    known.volumes |= {one["metadata"]["name"]: one for one in volumes}
+    known.classes["late"] = {"provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"}
+    for name in "ab":
+        cache.set_node(node(name))
+    return cache
+
+
+def decision(cache, what):
+    return decide(cache.info(what), cache.nodes, SeededRandom(1))
+
+
+def test_a_pod_goes_where_a_volume_for_its_claim_is():
+    cache = storage(Cache(), claims=[claim()], volumes=[volume("v", "b")])
+    assert decision(cache, with_claim()).node == "b"
+    cache.storage.promised["v"] = "n/other"
+    assert "2 node(s) didn't find available persistent volumes to bind" in decision(cache, with_claim()).message
+
+
+def test_a_volume_that_can_be_made_lets_the_pod_choose_and_a_chosen_node_stays():
+    cache = storage(Cache(), claims=[claim()], provisioner="x.example.com")
+    assert decision(cache, with_claim()).node in ("a", "b")
+    cache.storage.claims["n/d"]["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = "a"
+    assert decision(cache, with_claim()).node == "a"
+
+
+def test_a_claim_that_is_missing_or_unbound_is_told_for_all_nodes():
+    cache = storage(Cache())
+    assert decision(cache, with_claim()).message == (
+        '0/2 nodes are available: persistentvolumeclaim "d" not found. not found'
+    )
+    cache.storage.claims["n/d"] = claim(storageClassName="now")
+    assert "pod has unbound immediate PersistentVolumeClaims" in decision(cache, with_claim()).message
+
+
+def test_a_claim_for_a_single_pod_is_for_a_single_pod():
+    bound = claim("ReadWriteOncePod", volumeName="v")
+    bound["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = "yes"
+    cache = storage(Cache(), claims=[bound], volumes=[volume("v", "a")])
+    assert decision(cache, with_claim()).node == "a"
+    first = with_claim()
+    first["metadata"] |= {"name": "first", "uid": "first"}
+    first["spec"]["nodeName"] = "a"
+    cache.set_pod(first)
+    assert "ReadWriteOncePod access mode already in-use" in decision(cache, with_claim()).message
