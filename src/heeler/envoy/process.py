@@ -59,7 +59,10 @@ class Envoy:
         if str(self.host_netns) not in read_text(Path("/proc/self/mountinfo")):
             self.host_netns.touch()
             await check(["mount", "--bind", "/proc/self/ns/net", str(self.host_netns)])
-        self._write("bootstrap.json", snapshots.bootstrap(str(self._folder), self._name))
+        wanted = snapshots.bootstrap(str(self._folder), self._name)
+        if self.running() is not None and read_text(self._folder / "bootstrap.json").encode() != orjson.dumps(wanted):
+            await self._end()  # an older Heeler's: it would not know what is told to it now
+        self._write("bootstrap.json", wanted)
 
     def update(self, snapshot: Snapshot, gateway: Gateway) -> None:
         """Write what changed; Envoy takes it up by itself."""
@@ -114,12 +117,15 @@ class Envoy:
                     await self._clock.sleep(10.0)
             await self._clock.sleep(LOOK)
 
-    async def stop(self) -> None:
-        """End it, and take the mount away."""
+    async def _end(self) -> None:
         pid = self.running()
         if pid is not None:
             await end(pid, STOP_SECONDS)
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
+
+    async def stop(self) -> None:
+        """End it, and take the mount away."""
+        await self._end()
         with contextlib.suppress(ProgramError):
             await check(["umount", "--lazy", str(self.host_netns)])

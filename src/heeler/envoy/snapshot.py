@@ -22,7 +22,8 @@ SAFE = "GET|HEAD|OPTIONS"
 #: What a request is sent again for, to another endpoint: the first one never got it; for safe ones, nothing came back.
 RETRY_ON, RETRY_SAFE = "connect-failure,refused-stream,reset-before-request", "reset,connect-failure,refused-stream"
 RETRIES = 4
-CONNECT_TIMEOUT, IDLE_TIMEOUT, STREAM_IDLE_TIMEOUT = "1s", "60s", "300s"
+# A SYN that got lost is sent again after a second: there must be time for that.
+CONNECT_TIMEOUT, IDLE_TIMEOUT, STREAM_IDLE_TIMEOUT = "2.5s", "60s", "300s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,9 @@ class Mirror:
                 version = await self._watch(version)
                 continue
             except StatusError as error:
-                log.info("%s: %s", self._resource.resource, error)
+                log.log(
+                    logging.WARNING if error.code == 403 else logging.INFO, "%s: %s", self._resource.resource, error
+                )
                 version = ""
             except OSError as error:
                 # What is known stays; the watch goes on where it was.

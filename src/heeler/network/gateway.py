@@ -58,11 +58,13 @@ class GatewayOptions:
     wanted: tuple[int, int] = (80, 443)
 
 
-def listening(record: Path) -> tuple[int, int]:
-    """(HTTP, HTTPS) ports on the host by the record; zeros if there is none."""
+def listening(record: Path, wanted: tuple[int, int] | None = None) -> tuple[int, int]:
+    """(HTTP, HTTPS) ports on the host by the record; zeros if there is none, or if others were `wanted` then."""
     text = read_text(record)
     try:
         found: dict[str, Any] = orjson.loads(text) if text else {}
+        if wanted is not None and found.get("wanted") != list(wanted):
+            return 0, 0
         return int(found.get("http", 0)), int(found.get("https", 0))
     except (orjson.JSONDecodeError, ValueError, AttributeError):
         return 0, 0
@@ -188,13 +190,13 @@ class IngressGateway:
         """Where it listens: as before where that is possible."""
         if self._gateway is None:
             await self._envoy.prepare()
-            before = listening(self._options.record)
+            before = listening(self._options.record, self._options.wanted)
             ours = self._envoy.running() is not None
             ports = []
             for wanted, old in zip(self._options.wanted, before, strict=True):
                 ports.append(old if old and (ours or free(old)) else await asyncio.to_thread(choose, wanted))
             self._gateway = Gateway(HOST, ports[0], ports[1], str(self._envoy.host_netns))
-            text = {"http": ports[0], "https": ports[1], "address": HOST}
+            text = {"http": ports[0], "https": ports[1], "address": HOST, "wanted": list(self._options.wanted)}
             write_atomic(self._options.record, orjson.dumps(text), 0o644)
         return self._gateway
 

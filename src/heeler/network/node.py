@@ -37,6 +37,8 @@ TABLE = "heeler"
 RELAY_PORT = 6443
 #: Seconds between two looks at what `heeler expose` remembers.
 EXPOSED_SECONDS = 0.5
+#: Seconds until a port that somebody else had is tried again.
+CLOSED_SECONDS = 5.0
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -196,19 +198,23 @@ class NodeNetwork:
                 await publisher.update(publish.targets(found, self.options.node_ip, exposed))
                 self._published.set()
                 await self._balance(found, publisher, told)
-                await self._exposed_or(changed, exposed)
+                await self._exposed_or(changed, exposed, CLOSED_SECONDS if publisher.closed else None)
         finally:
             await publisher.close()
 
-    async def _exposed_or(self, changed: asyncio.Event, exposed: list[expose.Exposure]) -> None:
-        """Wait for a change of the services or of what is exposed."""
+    async def _exposed_or(self, changed: asyncio.Event, exposed: list[expose.Exposure], seconds: float | None) -> None:
+        """Wait for a change of the services or of what is exposed, not longer than `seconds`."""
+        end = None if seconds is None else self._clock.monotonic() + seconds
         while self.options.exposed is not None:
+            if end is not None and self._clock.monotonic() >= end:
+                return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), EXPOSED_SECONDS)
                 return
             if await asyncio.to_thread(expose.load, self.options.exposed) != exposed:
                 return
-        await changed.wait()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), seconds)
 
     async def _balance(
         self, found: list[Object], publisher: publish.Publisher, told: dict[tuple[str, str], tuple[str, ...]]

@@ -109,6 +109,8 @@ class Publisher:
         self._netns, self._record, self._pod = netns, record, pod
         self._relays: dict[Target, Relay | UdpRelay] = {}
         self._known = _known(record)
+        #: Targets whose port could not be had at the last try.
+        self.closed: tuple[Target, ...] = ()
 
     async def update(self, wanted: Sequence[Target]) -> None:
         """Open what is new, close what is gone. A port that can't be opened is logged."""
@@ -117,6 +119,7 @@ class Publisher:
         for target in wanted:
             if target not in self._relays:
                 self._open(target)
+        self.closed = tuple(target for target in wanted if target not in self._relays)
         self._write()
 
     def ports(self) -> dict[Target, int]:
@@ -131,7 +134,8 @@ class Publisher:
         try:
             bound = listen(HOST, before, kind, other=target.reason != BALANCED)
         except OSError as error:
-            log.warning("%s %s/%s is not published: %s", target.kind, target.namespace, target.service, error)
+            level = logging.INFO if target in self.closed else logging.WARNING
+            log.log(level, "%s %s/%s is not published: %s", target.kind, target.namespace, target.service, error)
             return
         if target.kind == "Pod":
             assert self._pod is not None
