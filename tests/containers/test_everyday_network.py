@@ -187,7 +187,8 @@ def test_a_client_stays_with_its_endpoint_and_udp_is_published(cluster: LocalClu
             address = (cluster.get("service", "echo")["spec"]["clusterIP"], number)
             flow.sendto(b"first", address)
             assert echo.recvfrom(100)[0] == b"first"
-            cluster.kubectl("patch", "service", "echo", "--patch", '{"spec": {"selector": {"app": null, "second": "yes"}}}')
+            other_pods = '{"spec": {"selector": {"app": null, "second": "yes"}}}'
+            cluster.kubectl("patch", "service", "echo", "--patch", other_pods)
             cluster.kubectl("label", "pod", "w1", "second=yes")
 
             def moved() -> bool:
