@@ -19,46 +19,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).parent.parent
-HEELER = [sys.executable, "-m", "heeler.cli.main"]
-KUBECTL = (
-    str(Path(sys.executable).with_name("kubectl")) if Path(sys.executable).with_name("kubectl").exists() else "kubectl"
-)
-
-
-class Figures:
-    """What was measured: name, value, unit, aim, peer."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def add(self, name: str, value: float, unit: str, aim: str = "", peer: str = "") -> None:
-        self.rows.append({"name": name, "value": round(value, 3), "unit": unit, "aim": aim, "peer": peer})
-        print(
-            f"  {name:<58} {value:>10.2f} {unit:<6} aim {aim or '-':<10} {('peer ' + peer) if peer else ''}", flush=True
-        )
-
-
-@contextmanager
-def home() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory(prefix="heeler-bench-") as folder:
-        yield {**os.environ, "HOME": folder, "KUBECONFIG": f"{folder}/kubeconfig"}
-
-
-def run(words: list[str], environment: dict[str, str]) -> str:
-    return subprocess.run(words, env=environment, check=True, capture_output=True, text=True).stdout
-
-
-@contextmanager
-def cluster(*flags: str) -> Iterator[dict[str, str]]:
-    with home() as environment:
-        run([*HEELER, "up", "--name", "bench", *flags], environment)
-        try:
-            yield environment
-        finally:
-            subprocess.run([*HEELER, "delete", "--name", "bench"], env=environment, check=False, capture_output=True)
+from common import HEELER, KUBECTL, NAME, ROOT, Figures, cluster, home, run
+from nodes import fifty_pods, idle_node, images
 
 
 def start(figures: Figures) -> None:
@@ -66,7 +29,7 @@ def start(figures: Figures) -> None:
     for _ in range(2):  # the first one warms the disk's cache
         with home() as environment:
             began = time.perf_counter()
-            run([*HEELER, "up", "--name", "bench", "--simulated-nodes", "1", "--no-wait"], environment)
+            run([*HEELER, "up", "--name", NAME, "--simulated-nodes", "1", "--no-wait"], environment)
             run([KUBECTL, "get", "--raw", "/api/v1/namespaces/default"], environment)
             answered = time.perf_counter() - began
             pod = '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}'
@@ -76,7 +39,7 @@ def start(figures: Figures) -> None:
                 time.sleep(0.01)  # until the service account is there
             run([KUBECTL, "wait", "pod/p", "--for=jsonpath={.status.phase}=Running", "--timeout=20s"], environment)
             running = time.perf_counter() - began
-            run([*HEELER, "delete", "--name", "bench"], environment)
+            run([*HEELER, "delete", "--name", NAME], environment)
     figures.add(
         "up --simulated-nodes 1 to the first answered request", answered, "s", "<= 1.0", "3.7 s (API server and etcd)"
     )
@@ -86,7 +49,7 @@ def start(figures: Figures) -> None:
 def idle(figures: Figures) -> None:
     """Memory and processor time of a control plane that has nothing to do."""
     with cluster("--nodes", "0") as environment:
-        status = json.loads(run([*HEELER, "status", "--name", "bench", "-o", "json"], environment))
+        status = json.loads(run([*HEELER, "status", "--name", NAME, "-o", "json"], environment))
         component = status["clusters"][0]["components"][0]
         stat = Path(f"/proc/{component['pid']}/stat")
 
@@ -98,7 +61,7 @@ def idle(figures: Figures) -> None:
         before, began = ticks(), time.perf_counter()
         time.sleep(20)
         share = (ticks() - before) / os.sysconf("SC_CLK_TCK") / (time.perf_counter() - began)
-        status = json.loads(run([*HEELER, "status", "--name", "bench", "-o", "json"], environment))
+        status = json.loads(run([*HEELER, "status", "--name", NAME, "-o", "json"], environment))
         memory = status["clusters"][0]["components"][0]["memoryBytes"]
     figures.add("idle control plane, memory", memory / 2**20, "MiB", "<= 100", "309 MiB (API server and etcd)")
     figures.add("idle control plane, share of a core", 100 * share, "%", "<= 1")
@@ -256,7 +219,7 @@ def container(figures: Figures) -> None:
         return
     with cluster("--nodes", "1", "--no-uplink") as environment:
         run(
-            [*HEELER, "image", "build", str(ROOT / "examples/guestbook/image"), "--load", "--name", "bench"],
+            [*HEELER, "image", "build", str(ROOT / "examples/guestbook/image"), "--load", "--name", NAME],
             environment,
         )
         times = []
@@ -296,7 +259,10 @@ def network(figures: Figures) -> None:
     measure(figures, HEELER, KUBECTL, run, home)
 
 
-PARTS: tuple[Callable[[Figures], None], ...] = (start, idle, api, thousand_pods, container, network)
+PARTS: tuple[Callable[[Figures], None], ...] = (
+    *(start, idle, api, thousand_pods, container, network),
+    *(idle_node, images, fifty_pods),
+)
 
 
 def main() -> int:
