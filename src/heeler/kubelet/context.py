@@ -14,6 +14,7 @@ from heeler.kubelet.cgroups import Cgroups
 from heeler.kubelet.events import Recorder
 from heeler.kubelet.options import NodeOptions
 from heeler.kubelet.pods.config import Dns
+from heeler.kubelet.pods.observe import Lister
 from heeler.kubelet.runtime.cri import Runtime
 from heeler.kubelet.sources import Sources
 from heeler.objects.value import Object
@@ -53,5 +54,10 @@ class NodeContext:
     node: Callable[[], Object] = dict
     #: Waits until the network's rules know a pod that has got its addresses.
     guard: Callable[[Object, Sequence[str]], Awaitable[None]] | None = None
+    #: What the runtime has, listed once for all who ask at a time.
+    lister: Lister = field(init=False)
     starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(START_WORKERS))
     pulls: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PULLS))
+
+    def __post_init__(self) -> None:
+        self.lister = Lister(self.runtime, self.options.node)

@@ -106,12 +106,11 @@ class Agent:
             await self.context.clock.sleep(RELIST)
 
     async def _relist(self) -> None:
-        runtime = self.context.runtime
+        listed = await self.context.lister.fresh()
         fresh: dict[str, dict[str, int]] = {}
-        for sandbox in await runtime.sandboxes({config.NODE: self.context.options.node}):
-            fresh.setdefault(sandbox.labels[config.POD_UID], {})[sandbox.id] = sandbox.state
-        for container in await runtime.containers({config.NODE: self.context.options.node}):
-            fresh.setdefault(container.labels[config.POD_UID], {})[container.id] = container.state
+        for group in (listed.sandboxes, listed.containers):
+            for uid, found in group.items():
+                fresh.setdefault(uid, {}).update((one.id, one.state) for one in found)
         for uid, worker in self.workers.items():
             if self._states.get(uid) != fresh.get(uid):
                 worker.wake()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +21,61 @@ STATES: tuple[State, ...] = ("created", "running", "exited", "unknown")
 MAX_MESSAGE, MAX_LOG, MAX_LINES = 4096, 2048, 80
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All sandboxes and containers of the node at one moment, by their pod's uid."""
+
+    sandboxes: dict[str, list[Any]]
+    containers: dict[str, list[Any]]
+
+
+class Lister:
+    """Lists for everybody who asks at the same time: fifty pods that start at once ask the runtime once, not fifty times."""
+
+    def __init__(self, runtime: Runtime, node: str) -> None:
+        self._runtime, self._labels = runtime, {config.NODE: node}
+        self._now: asyncio.Task[Listed] | None = None
+        self._next: asyncio.Task[Listed] | None = None
+
+    async def fresh(self) -> Listed:
+        """What there was at a moment after this was called. Raises RuntimeFault."""
+        if self._now is None or self._now.done():
+            self._now = asyncio.ensure_future(self._list())
+            return await asyncio.shield(self._now)
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._after(self._now))
+        return await asyncio.shield(self._next)
+
+    async def _after(self, before: asyncio.Task[Listed]) -> Listed:
+        """The list that follows one which is under way."""
+        await asyncio.wait([before])
+        self._now, self._next = self._next, None
+        return await self._list()
+
+    async def _list(self) -> Listed:
+        found = Listed({}, {})
+        for sandbox in await self._runtime.sandboxes(self._labels):
+            found.sandboxes.setdefault(sandbox.labels[config.POD_UID], []).append(sandbox)
+        for container in await self._runtime.containers(self._labels):
+            found.containers.setdefault(container.labels[config.POD_UID], []).append(container)
+        return found
+
+
 class Observer:
     """Looks at one pod, again and again."""
 
-    def __init__(self, runtime: Runtime, pods: Path, logs: Path, uid: str) -> None:
-        self._runtime, self._pods, self._logs, self._uid = runtime, pods, logs, uid
+    def __init__(self, runtime: Runtime, lister: Lister, pods: Path, uid: str) -> None:
+        self._runtime, self._lister, self._pods, self._uid = runtime, lister, pods, uid
         self._containers: dict[str, tuple[int, ContainerView]] = {}
         self._ips: dict[str, tuple[str, ...]] = {}
 
     async def look(self) -> View:
         """Raises RuntimeFault."""
-        labels = {config.POD_UID: self._uid}
-        sandboxes = [await self._sandbox(s) for s in await self._runtime.sandboxes(labels)]
+        listed = await self._lister.fresh()
+        sandboxes = [await self._sandbox(s) for s in listed.sandboxes.get(self._uid, [])]
         found = []
         seen: dict[str, None] = {}
-        for container in await self._runtime.containers(labels):
+        for container in listed.containers.get(self._uid, []):
             seen[container.id] = None
             known = self._containers.get(container.id)
             if known is None or known[0] != container.state:

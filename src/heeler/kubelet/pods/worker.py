@@ -54,7 +54,7 @@ class PodWorker:
         self.admitted = bool((pod.get("status") or {}).get("startTime"))
         options = context.options
         self.view = View()
-        self.observer = Observer(context.runtime, options.pods_dir, options.logs_dir, self.uid)
+        self.observer = Observer(context.runtime, context.lister, options.pods_dir, self.uid)
         self.operations = Operations(context, self)
         #: The object is gone from the API server: nothing is told any more, only cleaned up.
         self.gone = False
