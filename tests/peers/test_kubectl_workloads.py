@@ -59,7 +59,7 @@ def test_a_stateful_set_rolls_out_and_back_and_keeps_its_claims(cluster: LocalCl
     cluster.kubectl("rollout", "status", "statefulset/db", "--timeout=30s")
     assert cluster.kubectl("rollout", "undo", "statefulset/db").startswith("statefulset.apps/db rolled back\n")
     said = cluster.kubectl("rollout", "status", "statefulset/db", "--timeout=30s")
-    assert said.splitlines()[-1].startswith("statefulset rolling update complete 2 pods at revision db-")
+    assert said.splitlines()[-1] == "partitioned roll out complete: 2 new pods have been updated..."
     assert cluster.kubectl("get", "pods", "-l", "app=db", "-o", "jsonpath={..image}").split()[0] == "app:1"
     cluster.kubectl("scale", "statefulset/db", "--replicas=1")
     cluster.kubectl("wait", "pod/db-1", "--for=delete", "--timeout=30s")

@@ -6,16 +6,18 @@ https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import orjson
 
 from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.client.discovery import Discovery, discover
 from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers.loop import Context
-from heeler.controllers.resources import DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS
+from heeler.controllers.resources import DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from heeler.objects import selectors
-from heeler.objects.status import StatusError
+from heeler.objects.status import StatusError, qualified
 from heeler.objects.value import GroupVersionResource, Object, labels_of, meta
 from heeler.workloads import owners, pods, rollout
 
@@ -77,7 +79,7 @@ class DisruptionController:
         self._budgets.add_index("namespace", lambda obj: [meta(obj).get("namespace", "")])
         self._budgets.add_handler(lambda old, new: self.queue.add(key_of(new or old or {})))
         self._pods.add_handler(self._pod_changed)
-        for informer in (self._sets, self._deployments):
+        for informer in (self._sets, self._deployments, context.informers.get(STATEFUL_SETS)):
             informer.add_handler(self._scaled)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
@@ -148,7 +150,16 @@ class DisruptionController:
             resource = self._known.of_kind(ref["apiVersion"], ref["kind"])
         if resource is None:
             raise StatusError(404, "", f'no matches for kind "{ref["kind"]}" in version "{ref["apiVersion"]}"')
-        return ref["uid"], _replicas(await self._client.get(resource.name, ref["name"], namespace))
+        code, body = await self._client.request("GET", resource.name.path(namespace, ref["name"], "scale"))
+        if code != 200:
+            told = StatusError.from_status(_status(body), code)
+            message = told.message
+            if code == 404 and not told.details:
+                message = (
+                    f"{qualified(resource.name.resource, resource.name.group)} does not implement the scale subresource"
+                )
+            raise StatusError(code, told.reason, message, told.details)
+        return ref["uid"], _replicas(orjson.loads(body))
 
     def _status(self, budget: Object, found: Counts, granted: dict[str, str], now: float) -> Object:
         generation = meta(budget).get("generation") or 0
@@ -193,6 +204,15 @@ def _unmanaged(selector: Object) -> str:
         "status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for "
         'these pods please set ".spec.minAvailable" field of the PDB to an integer value.'
     )
+
+
+def _status(body: bytes) -> Object:
+    """The Status of a refusal; an empty one if the answer is none."""
+    try:
+        found: Any = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _replicas(obj: Object | None) -> int:

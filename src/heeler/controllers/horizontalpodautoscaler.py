@@ -186,11 +186,11 @@ class HorizontalPodAutoscalerController:
             found = next((r for r in resources if r.name.group == group and r.kind == target["kind"]), None)
         if found is None:
             raise MetricError(f'no matches for kind "{target["kind"]}" in group "{group}"')
-        path = _path(found.name, scaler["metadata"]["namespace"], target["name"])
-        code, body = await self._client.request("GET", f"{path}/scale")
+        path = found.name.path(scaler["metadata"]["namespace"], target["name"], "scale")
+        code, body = await self._client.request("GET", path)
         if code != 200:
             raise MetricError(_message(code, body))
-        return f"{path}/scale", orjson.loads(body)
+        return path, orjson.loads(body)
 
     async def _rescale(self, sync: _Sync, path: str, scale: Any, wanted: int, reason: str) -> bool:
         changed = {**scale, "spec": {**(scale.get("spec") or {}), "replicas": wanted}}
@@ -415,11 +415,6 @@ def _outer(metric: Object) -> str:
     if metric["type"] == "ContainerResource":
         return f"failed to get {metric['containerResource']['name']} container metric value"
     return f"failed to get {metric['type'].lower()} metric value"
-
-
-def _path(resource: GroupVersionResource, namespace: str, name: str) -> str:
-    root = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    return f"{root}/namespaces/{namespace}/{resource.resource}/{name}"
 
 
 def _message(code: int, body: bytes) -> str:

@@ -35,7 +35,7 @@ def usage(group: str, plural: str, obj: Object) -> Amounts:
     if group:
         return out
     if plural == "pods":
-        return {} if _is_over(obj) else {**out, **_of_pod(obj)}
+        return out if _is_over(obj) else {**out, **_of_pod(obj)}
     if plural in PLAIN_COUNTS:
         out[plural] = of(1)
     if plural == "services":
@@ -51,12 +51,16 @@ def _is_over(pod: Object) -> bool:
 
 def _of_pod(pod: Object) -> Amounts:
     out: Amounts = {"pods": of(1)}
-    for name, amount in amounts_of_pod(pod["spec"], "requests").items():
+    overhead = parsed(pod["spec"].get("overhead"))
+    asked = amounts_of_pod(pod["spec"], "requests")
+    for name, amount in overhead.items():
+        asked[name] = asked[name] + amount if name in asked else amount
+    for name, amount in asked.items():
         out[f"requests.{name}"] = amount
         if name in _BARE_REQUESTS or name.startswith("hugepages-"):
             out[name] = amount
     for name, amount in amounts_of_pod(pod["spec"], "limits").items():
-        out[f"limits.{name}"] = amount
+        out[f"limits.{name}"] = amount + overhead[name] if name in overhead else amount
     return out
 
 

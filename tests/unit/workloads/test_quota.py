@@ -32,8 +32,13 @@ def test_a_pod_uses_its_containers_together():
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
-def test_a_pod_that_is_over_uses_nothing(phase):
-    assert quota.usage("", "pods", pod(phase)) == {}
+def test_a_pod_that_is_over_uses_nothing_but_its_place_as_an_object(phase):
+    assert shown(quota.usage("", "pods", pod(phase))) == {"count/pods": "1"}
+
+
+def test_the_overhead_of_a_pod_s_runtime_counts():
+    found = shown(quota.usage("", "pods", pod(overhead={"cpu": "250m", "memory": "1Gi"})))
+    assert (found["requests.cpu"], found["requests.memory"], found["limits.memory"]) == ("450m", "1Gi", "3Gi")
 
 
 def test_services_use_ports_and_balancers():

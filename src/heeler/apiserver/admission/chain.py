@@ -24,6 +24,7 @@ from heeler.apiserver.admission import (
     priority,
     rbac_escalation,
     resource_quota,
+    runtime_class,
     service_account,
     storage_object_in_use_protection,
     taint_nodes,
@@ -73,6 +74,7 @@ MUTATING: tuple[Plugin, ...] = (
     default_ingress_class.admit,
     default_storage_class.admit,
     storage_object_in_use_protection.admit,
+    runtime_class.admit,
     certificate_requests.admit,
 )
 VALIDATING: tuple[Plugin, ...] = (
@@ -83,6 +85,7 @@ VALIDATING: tuple[Plugin, ...] = (
     rbac_escalation.check,
     pod_security.check,
     persistent_volume_claim_resize.check,
+    runtime_class.check,
     certificate_requests.check,
     validating_admission_policy.check,
     webhooks.check,

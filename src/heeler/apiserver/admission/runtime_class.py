@@ -1,0 +1,69 @@
+"""RuntimeClass: a pod gets the overhead, node selector and tolerations of its runtime class, which must be there.
+
+Source: https://kubernetes.io/docs/concepts/containers/runtime-class/#scheduling and #pod-overhead
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from heeler.objects.quantities import parse
+from heeler.objects.status import StatusError, forbidden
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.admission.chain import Write
+
+
+async def admit(write: Write) -> None:
+    if write.operation != "CREATE" or not write.of("", "pods") or write.new is None:
+        return
+    spec = write.new.setdefault("spec", {})
+    found = await _class(write, spec)
+    if found is None:
+        return
+    overhead = (found.get("overhead") or {}).get("podFixed")
+    if overhead and not spec.get("overhead"):
+        spec["overhead"] = dict(overhead)
+    scheduling = found.get("scheduling") or {}
+    selector = spec.get("nodeSelector") or {}
+    for key, value in (scheduling.get("nodeSelector") or {}).items():
+        if selector.get(key, value) != value:
+            text = f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
+            raise _refusal(write, f"{text}pod.spec.nodeSelector[{key}] = {selector[key]}")
+        selector = {**selector, key: value}
+    if selector:
+        spec["nodeSelector"] = selector
+    tolerations = spec.get("tolerations") or []
+    more = [one for one in scheduling.get("tolerations") or () if one not in tolerations]
+    if more:
+        spec["tolerations"] = [*tolerations, *more]
+
+
+async def check(write: Write) -> None:
+    if write.operation != "CREATE" or not write.of("", "pods") or write.new is None:
+        return
+    spec = write.new.get("spec") or {}
+    found = await _class(write, spec)
+    wanted, given = ((found or {}).get("overhead") or {}).get("podFixed") or {}, spec.get("overhead") or {}
+    if given and not wanted:
+        raise _refusal(write, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
+    if {key: parse(str(one)).value for key, one in given.items()} != {
+        k: parse(str(v)).value for k, v in wanted.items()
+    }:
+        raise _refusal(write, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
+
+
+async def _class(write: Write, spec: Object) -> Object | None:
+    """The pod's runtime class; None if it names none. Raises 403 if it isn't there."""
+    name = spec.get("runtimeClassName")
+    if not name:
+        return None
+    found = await write.context.server.lookup_fresh("node.k8s.io", "runtimeclasses", "", name)
+    if found is None:
+        raise _refusal(write, f'pod rejected: RuntimeClass "{name}" not found')
+    return found
+
+
+def _refusal(write: Write, text: str) -> StatusError:
+    return forbidden("pods", "", ((write.new or {}).get("metadata") or {}).get("name", ""), text)
