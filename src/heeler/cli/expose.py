@@ -11,7 +11,7 @@ import orjson
 
 from heeler.cli.flags import fail
 from heeler.cli.status import output_option, published_services
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, layout_of, owner, port_is_free
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, layout_of, owner
 from heeler.network import expose as remembered
 from heeler.network.expose import ExposeError, Exposure
 from heeler.objects.value import GroupVersionResource, Object
@@ -84,7 +84,9 @@ async def _add(layout: Layout, spec: Spec, target: str, ports: tuple[str, ...], 
         raise LocalError(f"{target} names no ports: say which one, like 8080:80")
     have = remembered.load(layout.root)
     new = []
-    for local, port in [remembered.parse_ports(text) for text in ports] or [(0, next(iter(known)))]:
+    for local, port in [remembered.parse_ports(text) for text in ports] or [
+        (0, port) for port in known if port.isdigit()
+    ]:
         if port not in known and not (kind == "Pod" and port.isdigit()):
             raise LocalError(f"{target} has no port {port}: there are {', '.join(known) or 'none'}")
         before = next((e for e in have if (e.kind, e.namespace, e.name, e.port) == (kind, namespace, name, port)), None)
@@ -92,14 +94,29 @@ async def _add(layout: Layout, spec: Spec, target: str, ports: tuple[str, ...], 
         if before is not None and local in (0, before.local_port):
             new.append(before)
             continue
-        if local and not port_is_free(local):
+        if local and not _is_free(local):
             raise LocalError(f"local port {local} is in use: choose another, or leave it out for a free one")
         taken = {e.local_port for e in have}
-        chosen = local or (number if number not in taken and port_is_free(number) else _free(taken))
+        chosen = local or (number if number not in taken and _is_free(number) else _free(taken))
         new.append(Exposure(kind, namespace, name, port, chosen))
         have = remembered.added(have, new[-1])
     _save(layout, have)
     return new
+
+
+def _is_free(port: int) -> bool:
+    """Whether the node's agent could have the port: it is root, ports below 1024 are nothing special to it."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def _free(taken: set[int]) -> int:
