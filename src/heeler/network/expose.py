@@ -70,6 +70,15 @@ def load(folder: Path) -> list[Exposure]:
         return []
 
 
+def stamp(folder: Path) -> tuple[int, int]:
+    """Changes when the file does."""
+    try:
+        found = (folder / FILE).stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_ino
+
+
 def save(folder: Path, exposures: Sequence[Exposure]) -> None:
     entries = [asdict(e) for e in exposures[:MAX_EXPOSED]]
     write_atomic(folder / FILE, orjson.dumps(entries, option=orjson.OPT_INDENT_2) + b"\n", 0o600)

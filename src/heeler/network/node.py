@@ -192,17 +192,19 @@ class NodeNetwork:
             await self.proxy.synced.wait()
             while True:
                 changed.clear()
+                stamp = (0, 0)
                 if self.options.exposed is not None:
+                    stamp = expose.stamp(self.options.exposed)
                     exposed = await asyncio.to_thread(expose.load, self.options.exposed)
                 found = self.proxy.services()
                 await publisher.update(publish.targets(found, self.options.node_ip, exposed))
                 self._published.set()
                 await self._balance(found, publisher, told)
-                await self._exposed_or(changed, exposed, CLOSED_SECONDS if publisher.closed else None)
+                await self._exposed_or(changed, stamp, CLOSED_SECONDS if publisher.closed else None)
         finally:
             await publisher.close()
 
-    async def _exposed_or(self, changed: asyncio.Event, exposed: list[expose.Exposure], seconds: float | None) -> None:
+    async def _exposed_or(self, changed: asyncio.Event, stamp: tuple[int, int], seconds: float | None) -> None:
         """Wait for a change of the services or of what is exposed, not longer than `seconds`."""
         end = None if seconds is None else self._clock.monotonic() + seconds
         while self.options.exposed is not None:
@@ -211,7 +213,7 @@ class NodeNetwork:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), EXPOSED_SECONDS)
                 return
-            if await asyncio.to_thread(expose.load, self.options.exposed) != exposed:
+            if expose.stamp(self.options.exposed) != stamp:
                 return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), seconds)
