@@ -238,7 +238,7 @@ def _up(flags: dict[str, Any]) -> None:
         spec = _start(flags, layout, who)
     click.echo(f"Try:  kubectl --context {spec.context} get nodes")
     if flags["foreground"]:
-        _stay(layout)
+        _stay(layout, flags, who)
 
 
 def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
@@ -298,18 +298,22 @@ def _kubeconfig_path(home: Path) -> Path:
     return kubeconfig.default_path(environment)
 
 
-def _stay(layout: Layout) -> None:
-    """Wait for Ctrl-C or SIGTERM, then stop the cluster."""
+def _stay(layout: Layout, flags: dict[str, Any], who: Owner) -> None:
+    """Until Ctrl-C or SIGTERM, which stop the cluster; what ends meanwhile is started again."""
     from heeler.local.prerequisites import check_node_possible
+    from heeler.local.supervise import supervise
     from heeler.local.up import down as stop_all
     from heeler.local.up import running_nodes
+
+    def restart(gone: list[str]) -> None:
+        click.echo(f"{', '.join(gone)} ended: starting again", err=True)
+        with one_at_a_time(who):
+            _start({**flags, "wait": False}, layout, who)
 
     click.echo("Running; Ctrl-C stops the cluster.")
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     try:
-        while processes.running_pid(layout, "control-plane") is not None:
-            signal.sigtimedwait([], 1) if hasattr(signal, "sigtimedwait") else signal.pause()
-        fail("the control plane has ended; its log: heeler logs control-plane")
+        supervise(layout, restart, lambda seconds: asyncio.run(SystemClock().sleep(seconds)))
     except KeyboardInterrupt:
         sudo = check_node_possible() if running_nodes(layout) else ()
         asyncio.run(stop_all(layout, SystemClock(), report, sudo))
@@ -406,8 +410,10 @@ def _remove_nodes(layout: Layout, spec: Spec, sudo: tuple[str, ...]) -> None:
 def _remove_files(layout: Layout) -> None:
     for entry in ("cluster.json", "admin.kubeconfig", "exposed.json", "registries.json"):
         (layout.root / entry).unlink(missing_ok=True)
-    for folder in ("pki", "store", "logs", "run", "nodes", "images"):
-        shutil.rmtree(layout.root / folder, ignore_errors=False) if (layout.root / folder).exists() else None
+    copies = [path.name for path in layout.root.glob("*before-layout-*")]
+    for folder in ("pki", "store", "logs", "run", "nodes", "images", *copies):
+        if (layout.root / folder).exists():
+            shutil.rmtree(layout.root / folder)
     try:
         layout.root.rmdir()
     except OSError:

@@ -196,10 +196,11 @@ class HttpsClient:
         body: bytes = b"",
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        out = {"Accept": JSON, "User-Agent": self._agent, **(headers or {})}
+        given = {name.lower(): value for name, value in (headers or {}).items()}
+        out = {"accept": JSON, "user-agent": self._agent, **given}
         token = await self._token()
         if token:
-            out["Authorization"] = f"Bearer {token}"
+            out["authorization"] = f"Bearer {token}"
         url = self._access.server + path + (f"?{encode_query(query)}" if query else "")
         return await self._http.request(method, url, headers=out, body=body)
 

@@ -29,7 +29,7 @@ LEASES = GroupVersionResource("coordination.k8s.io", "v1", "leases")
 LEASE_NAMESPACE = "kube-node-lease"
 
 LEASE_SECONDS = 40
-#: Half of the lease, twice as long as a kubelet does it: nobody sees a difference, and most of a quiet cluster's writes are these.
+#: Half of the lease, twice a kubelet's period: most of a quiet cluster's writes are these.
 RENEW_SECONDS = 20.0
 #: A node tells its status at least this often.
 STATUS_SECONDS = 300.0

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from heeler import __version__
 from heeler.base.clock import Clock, SystemClock
 from heeler.base.files import shorten, write_atomic
 from heeler.local.layout import Layout, LocalError, Owner
@@ -175,8 +176,17 @@ def _say(text: str) -> None:
 
 
 def note_pid(layout: Layout, component: str) -> None:
-    """In a daemon: leave our pid."""
+    """In a daemon: leave our pid, and which version we are."""
+    write_atomic(layout.pid_file(component).with_suffix(".version"), f"{__version__}\n".encode(), 0o644)
     write_atomic(layout.pid_file(component), f"{os.getpid()}\n".encode(), 0o644)
+
+
+def noted_version(layout: Layout, component: str) -> str | None:
+    """Which version of Heeler a component was started with, if it said so."""
+    try:
+        return layout.pid_file(component).with_suffix(".version").read_text().strip()
+    except OSError:
+        return None
 
 
 def tail(path: Path, lines: int = 15) -> str:

@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 
+from heeler import __version__
 from heeler.base.clock import Clock
 from heeler.base.files import write_atomic
 from heeler.client import kubeconfig
 from heeler.client.https import HttpsClient
-from heeler.local import certificates, prerequisites, processes
+from heeler.local import certificates, migrate, prerequisites, processes
 from heeler.local.layout import Layout, LocalError, Owner, Spec, free_port, port_is_free, real_names
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
@@ -24,6 +25,8 @@ from heeler.objects.value import GroupVersionResource, Object
 NODES = GroupVersionResource("", "v1", "nodes")
 PODS = GroupVersionResource("", "v1", "pods")
 CONTROL_PLANE = "control-plane"
+#: A file in `run/`: the cluster was stopped on purpose, nobody should start it again by himself.
+STOPPED = "stopped"
 #: Seconds for all nodes to be Ready.
 NODES_SECONDS = 60.0
 
@@ -55,6 +58,8 @@ class Up:
     async def run(self, *, wait: bool) -> Spec:
         """Do what is missing, in order. Raises LocalError."""
         started = self.clock.monotonic()
+        if migrate.needed(self.spec):
+            await self._migrate()
         self._stage("files", self._files)
         await self._control_plane()
         await self._nodes()
@@ -64,6 +69,14 @@ class Up:
         self.layout.hand_over(self.who)
         self.report("up", self.clock.monotonic() - started, "")
         return self.spec
+
+    async def _migrate(self) -> None:
+        """The folder is an older version's. Containers run on meanwhile."""
+        began = self.clock.monotonic()
+        for component in [*running_nodes(self.layout), CONTROL_PLANE]:
+            await processes.stop(self.layout, component, self.clock, sudo=self.sudo)
+        self.spec, copy = migrate.migrate(self.layout, self.spec)
+        self.report("brought forward", self.clock.monotonic() - began, f"as it was before: {copy}")
 
     def _stage(self, name: str, work: Callable[[], str]) -> None:
         began = self.clock.monotonic()
@@ -85,6 +98,7 @@ class Up:
         if self.spec.port and not self.layout.spec_file.exists():
             self._check_port()  # before anything of a new cluster is made
         self.layout.prepare(self.who)
+        (self.layout.run / STOPPED).unlink(missing_ok=True)
         self.layout.save(self.spec)  # first of all: it says that the folder is a cluster's
         if not self.spec.port:
             self.port_is_new = True
@@ -99,6 +113,9 @@ class Up:
 
     async def _control_plane(self) -> None:
         pid = processes.running_pid(self.layout, CONTROL_PLANE)
+        if pid is not None and self._is_old(CONTROL_PLANE):
+            await processes.stop(self.layout, CONTROL_PLANE, self.clock)
+            pid = None
         if pid is not None and await self._answers():
             self.report("control plane", 0.0, f"runs already on https://127.0.0.1:{self.spec.port}")
             return
@@ -120,6 +137,13 @@ class Up:
                 self.layout.save(self.spec)
                 self.layout.hand_over(self.who)
         self.report("control plane", self.clock.monotonic() - began, f"https://127.0.0.1:{self.spec.port}")
+
+    def _is_old(self, component: str) -> bool:
+        """Does it run, with the code of another version of Heeler?"""
+        if processes.running_pid(self.layout, component) is None:
+            return False
+        said = processes.noted_version(self.layout, component)
+        return said is not None and said != __version__
 
     def _check_port(self) -> None:
         if not port_is_free(self.spec.port):
@@ -145,6 +169,9 @@ class Up:
             if component.removeprefix("node-") not in wanted:
                 await processes.stop(self.layout, component, self.clock, sudo=self.sudo)
                 await self._forget_node(component.removeprefix("node-"))
+        for node in wanted:
+            if self._is_old(node_component(node)):  # its containers run on, the new agent takes them over
+                await processes.stop(self.layout, node_component(node), self.clock, sudo=self.sudo)
         missing = [n for n in wanted if processes.running_pid(self.layout, node_component(n)) is None]
         if not missing:
             if wanted:
@@ -229,6 +256,8 @@ def running_nodes(layout: Layout) -> list[str]:
 async def down(layout: Layout, clock: Clock, report: Report, sudo: tuple[str, ...]) -> bool:
     """Stop all, nodes first (their pods end in an orderly way); False if nothing ran."""
     stopped = False
+    with contextlib.suppress(OSError):
+        write_atomic(layout.run / STOPPED, b"", 0o644)
     nodes = running_nodes(layout)
     if nodes:
         began = clock.monotonic()
