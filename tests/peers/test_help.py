@@ -139,6 +139,7 @@ def test_in_the_foreground_what_ends_is_started_again(cluster: Cluster) -> None:
     assert "kept" in cluster.kubectl("get", "configmaps")
     assert cluster.heeler("down")[0] == 0, "somebody stops it: that counts"
     assert process.wait(30) == 0
+    process.stdout.close()
 
 
 def test_up_replaces_what_another_version_runs(cluster: Cluster) -> None:
