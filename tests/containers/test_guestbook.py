@@ -126,6 +126,12 @@ def test_logs_are_followed(cluster: LocalCluster) -> None:
     assert "from-inside" in cluster.kubectl("logs", pod, "--tail=50", "--timestamps")
 
 
+def test_top_shows_what_the_node_and_its_containers_use(cluster: LocalCluster) -> None:
+    pod = web_pods(cluster)[0]
+    assert re.search(r"^book-node-0 +\d+m +\d+% +\d+Mi ", cluster.kubectl("top", "nodes", "--no-headers"))
+    assert re.search(rf"^{pod} +\S+ +\d+m +\d+Mi", cluster.kubectl("top", "pod", pod, "--containers", "--no-headers"))
+
+
 def test_exec_gives_output_input_and_exit_code(cluster: LocalCluster) -> None:
     pod = web_pods(cluster)[0]
     assert cluster.kubectl("exec", pod, "--", "id", "-u").strip() == "65532"

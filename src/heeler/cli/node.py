@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the kubelet API [a free one].")
 @click.option("--node-labels", default="", help="Comma-separated key=value labels.")
 @click.option("--max-pods", default=110, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--container-log-max-size", default="10Mi", show_default=True, help="Before a log is put aside.")
+@click.option("--container-log-max-files", default=5, show_default=True, type=click.IntRange(2, 100))
+@click.option("--allowed-unsafe-sysctls", default="", help="Comma-separated, e.g. kernel.msg*,net.core.somaxconn.")
 @click.option("--eviction-hard", default=None, help="Comma-separated signal<amount [a kubelet's defaults].")
 @click.option("--eviction-soft", default="", help="The same, after a time.")
 @click.option("--eviction-soft-grace-period", default="", help="Comma-separated signal=time, e.g. 1m30s.")
@@ -118,6 +121,9 @@ def _alone(flags: dict[str, Any]) -> None:
     options = NodeOptions(
         eviction=eviction,
         image_gc=images,
+        log_size=_bytes(flags["container_log_max_size"]),
+        log_files=flags["container_log_max_files"],
+        unsafe_sysctls=tuple(part.strip() for part in flags["allowed_unsafe_sysctls"].split(",") if part.strip()),
         cluster=flags["cluster_name"],
         node=name,
         data_dir=flags["root_dir"],
@@ -155,6 +161,12 @@ def _alone(flags: dict[str, Any]) -> None:
             await running
 
     asyncio.run(run())
+
+
+def _bytes(text: str) -> int:
+    from heeler.objects.quantities import parse
+
+    return parse(text).ceil
 
 
 def _resources(flags: dict[str, Any]) -> tuple[Settings, Policy]:

@@ -261,7 +261,12 @@ class Node:
         context.pods = lambda: [worker.pod for worker in agent.workers.values() if worker.admitted]
         agent.host_ports = proxy.host_ports
         context.guard = net.guard.admit
-        registered = registration.Registration(client, clock, options, self.machine, self.look)
+        node = {"kind": "Node", "apiVersion": "v1", "metadata": {"name": options.node, "uid": options.node}}
+
+        def tell(kind: str, reason: str, message: str) -> None:
+            events.event(node, kind, reason, message)
+
+        registered = registration.Registration(client, clock, options, self.machine, self.look, tell)
         context.node = lambda: registered.node
         eviction = Eviction(
             context, lambda: agent.workers, options.eviction, options.image_gc, self._kept_images, registered.hurry
@@ -284,7 +289,7 @@ class Node:
             if options.registries is not None:
                 folder = self.paths.root / "registries"
                 parts.append(Registries(options.registries, folder, self.netns, clock).run)
-            parts.append(Rotation(runtime, clock, agent.logs).run)
+            parts.append(Rotation(runtime, clock, agent.logs, options.log_size, options.log_files).run)
             parts.append(LocalVolumes(client, clock, options.node, options.local_path_dir).run)
             await _all(parts)
 

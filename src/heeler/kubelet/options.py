@@ -68,6 +68,11 @@ class NodeOptions:
     containerd: str = ""
     #: A folder of image archives that every node is to have: what is missing is loaded when the node starts.
     archives: Path | None = None
+    #: Bytes of a container's log before it is put aside, and how many files of it there are in all.
+    log_size: int = 10 << 20
+    log_files: int = 5
+    #: Kernel settings beyond the harmless ones that pods may have; "net.core.*" stands for all below it.
+    unsafe_sysctls: tuple[str, ...] = ()
     #: A JSON file of registries' settings (see `heeler.kubelet.registries`); it may change while the node runs.
     registries: Path | None = None
     #: When the node is short of something, and when images are removed.

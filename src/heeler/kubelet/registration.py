@@ -162,8 +162,15 @@ class Registration:
     """Keeps the node's object, status and lease. `look` gives the changing parts of `status` when asked."""
 
     def __init__(
-        self, client: Client, clock: Clock, options: NodeOptions, machine: Machine, look: Callable[[], Any]
+        self,
+        client: Client,
+        clock: Clock,
+        options: NodeOptions,
+        machine: Machine,
+        look: Callable[[], Any],
+        tell: Callable[[str, str, str], None] = lambda kind, reason, message: None,
     ) -> None:
+        self._tell = tell
         self._client, self._clock, self._options, self._machine, self._look = client, clock, options, machine, look
         self._lease: Object | None = None
         self._reported = 0.0
@@ -195,6 +202,8 @@ class Registration:
         if not force and now - self._reported < STATUS_REPORT and _same(old, fresh):
             return
         changes = {"status": fresh}
+        for reason in turned(old, fresh):
+            self._tell("Normal", reason, f"Node {self._options.node} status is now: {reason}")
         self.node = await self._client.patch(
             NODES,
             self._options.node,
@@ -276,6 +285,20 @@ class Registration:
             await self.register()
         except (StatusError, OSError) as error:
             log.warning("node %s: %s", self._options.node, error)
+
+
+def turned(old: Object, fresh: Object) -> list[str]:
+    """What Events tell of conditions that have changed: their reasons, and whether the node is ready."""
+    before = {c.get("type"): c.get("status") for c in old.get("conditions") or []}
+    out = []
+    for condition in fresh["conditions"]:
+        if before.get(condition["type"]) == condition["status"]:
+            continue
+        if condition["type"] != "Ready":
+            out.append(str(condition["reason"]).replace("Kubelet", "Node", 1))
+        else:
+            out.append("NodeReady" if condition["status"] == "True" else "NodeNotReady")
+    return out
 
 
 def _same(old: Object, fresh: Object) -> bool:

@@ -136,3 +136,10 @@ def test_a_resolv_conf_keeps_its_limits_and_says_so() -> None:
         "10.96.0.10 192.0.2.1 192.0.2.2"
     )
     assert config.dns_warnings(pod(), CLUSTER_DNS) == []
+
+
+def test_kernel_settings_beyond_the_harmless_ones_must_be_allowed() -> None:
+    wanted = pod(securityContext={"sysctls": [{"name": "net.core.somaxconn", "value": "1"}]})
+    assert config.forbidden_sysctl(wanted) == "net.core.somaxconn"
+    assert config.forbidden_sysctl(wanted, ("net.core.*",)) == ""
+    assert config.forbidden_sysctl(wanted, ("net.ipv4.*",)) == "net.core.somaxconn"

@@ -86,10 +86,13 @@ def _labels(pod: Object) -> dict[str, str]:
     return {POD_NAME: name_of(pod), POD_NAMESPACE: namespace_of(pod), POD_UID: str(uid_of(pod))}
 
 
-def forbidden_sysctl(pod: Object) -> str:
-    """The first kernel setting that the pod may not have; "" if there is none."""
+def forbidden_sysctl(pod: Object, unsafe: Sequence[str] = ()) -> str:
+    """The first kernel setting that the pod may not have; "" if there is none. `unsafe`: further ones that it may,
+    "net.core.*" for all below it."""
     for entry in (spec_of(pod).get("securityContext") or {}).get("sysctls") or []:
-        if entry.get("name") not in SAFE_SYSCTLS:
+        name = str(entry.get("name")).replace("/", ".")
+        further = any(name == one or (one.endswith("*") and name.startswith(one[:-1])) for one in unsafe)
+        if name not in SAFE_SYSCTLS and not further:
             return str(entry.get("name"))
     return ""
 

@@ -88,7 +88,7 @@ class Operations:
             self._event("Warning", "Unsupported", why)
             memory.retry_at["sandbox"] = self._context.clock.time() + 300.0
             return
-        sysctl = config.forbidden_sysctl(self.pod)
+        sysctl = config.forbidden_sysctl(self.pod, self._context.options.unsafe_sysctls)
         if sysctl:
             memory.ended = ("Failed", "SysctlForbidden", f'forbidden sysctl: "{sysctl}" not allowlisted')
             return
