@@ -69,6 +69,15 @@ def rfc3339_micro(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole)) + f"{rest:06d}Z"
 
 
+def duration_text(seconds: float) -> str:
+    """A duration as Go writes it, rounded to milliseconds: "500ms", "9.5s", "1m30s"."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    text = f"{rest:.3f}".rstrip("0").rstrip(".")
+    return f"{int(minutes)}m{text}s" if minutes else f"{text}s"
+
+
 def parse_rfc3339(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time. Raises ValueError for anything else."""
     return datetime.datetime.fromisoformat(text).timestamp()

@@ -45,7 +45,8 @@ def names_in(archive: Path) -> list[str]:
         return list(dict.fromkeys(name for image in opened.images() for name in image.names))
 
 
-def _ctr(socket: Path) -> list[str]:
+def ctr(socket: Path) -> list[str]:
+    """How to call `ctr` for the images and containers of CRI. Raises ProgramError."""
     binary = find_program("ctr")
     if binary is None:
         raise ProgramError("ctr is missing: it belongs to containerd")
@@ -54,7 +55,7 @@ def _ctr(socket: Path) -> list[str]:
 
 async def present(socket: Path) -> dict[str, str]:
     """The digests that the node's images stand for, by name. Raises ProgramError."""
-    lines = (await check([*_ctr(socket), "images", "ls"])).decode().splitlines()[1:]
+    lines = (await check([*ctr(socket), "images", "ls"])).decode().splitlines()[1:]
     return {words[0]: words[2] for words in map(str.split, lines) if len(words) > 2}
 
 
@@ -78,13 +79,13 @@ async def load(socket: Path, archive: Path, root: Path | None = None, shown: str
         missing = [blob for blob in every if not _has(root, blob)]
         await asyncio.to_thread(opened.check, missing)
         try:
-            await asyncio.to_thread(_import, _ctr(socket), opened, wanted, missing)
+            await asyncio.to_thread(_import, ctr(socket), opened, wanted, missing)
         except ProgramError:
             if len(missing) == len(every):
                 raise
             # What was there may have been collected meanwhile.
             await asyncio.to_thread(opened.check, every)
-            await asyncio.to_thread(_import, _ctr(socket), opened, wanted, every)
+            await asyncio.to_thread(_import, ctr(socket), opened, wanted, every)
     return Done(names, True)
 
 
@@ -99,10 +100,10 @@ def _complete(image: Image, have: dict[str, str], root: Path | None) -> bool:
     return root is None or all(_has(root, blob) for blob in image.blobs.values())
 
 
-def _import(ctr: Sequence[str], archive: Archive, images: Sequence[Image], blobs: Sequence[Blob]) -> None:
+def _import(program: Sequence[str], archive: Archive, images: Sequence[Image], blobs: Sequence[Blob]) -> None:
     """Hand a layout of the images to `ctr`. Raises ProgramError."""
     with tempfile.TemporaryFile() as words:
-        arguments = [*ctr, "images", "import", "--digests=false", "-"]
+        arguments = [*program, "images", "import", "--digests=false", "-"]
         try:
             process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=words)
         except OSError as error:
@@ -150,7 +151,7 @@ async def remove(socket: Path, name: str) -> bool:
             return True
     finally:
         await channel.close()
-    await check([*_ctr(socket), "images", "remove", wanted])
+    await check([*ctr(socket), "images", "remove", wanted])
     return True
 
 

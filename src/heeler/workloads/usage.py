@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from heeler.base.clock import rfc3339
+from heeler.base.clock import duration_text, rfc3339
 from heeler.objects.quantities import Quantity, QuantityError, parse
 from heeler.objects.value import Object, labels_of, meta, name_of, namespace_of
 
@@ -50,15 +50,8 @@ def _head(kind: str, obj: Object, times: Iterable[Usage], now: float) -> Object:
         "apiVersion": API_VERSION,
         "metadata": metadata,
         "timestamp": rfc3339(first.time),
-        "window": _duration(first.window),
+        "window": duration_text(first.window),
     }
-
-
-def _duration(seconds: float) -> str:
-    """As Go writes it, rounded to milliseconds."""
-    minutes, rest = divmod(round(seconds, 3), 60)
-    text = f"{rest:.3f}".rstrip("0").rstrip(".") + "s"
-    return f"{int(minutes)}m{text}" if minutes else text
 
 
 def node_metrics(node: Object, used: Usage, now: float) -> Object:

@@ -8,26 +8,19 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from heeler.base.processes import ProgramError, check, find_program
+from heeler.base.processes import ProgramError, check
 from heeler.images.layout import full_name
-from heeler.images.load import NAMESPACE
-
-
-def _ctr(socket: Path) -> list[str]:
-    binary = find_program("ctr")
-    if binary is None:
-        raise ProgramError("ctr is missing: it belongs to containerd")
-    return [binary, "--address", str(socket), "--namespace", NAMESPACE]
+from heeler.images.load import ctr
 
 
 async def mount(socket: Path, reference: str, target: Path) -> None:
     """Mount an image that is there. Raises ProgramError, OSError."""
     target.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 (a local folder)
-    await check([*_ctr(socket), "images", "mount", full_name(reference), str(target)])
+    await check([*ctr(socket), "images", "mount", full_name(reference), str(target)])
 
 
 async def forget(socket: Path, target: Path) -> None:
     """Let containerd forget the snapshot of what was mounted there, and why it was kept."""
     for words in (["snapshots", "remove", str(target)], ["leases", "delete", str(target)]):
         with contextlib.suppress(ProgramError):  # it never came to be, or is gone
-            await check([*_ctr(socket), *words])
+            await check([*ctr(socket), *words])

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from heeler.base.clock import duration_text
 from heeler.images.layout import full_name
 from heeler.kubelet.checks import code_name
 from heeler.kubelet.context import NodeContext
@@ -84,7 +85,7 @@ class Puller:
         self._delays.pop(name, None)
         now = clock.monotonic()
         size = int(image.size) if image is not None else 0
-        took, waited = _duration(now - began), _duration(now - asked)
+        took, waited = duration_text(now - began), duration_text(now - asked)
         text = f'Successfully pulled image "{name}" in {took} ({waited} including waiting). Image size: {size} bytes.'
         events.event(pod, "Normal", "Pulled", text, path)
         if image is None:
@@ -175,12 +176,3 @@ def _user(image: Any) -> ImageUser:
     if image.HasField("uid"):
         return ImageUser(int(image.uid.value))
     return ImageUser(None, str(image.username)) if image.username else ImageUser(0)
-
-
-def _duration(seconds: float) -> str:
-    """A duration as Go writes it, rounded to milliseconds."""
-    if seconds < 1:
-        return f"{round(seconds * 1000)}ms"
-    minutes, rest = divmod(round(seconds, 3), 60)
-    text = f"{rest:.3f}".rstrip("0").rstrip(".")
-    return f"{int(minutes)}m{text}s" if minutes else f"{text}s"
