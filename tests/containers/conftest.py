@@ -16,6 +16,8 @@ import pytest
 from heeler.base.processes import ProgramError, find_program
 from heeler.images import build
 from heeler.network import podnet
+from tests.cluster import LocalCluster
+from tests.conftest import containers_possible, find_kubectl
 
 NEEDED = ("containerd", "runc", "ctr", "nft", "ip", "nsenter")
 
@@ -57,3 +59,19 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A cluster's name; the process' id keeps runs at the same time apart."""
     yield f"t{os.getpid()}-{abs(hash(request.node.name)) % 10_000}"
+
+
+@pytest.fixture(scope="session")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[LocalCluster]:
+    """One cluster of two nodes with the image busybox:1, for all tests of the network."""
+    program = find_kubectl()
+    if program is None or containers_possible():
+        pytest.skip(containers_possible() or "kubectl is not here")
+    name = f"netw{os.getpid() % 10_000}"  # two processes of one test run may each have one
+    found = LocalCluster(tmp_path_factory.mktemp("netw"), name, program)
+    found.up("--nodes", "2")
+    try:
+        found.heeler("image", "load", str(archive), "--name", name)
+        yield found
+    finally:
+        found.delete()

@@ -10,7 +10,6 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,11 @@ from cryptography import x509
 from heeler.base import pki
 from heeler.objects.value import Object
 from tests.cluster import LocalCluster
-from tests.conftest import containers_possible, find_kubectl
 from tests.containers import inside
 from tests.load import load
 
 pytestmark = [pytest.mark.containers, pytest.mark.kubectl, pytest.mark.timeout(180)]
 
-NAME = f"netw{os.getpid() % 10_000}"  # two processes of one test run may each have one
-STATE = Path("/run/heeler") / NAME
 SERVE = "mkdir /www; echo $HOSTNAME > /www/index.html; httpd -f -p 8080 -h /www & trap 'exit 0' TERM; wait"
 WAIT = "trap 'exit 0' TERM; while :; do sleep 1; done"
 
@@ -57,26 +53,25 @@ def apply(cluster: LocalCluster, *objects: Object) -> None:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[LocalCluster]:
-    program = find_kubectl()
-    if program is None or containers_possible():
-        pytest.skip(containers_possible() or "kubectl is not here")
-    found = LocalCluster(tmp_path_factory.mktemp("netw"), NAME, program)
-    found.up()
-    try:
-        found.heeler("image", "load", str(archive), "--name", NAME)
-        apply(found, *(pod(f"w{i}", app="web") for i in range(2)))
-        found.kubectl("wait", "pods", "-l", "app=web", "--for=condition=Ready", "--timeout=30s")
-        yield found
-    finally:
-        found.delete()
+def cluster(two_nodes: LocalCluster) -> LocalCluster:
+    """With a pod on each node that answers with its name."""
+    pods = [pod(f"w{i}", app="web") for i in range(2)]
+    for number, made in enumerate(pods):
+        made["spec"]["nodeName"] = f"{two_nodes.name}-node-{number}"
+    apply(two_nodes, *pods)
+    two_nodes.kubectl("wait", "pods", "-l", "app=web", "--for=condition=Ready", "--timeout=30s")
+    return two_nodes
 
 
-def fetch(port: int, path: str = "/", host: str = "") -> str:
+def state(cluster: LocalCluster) -> Path:
+    return Path("/run/heeler") / cluster.name
+
+
+def fetch(port: int, path: str = "/", host: str = "", seconds: float = 5.0) -> str:
     """The body of a page; "" where nobody answers, the code where it is no good one."""
     asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": host} if host else {})
     try:
-        with urllib.request.urlopen(asked, timeout=5) as answer:
+        with urllib.request.urlopen(asked, timeout=seconds) as answer:
             return str(answer.read().decode().strip())
     except urllib.error.HTTPError as error:
         return str(error.code)
@@ -100,7 +95,7 @@ def test_a_load_balancer_listens_on_localhost_and_says_so(cluster: LocalCluster)
     apply(cluster, service("lb", {"app": "web"}, port, type="LoadBalancer"))
     [entry] = cluster.wait(lambda: ingress(cluster, "lb"))
     assert (entry["ip"], entry["ports"]) == ("127.0.0.1", [{"port": port, "protocol": "TCP"}])
-    assert fetch(port) in ("w0", "w1")
+    cluster.wait(lambda: {fetch(port) for _ in range(8)} == {"w0", "w1"})
     assert "127.0.0.1" in cluster.kubectl("get", "service", "lb")
     # the port is somebody else's: an event says where the Service is to be found instead
     apply(cluster, service("second", {"app": "web"}, port, type="LoadBalancer"))
@@ -117,19 +112,34 @@ def test_a_load_balancer_listens_on_localhost_and_says_so(cluster: LocalCluster)
     cluster.wait(lambda: fetch(port) == "")
 
 
+def test_what_comes_through_a_published_port_is_held_to_policies(cluster: LocalCluster) -> None:
+    port = free_port()
+    metadata = {"name": "closed"}
+    closed = {"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]}
+    opened = {**closed, "ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata}
+    apply(cluster, service("held", {"app": "web"}, port, type="LoadBalancer"))
+    cluster.wait(lambda: fetch(port))
+    apply(cluster, {**policy, "spec": closed})
+    cluster.wait(lambda: fetch(port, seconds=0.5) == "")
+    apply(cluster, {**policy, "spec": opened})
+    cluster.wait(lambda: fetch(port) in ("w0", "w1"))
+    cluster.kubectl("delete", "networkpolicy,service", "closed", "held", "--ignore-not-found")
+
+
 def test_ports_are_exposed_listed_kept_over_a_restart_and_removed(cluster: LocalCluster) -> None:
     apply(cluster, service("plain", {"app": "web"}, 80))
     first, second = free_port(), free_port()
     assert (
-        cluster.heeler("expose", "svc/plain", f"{first}:80", "--name", NAME).stdout
+        cluster.heeler("expose", "svc/plain", f"{first}:80", "--name", cluster.name).stdout
         == f"127.0.0.1:{first} -> svc/plain:80\n"
     )
-    cluster.heeler("expose", "pod/w1", f"{second}:http", "--name", NAME)
+    cluster.heeler("expose", "pod/w1", f"{second}:http", "--name", cluster.name)
     assert fetch(first) in ("w0", "w1") and fetch(second) == "w1"
-    os.kill(cluster.pid(f"node-{NAME}-node-0"), signal.SIGKILL)
+    os.kill(cluster.pid(f"node-{cluster.name}-node-0"), signal.SIGKILL)
     cluster.up()
     cluster.wait(lambda: fetch(first) and fetch(second) == "w1")
-    listed = orjson.loads(cluster.heeler("expose", "--name", NAME, "-o", "json").stdout)["exposed"]
+    listed = orjson.loads(cluster.heeler("expose", "--name", cluster.name, "-o", "json").stdout)["exposed"]
     assert [(e["kind"], e["name"], e["port"], e["address"]) for e in listed] == [
         ("Service", "plain", "80", f"127.0.0.1:{first}"),
         ("Pod", "w1", "http", f"127.0.0.1:{second}"),
@@ -140,10 +150,10 @@ def test_ports_are_exposed_listed_kept_over_a_restart_and_removed(cluster: Local
         (["svc/plain", f"{second}:main"], f"local port {second} is in use"),
         (["plain"], '"plain" is neither svc/NAME nor pod/NAME'),
     ):
-        done = cluster.heeler("expose", *words, "--name", NAME, check=False)
+        done = cluster.heeler("expose", *words, "--name", cluster.name, check=False)
         assert done.returncode == 1 and said in done.stderr
-    cluster.heeler("expose", "--remove", "svc/plain", "--name", NAME)
-    cluster.heeler("expose", "--remove", "pod/w1", "--name", NAME)
+    cluster.heeler("expose", "--remove", "svc/plain", "--name", cluster.name)
+    cluster.heeler("expose", "--remove", "pod/w1", "--name", cluster.name)
     cluster.wait(lambda: fetch(first) == "" and fetch(second) == "")
 
 
@@ -162,7 +172,10 @@ def test_a_client_stays_with_its_endpoint_and_udp_is_published(cluster: LocalClu
     assert len({fetch(port) for _ in range(12)}) == 1
     cluster.kubectl("wait", "pod", "echo", "--for=condition=Ready", "--timeout=30s")
     ip = cluster.get("pod", "echo")["status"]["podIP"]
-    with inside.udp_socket(inside.namespaces(STATE)[ip], 9000) as echo, socket.socket(type=socket.SOCK_DGRAM) as made:
+    with (
+        inside.udp_socket(inside.namespaces(state(cluster))[ip], 9000) as echo,
+        socket.socket(type=socket.SOCK_DGRAM) as made,
+    ):
         for one in (echo, made):
             one.settimeout(0.5)
         made.connect(("127.0.0.1", number))
@@ -179,7 +192,7 @@ def test_a_client_stays_with_its_endpoint_and_udp_is_published(cluster: LocalClu
         cluster.wait(asked)
 
         # one flow whose endpoint goes is sent to the next one
-        paths = inside.namespaces(STATE)
+        paths = inside.namespaces(state(cluster))
         asker = cluster.get("pod", "w0")["status"]["podIP"]
         other = cluster.get("pod", "w1")["status"]["podIP"]
         with inside.udp_socket(paths[asker]) as flow, inside.udp_socket(paths[other], 9000) as next_one:
@@ -234,7 +247,9 @@ def tls_name(port: int, name: str) -> list[str]:
 
 def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluster: LocalCluster) -> None:
     def gateway() -> Any:
-        return orjson.loads(cluster.heeler("status", "--name", NAME, "-o", "json").stdout)["clusters"][0]["ingress"]
+        return orjson.loads(cluster.heeler("status", "--name", cluster.name, "-o", "json").stdout)["clusters"][0][
+            "ingress"
+        ]
 
     assert gateway() is None  # Envoy is not started before there is an Ingress
     authority = pki.new_authority("test", time.time())
@@ -261,10 +276,10 @@ def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluste
     assert tls_name(https, "a.test") == ["a.test"] and "localhost" in tls_name(https, "other.test")
     events = ("get", "events", "--field-selector", "involvedObject.kind=Ingress")
     cluster.wait(lambda: 'service "default/gone" not found' in cluster.kubectl(*events))
-    os.kill(int((STATE / f"{NAME}-node-0" / "ingress" / "pid").read_text()), signal.SIGKILL)
+    os.kill(int((state(cluster) / f"{cluster.name}-node-0" / "ingress" / "pid").read_text()), signal.SIGKILL)
     cluster.wait(lambda: fetch(http, "/", "a.test") in ("w0", "w1"))
     # what an earlier agent started is found again
-    os.kill(cluster.pid(f"node-{NAME}-node-0"), signal.SIGKILL)
+    os.kill(cluster.pid(f"node-{cluster.name}-node-0"), signal.SIGKILL)
     assert fetch(http, "/", "a.test") in ("w0", "w1")
     cluster.up()
     apply(cluster, ingress_object("web", rule("c.test", "/", "plain")))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import socket
 import time
@@ -16,14 +15,11 @@ import pytest
 
 from tests import policy_model
 from tests.cluster import LocalCluster
-from tests.conftest import containers_possible, find_kubectl
 from tests.containers import inside
 from tests.policy_model import PORTS, PROBES, Place
 
 pytestmark = [pytest.mark.containers, pytest.mark.kubectl, pytest.mark.timeout(180)]
 
-NAME = f"pol{os.getpid() % 10_000}"
-STATE = Path("/run/heeler") / NAME
 SPACES = {"x": {"ns": "x"}, "y": {"ns": "y"}}
 #: Seconds until a probe without an answer counts as dropped; until the rules must be what they should be.
 PROBE, PATIENCE = 0.25, 20.0
@@ -59,9 +55,9 @@ class Field:
             Place(p["metadata"]["namespace"], p["metadata"]["name"], p["status"]["podIP"], p["metadata"]["labels"])
             for p in found
         ]
-        self._paths = inside.namespaces(STATE)
-        self._servers = [inside.tcp_listener(self._paths[p.ip], port) for p in self.places for port in (80, 81)]
-        self._udp = {p.ip: inside.udp_socket(self._paths[p.ip], 80) for p in self.places}
+        self.paths = inside.namespaces(Path("/run/heeler") / cluster.name)
+        self._servers = [inside.tcp_listener(self.paths[p.ip], port) for p in self.places for port in (80, 81)]
+        self._udp = {p.ip: inside.udp_socket(self.paths[p.ip], 80) for p in self.places}
 
     def close(self) -> None:
         for one in [*self._servers, *self._udp.values()]:
@@ -74,7 +70,7 @@ class Field:
         out: Cells = {}
         with selectors.DefaultSelector() as waiting:
             for a in self.places:
-                for made, cell, datagram in inside.call(self._paths[a.ip], lambda a=a: self._send(a)):  # type: ignore[misc]
+                for made, cell, datagram in inside.call(self.paths[a.ip], lambda a=a: self._send(a)):  # type: ignore[misc]
                     out[cell] = False
                     if not datagram:
                         waiting.register(made, selectors.EVENT_WRITE, cell)
@@ -154,28 +150,19 @@ class Field:
 
 
 @pytest.fixture(scope="module")
-def field(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterator[Field]:
-    program = find_kubectl()
-    if program is None or containers_possible():
-        pytest.skip(containers_possible() or "kubectl is not here")
-    cluster = LocalCluster(tmp_path_factory.mktemp("policies"), NAME, program)
-    cluster.up("--nodes", "2")
+def field(two_nodes: LocalCluster) -> Iterator[Field]:
+    items: list[Object] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n, "labels": SPACES[n]}} for n in SPACES
+    ]
+    items += [manifest(ns, name) for ns in SPACES for name in "abc"]
+    two_nodes.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    for namespace in SPACES:
+        two_nodes.kubectl("wait", "pods", "--all", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
+    found = Field(two_nodes)
     try:
-        cluster.heeler("image", "load", str(archive), "--name", NAME)
-        items: list[Object] = [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": n, "labels": SPACES[n]}} for n in SPACES
-        ]
-        items += [manifest(ns, name) for ns in SPACES for name in "abc"]
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-        for namespace in SPACES:
-            cluster.kubectl("wait", "pods", "--all", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
-        found = Field(cluster)
-        try:
-            yield found
-        finally:
-            found.close()
+        yield found
     finally:
-        cluster.delete()
+        found.close()
 
 
 def policy(name: str, namespace: str, **spec: Any) -> Object:
@@ -204,7 +191,7 @@ def test_the_truth_table_holds_for_any_policies(field: Field) -> None:
 
 def test_connections_go_on_and_pods_are_closed_from_their_first_moment(field: Field) -> None:
     a, b = (next(p for p in field.places if p.name == n and p.namespace == "x") for n in "ab")
-    paths = inside.namespaces(STATE)
+    paths = field.paths
 
     def connect() -> socket.socket:
         return socket.create_connection((b.ip, 80), 5)
