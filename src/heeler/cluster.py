@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.run import Options, running
 from heeler.apiserver.server import ApiServer
 from heeler.apiserver.user import MASTERS, User, authenticated, service_account
@@ -80,7 +81,8 @@ async def _controllers(context: Context) -> None:
     from heeler.controllers.list import run
     from heeler.controllers.loop import Settings
 
-    settings = Settings(root_ca=context.root_ca)
+    tokens = context.server.service_accounts
+    settings = Settings(root_ca=context.root_ca, sign=tokens.sign if isinstance(tokens, ServiceAccountTokens) else None)
 
     def client(account: str) -> Client:
         return context.client(service_account("kube-system", account), "kube-controller-manager")

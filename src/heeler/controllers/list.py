@@ -37,6 +37,7 @@ from heeler.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSetCont
 from heeler.controllers.resourcequota import ResourceQuotaController
 from heeler.controllers.rootca import RootCaController
 from heeler.controllers.serviceaccount import ServiceAccountController
+from heeler.controllers.serviceaccount_token import ACCOUNT_NAME, ServiceAccountTokenController
 from heeler.controllers.statefulset import StatefulSetController
 from heeler.controllers.taint_eviction import TaintEvictionController
 from heeler.controllers.ttl_after_finished import TtlAfterFinishedController
@@ -67,6 +68,7 @@ class Entry(NamedTuple):
 CONTROLLERS: tuple[Entry, ...] = (
     Entry("namespace-controller", "namespace-controller", NamespaceController),
     Entry("serviceaccount-controller", "service-account-controller", ServiceAccountController),
+    Entry("serviceaccount-token-controller", ACCOUNT_NAME, ServiceAccountTokenController),
     Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", RootCaController),
     Entry(
         "clusterrole-aggregation-controller",

@@ -19,6 +19,7 @@ from heeler.client.events import Recorder
 from heeler.client.informer import Informers
 from heeler.client.queue import WorkQueue
 from heeler.objects.status import StatusError
+from heeler.objects.value import Object
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ class Settings:
 
     #: PEM of the authority that signed the API server's certificate; "" publishes none.
     root_ca: str = ""
+    #: Signs the claims of a token that is kept in a Secret; None makes no such tokens.
+    sign: Callable[[Object], str] | None = None
     node_monitor_grace_period: float = 50.0
     node_monitor_period: float = 5.0
     #: Finished pods that are kept in the whole cluster before the oldest are removed.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from heeler.apiserver.user import User, service_account
 from heeler.base.clock import Clock, parse_rfc3339
 from heeler.base.random import Random
 from heeler.objects.value import Object
+from heeler.workloads import account_tokens
 
 #: Remembered signatures; all are dropped when full.
 MAX_REMEMBERED = 4_096
@@ -80,10 +82,6 @@ class ServiceAccountTokens:
         node: Object | None = None,
     ) -> tuple[str, float]:
         """A token for a service account, and when it ends; `bound` is (claim, object) it falls with."""
-        import jwt
-
-        if self._signer is None:
-            self._signer = _private_key(self._signing_pem)
         now = self._clock.time()
         metadata = account["metadata"]
         private: Object = {
@@ -102,14 +100,24 @@ class ServiceAccountTokens:
             "nbf": int(now),
             "sub": f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}",
         }
+        return self.sign(claims), now + seconds
+
+    def sign(self, claims: Object) -> str:
+        """A token with these claims."""
+        import jwt
+
+        if self._signer is None:
+            self._signer = _private_key(self._signing_pem)
         key, algorithm, key_id = self._signer
-        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id}), now + seconds
+        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id})
 
     def user(self, token: str, audiences: tuple[str, ...] = ()) -> User | None:
         """Whose token this is, or None: a wrong signature, audience or time, or something it is bound to is gone."""
         claims = self._claims(token)
         if claims is None:
             return None
+        if claims.get("iss") == account_tokens.ISSUER:
+            return self._user_of_secret(token, claims, audiences or self.audiences)
         now = self._clock.time()
         if not claims.get("nbf", 0) - 10 <= now < claims.get("exp", 0):
             return None
@@ -140,6 +148,22 @@ class ServiceAccountTokens:
         user = service_account(namespace, account["name"], account["uid"])
         return User(user.name, user.uid, user.groups, extra)
 
+    def _user_of_secret(self, token: str, claims: Object, audiences: tuple[str, ...]) -> User | None:
+        """Whose token in a Secret this is: it holds as long as the Secret has it and the account is there."""
+        if not set(audiences) & set(self.audiences):
+            return None
+        found = account_tokens.read(claims)
+        secret = self._lookup("", "secrets", found.namespace, found.secret)
+        account = self._lookup("", "serviceaccounts", found.namespace, found.account)
+        if secret is None or account is None or self._was_deleted(secret) or self._was_deleted(account):
+            return None
+        if account["metadata"]["uid"] != found.uid or not account_tokens.is_for(secret, account):
+            return None
+        kept = str((secret.get("data") or {}).get("token") or "")
+        if not hmac.compare_digest(kept.encode(), base64.b64encode(token.encode())):
+            return None
+        return service_account(found.namespace, found.account, found.uid)
+
     def _was_deleted(self, obj: Object) -> bool:
         """Is it over with the object, whatever its finalizers still wait for?"""
         moment = obj["metadata"].get("deletionTimestamp")
@@ -147,7 +171,7 @@ class ServiceAccountTokens:
 
     def _claims(self, token: str) -> Object | None:
         """The claims of a token that one of our keys signed; the signature is checked once per token."""
-        if token.count(".") != 2 or _issuer(token) != self.issuer:
+        if token.count(".") != 2 or _issuer(token) not in (self.issuer, account_tokens.ISSUER):
             return None
         digest = hashlib.sha256(token.encode()).hexdigest()
         if digest in self._remembered:

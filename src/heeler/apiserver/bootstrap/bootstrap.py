@@ -10,6 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.bootstrap import local_path
+from heeler.apiserver.bootstrap.own import token_controller
 from heeler.apiserver.bootstrap.roles import default_objects
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.services import NETWORKING, ServiceHooks
@@ -43,7 +44,7 @@ async def bootstrap(server: ApiServer) -> None:
     objects = [{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": n}} for n in NAMESPACES]
     await asyncio.gather(*(ensure(server, obj) for obj in objects))
     more = local_path.objects() if server.settings.local_path else []
-    first = [*default_objects(), *_priorities(), *_network(server), *more]
+    first = [*default_objects(), *token_controller(), *_priorities(), *_network(server), *more]
     await asyncio.gather(*(ensure(server, obj) for obj in first))
     await _kubernetes_service(server)
     hooks = server.hooks.get(("", "services"))
