@@ -8,6 +8,7 @@ order, so that seeds explore interleavings. It builds on asyncio's own `BaseEven
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -41,7 +42,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._order = order
         self._selector = _Selector(self)
-        self._clock_resolution = 1e-9
+
+    @property
+    def _clock_resolution(self) -> float:
+        """asyncio fires timers that are less than this away: here those of this very moment, and none early.
+
+        Two that are woken a moment too early and wait for the rest would keep each other awake, and time would stand still.
+        """
+        return math.ulp(self._now)
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, _: float) -> None:
+        """asyncio sets that of the machine's clock, which has no part in this."""
 
     def time(self) -> float:
         return self._now

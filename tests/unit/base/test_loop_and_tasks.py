@@ -136,3 +136,21 @@ def test_together_lets_all_end_before_the_first_failure_is_raised():
         return done
 
     assert simulate(main()) == [1, 2]
+
+
+def test_two_that_wait_for_nearly_the_same_moment_do_not_keep_each_other_awake() -> None:
+    async def wait_until(moment: float) -> int:
+        loop, woken = asyncio.get_running_loop(), 0
+        while loop.time() < moment:
+            future = loop.create_future()
+            timer = loop.call_at(moment, future.set_result, None)
+            await future
+            timer.cancel()
+            woken += 1
+        return woken
+
+    async def story() -> list[int]:
+        await asyncio.sleep(4000.0)
+        return list(await asyncio.gather(*(wait_until(8000.0 + n * 4e-10) for n in range(5))))
+
+    assert simulate(story()) == [1, 1, 1, 1, 1]
