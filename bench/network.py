@@ -115,7 +115,7 @@ def _archive(folder: str) -> Path:
     return asyncio.run(build.build(RECIPE, Path(folder))).archive
 
 
-def _memory(environment: dict[str, str]) -> tuple[float, float]:
+def _memory() -> tuple[float, float]:
     """(MiB of all of the cluster's own processes, shared pages counted in parts; their processor seconds)."""
     marks = (f"/{NAME}".encode(), f"/run/heeler/{NAME}/".encode())
     memory = ticks = 0
@@ -169,17 +169,15 @@ def network(figures: Any, heeler: list[str], kubectl: str, run: Run, home: Any) 
                     f"{name}: failed of {found.sent} requests in two rolling updates", len(found.failed), "", "0"
                 )
                 figures.add(f"{name}: the slowest of them", 1000 * found.slowest, "ms")
-            run([kubectl, "delete", "ingress,service,deployment", "web"], environment)
-            _until(
-                lambda: (
-                    "No resources" in run([kubectl, "get", "pods"], environment)
-                    or not run([kubectl, "get", "pods", "-o", "name"], environment)
-                )
-            )
-            time.sleep(5)
-            memory, before = _memory(environment)
+        finally:
+            subprocess.run([*heeler, "delete", "--name", NAME], env=environment, check=False, capture_output=True)
+    with home() as environment:
+        try:
+            run([*heeler, "up", "--name", NAME, "--no-uplink"], environment)
+            time.sleep(10)
+            memory, before = _memory()
             time.sleep(20)
-            share = (_memory(environment)[1] - before) / 20
+            share = (_memory()[1] - before) / 20
             figures.add("idle with one real node, memory of all processes", memory, "MiB", "<= 150")
             figures.add("idle with one real node, share of a core", 100 * share, "%", "<= 2")
         finally:

@@ -18,6 +18,7 @@ import pytest
 from cryptography import x509
 
 from heeler.base import pki
+from heeler.base.processes import alive, all_processes
 from heeler.objects.value import Object
 from tests.cluster import LocalCluster
 from tests.containers import inside
@@ -245,6 +246,12 @@ def tls_name(port: int, name: str) -> list[str]:
     return list(found.value.get_values_for_type(x509.DNSName))
 
 
+def envoys(cluster: LocalCluster) -> list[int]:
+    """The cluster's Envoy processes."""
+    config = f"{state(cluster)}/{cluster.name}-node-0/ingress/bootstrap.json"
+    return [pid for pid, words in all_processes() if config in words and alive(pid)]
+
+
 def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluster: LocalCluster) -> None:
     def gateway() -> Any:
         return orjson.loads(cluster.heeler("status", "--name", cluster.name, "-o", "json").stdout)["clusters"][0][
@@ -276,6 +283,7 @@ def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluste
     assert tls_name(https, "a.test") == ["a.test"] and "localhost" in tls_name(https, "other.test")
     events = ("get", "events", "--field-selector", "involvedObject.kind=Ingress")
     cluster.wait(lambda: 'service "default/gone" not found' in cluster.kubectl(*events))
+    assert len(envoys(cluster)) == 1
     os.kill(int((state(cluster) / f"{cluster.name}-node-0" / "ingress" / "pid").read_text()), signal.SIGKILL)
     cluster.wait(lambda: fetch(http, "/", "a.test") in ("w0", "w1"))
     # what an earlier agent started is found again
@@ -284,8 +292,9 @@ def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluste
     cluster.up()
     apply(cluster, ingress_object("web", rule("c.test", "/", "plain")))
     cluster.wait(lambda: fetch(http, "/", "c.test") in ("w0", "w1") and fetch(http, "/", "a.test") == "404")
+    assert len(envoys(cluster)) == 1
     cluster.kubectl("delete", "ingress", "web")
-    cluster.wait(lambda: gateway() is None and fetch(http, "/", "c.test") == "")
+    cluster.wait(lambda: gateway() is None and fetch(http, "/", "c.test") == "" and envoys(cluster) == [])
 
 
 def deployment(name: str, replicas: int) -> Object:

@@ -76,7 +76,10 @@ class Envoy:
 
     def running(self) -> int | None:
         """The process' id: of this agent's, or of one that an earlier agent left."""
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is not None:
+            # While it becomes Envoy by way of others its command line says nothing: our own child needs no look.
+            if self._process.poll() is None:
+                return self._process.pid
             self._process = None
         text = read_text(self._folder / "pid")
         pid = int(text) if text.isdigit() else 0
@@ -127,5 +130,8 @@ class Envoy:
     async def stop(self) -> None:
         """End it, and take the mount away."""
         await self._end()
+        for file in self._written:  # keys are among them
+            (self._folder / file).unlink(missing_ok=True)
+        self._written = {}
         with contextlib.suppress(ProgramError):
             await check(["umount", "--lazy", str(self.host_netns)])
