@@ -6,7 +6,7 @@ NAME ?= heeler
 # under sudo what is installed belongs to the person who called
 HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
-.PHONY: soak up install test lint types bench reference clean tools down delete
+.PHONY: docs soak up install test lint types bench reference clean tools down delete
 
 ## up: set-up, cluster, example app; the last lines are the app's address and three kubectl commands
 up: install
@@ -53,6 +53,12 @@ types: tools
 ## bench: figures, printed with the machine's size
 bench: tools
 	$(BIN)/python bench/run.py
+
+## docs: what is made from the code, and the site (site/)
+docs: tools
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-docs.lock
+	$(BIN)/python scripts/docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 ## reference: refresh tests/reference from REFERENCE=DIR
 reference: tools
