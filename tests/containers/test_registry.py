@@ -111,8 +111,7 @@ def test_a_private_registry_is_trusted_and_asked_with_the_pod_s_secret(
             await node.until(
                 lambda: "401" in str(node.events("stranger")) or "credentials" in str(node.events("stranger"))
             )
-            waiting = node.container("stranger")["state"]["waiting"]["reason"]
-            assert waiting in ("ErrImagePull", "ImagePullBackOff")
+            await node.until(lambda: "ImagePull" in str(node.container("stranger").get("state")))
             login = base64.b64encode(b"me:secret").decode()
             data = base64.b64encode(json.dumps({"auths": {f"{host}/team": {"auth": login}}}).encode()).decode()
             meta = {"name": "login", "namespace": "default"}

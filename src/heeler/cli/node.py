@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 @click.option("--port", default=0, type=click.IntRange(0, 65535), help="Port of the kubelet API [a free one].")
 @click.option("--node-labels", default="", help="Comma-separated key=value labels.")
 @click.option("--max-pods", default=110, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "--registries", type=click.Path(path_type=Path), default=None, help="JSON file of registries (docs/nodes.md)."
+)
 @click.option("--container-log-max-size", default="10Mi", show_default=True, help="Before a log is put aside.")
 @click.option("--container-log-max-files", default=5, show_default=True, type=click.IntRange(2, 100))
 @click.option("--allowed-unsafe-sysctls", default="", help="Comma-separated, e.g. kernel.msg*,net.core.somaxconn.")
@@ -121,6 +124,7 @@ def _alone(flags: dict[str, Any]) -> None:
     options = NodeOptions(
         eviction=eviction,
         image_gc=images,
+        registries=flags["registries"],
         log_size=_bytes(flags["container_log_max_size"]),
         log_files=flags["container_log_max_files"],
         unsafe_sysctls=tuple(part.strip() for part in flags["allowed_unsafe_sysctls"].split(",") if part.strip()),
