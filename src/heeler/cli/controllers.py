@@ -37,6 +37,12 @@ elect_option = click.option(
     help="Authority that is published to pods (kube-root-ca.crt).",
 )
 @click.option(
+    "--service-account-private-key-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Signs the tokens that are kept in Secrets; without it none are made.",
+)
+@click.option(
     "--use-service-account-credentials", is_flag=True, help="Act as a service account of its own in each controller."
 )
 @click.option("-v", "--verbose", count=True, help="Log more.")
@@ -45,10 +51,12 @@ def controller_manager(
     leader_elect: bool,
     controllers: str,
     root_ca_file: Path | None,
+    service_account_private_key_file: Path | None,
     use_service_account_credentials: bool,
     verbose: int,
 ) -> None:
     """Run the controllers in the foreground until told to stop."""
+    from heeler.apiserver.authenticate.service_accounts import signer
     from heeler.base.clock import SystemClock
     from heeler.base.random import SystemRandom
     from heeler.client.client import Client
@@ -60,6 +68,8 @@ def controller_manager(
     try:
         entries = chosen([n.strip() for n in controllers.split(",")])
         root = root_ca_file.read_text() if root_ca_file else ""
+        key = service_account_private_key_file
+        sign = signer(key.read_bytes()) if key else None
     except (ValueError, OSError) as error:
         fail(str(error), code=2)
 
@@ -74,7 +84,11 @@ def controller_manager(
             return made[name]
 
         await run(
-            make, clock=SystemClock(), random=SystemRandom(), settings=Settings(root_ca=root), controllers=entries
+            make,
+            clock=SystemClock(),
+            random=SystemRandom(),
+            settings=Settings(root_ca=root, sign=sign),
+            controllers=entries,
         )
 
     _run(kubeconfig, "kube-controller-manager", leader_elect, work)

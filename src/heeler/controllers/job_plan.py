@@ -179,7 +179,8 @@ def plan(job: Object, found: Sequence[Object], now: float) -> Step:
         step.verdict = _completed(job, count, active)
         _suspension(job, status, now, step)
     _ended(job, found, count, step)
-    ready = sum(pods.is_ready(pod) for pod in count.active if pod not in step.drop and pod not in step.stop)
+    going = _uids([*step.drop, *step.stop])
+    ready = sum(pods.is_ready(pod) for pod in count.active if pod["metadata"]["uid"] not in going)
     _write_numbers(status, active=active)
     status["ready"], status["terminating"] = ready, terminating
     if step.verdict is not None:
@@ -187,9 +188,13 @@ def plan(job: Object, found: Sequence[Object], now: float) -> Step:
     return step
 
 
+def _uids(found: Sequence[Object]) -> dict[str, None]:
+    return {pod["metadata"]["uid"]: None for pod in found}
+
+
 def _counted(job: Object, found: Sequence[Object]) -> _Count:
     status = job.get("status") or {}
-    noted_succeeded, noted_failed = uncounted(job)
+    noted_succeeded, noted_failed = (dict.fromkeys(uids) for uids in uncounted(job))
     limit = completions(job) or 0
     indexed = is_indexed(job)
     fresh = [pod for pod in found if is_tracked(pod) and (not indexed or 0 <= index_of(pod) < limit)]
@@ -413,8 +418,9 @@ def _ended(job: Object, found: Sequence[Object], count: _Count, step: Step) -> N
     if not is_indexed(job):
         noted_succeeded += [pod["metadata"]["uid"] for pod in count.succeeded]
     kept: dict[str, None] = {}
+    stopping = _uids(step.stop)
     if has_index_limit(job) and not over:
-        kept = {pod["metadata"]["uid"]: None for pod in _needed(job, found, count)}
+        kept = _uids(_needed(job, found, count))
     succeeds = step.verdict is not None and step.verdict.type == "Complete"
     failed = [
         pod
@@ -443,7 +449,8 @@ def _ended(job: Object, found: Sequence[Object], count: _Count, step: Step) -> N
         if not is_tracked(pod) or pod["metadata"]["uid"] in kept:
             continue
         ended = pods.is_finished(pod) or has_failed(job, pod)
-        stopped = over and (pods.is_terminating(pod) or pod in step.stop) and not replaces_only_failed(job)
+        going = pods.is_terminating(pod) or pod["metadata"]["uid"] in stopping
+        stopped = over and going and not replaces_only_failed(job)
         if (ended or stopped or "deletionTimestamp" in job["metadata"]) and len(step.release) < BURST:
             step.release.append(pod)
 

@@ -62,7 +62,7 @@ class ServiceAccountTokens:
         self._random = random
         self._signing_pem = signing_key
         self._public_pems = public_keys or (signing_key,)
-        self._signer: Any = None
+        self._signer: Callable[[Object], str] | None = None
         self._keys: list[Key] = []
         self._remembered: dict[str, Object] = {}
 
@@ -104,12 +104,9 @@ class ServiceAccountTokens:
 
     def sign(self, claims: Object) -> str:
         """A token with these claims."""
-        import jwt
-
         if self._signer is None:
-            self._signer = _private_key(self._signing_pem)
-        key, algorithm, key_id = self._signer
-        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id})
+            self._signer = signer(self._signing_pem)
+        return self._signer(claims)
 
     def user(self, token: str, audiences: tuple[str, ...] = ()) -> User | None:
         """Whose token this is, or None: a wrong signature, audience or time, or something it is bound to is gone."""
@@ -210,6 +207,14 @@ class ServiceAccountTokens:
             "id_token_signing_alg_values_supported": sorted({k.algorithm for k in self.keys()}),
         }
         return discovery, {"keys": keys}
+
+
+def signer(pem: bytes) -> Callable[[Object], str]:
+    """A function that makes tokens of claims, signed with a private key (PEM). Raises ValueError."""
+    import jwt
+
+    key, algorithm, key_id = _private_key(pem)
+    return lambda claims: jwt.encode(claims, key, algorithm=algorithm, headers={"kid": key_id})
 
 
 def _issuer(token: str) -> str:
