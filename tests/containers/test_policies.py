@@ -11,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import dnslib
 import pytest
 
 from tests import policy_model
@@ -211,4 +212,21 @@ def test_connections_go_on_and_pods_are_closed_from_their_first_moment(field: Fi
     field.cluster.wait(lambda: "tried" in field.cluster.kubectl("logs", "-n", "x", "late", check=False))
     assert "through" not in field.cluster.kubectl("logs", "-n", "x", "late")
     field.cluster.kubectl("delete", "pod", "-n", "x", "late", "--now", "--wait=false")
+    # names are found only where a policy lets the pod ask for them
+    with inside.udp_socket(paths[a.ip]) as asker:
+        asker.settimeout(0.3)
+        question = bytes(dnslib.DNSRecord.question("kubernetes.default.svc.cluster.local").pack())
+
+        def named() -> bool:
+            asker.sendto(question, ("10.96.0.10", 53))
+            try:
+                return bool(dnslib.DNSRecord.parse(asker.recv(2000)).rr)
+            except TimeoutError:
+                return False
+
+        assert not named()
+        dns = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+        rule = {"to": [dns], "ports": [{"protocol": "UDP", "port": 53}]}
+        field.put([policy("names", "x", policyTypes=["Egress"], egress=[rule])])
+        field.cluster.wait(named)
     field.put([])
