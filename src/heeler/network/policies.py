@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from heeler.network.services import PROTOCOL, SOURCE, TARGET, Json, Rule, Ruleset
+from heeler.network.nft import PORT, PROTOCOL, SOURCE, TARGET, Json, Rule, Ruleset, match, prefix, vmap
 from heeler.objects import selectors
 from heeler.objects.value import Object, labels_of, meta, name_of, namespace_of
 
@@ -113,23 +113,19 @@ def _frame(out: Ruleset, dns: str) -> None:
     for name in ("egress_pods", "ingress_pods"):
         out.sets[name], out.elements[name] = {"type": "ipv4_addr", "map": "verdict"}, {}
     out.sets["self_pods"], out.elements["self_pods"] = {"type": ["ipv4_addr", "ipv4_addr"]}, {}
-    itself = [_is({"concat": [SOURCE, TARGET]}, "@self_pods"), ACCEPT]
-    leaving: Rule = [{"vmap": {"key": SOURCE, "data": "@egress_pods"}}]
-    arriving: Rule = [{"vmap": {"key": TARGET, "data": "@ingress_pods"}}]
-    published = _is({"&": [{"meta": {"key": "mark"}}, OUTSIDE]}, 0, "!=")
+    itself = [match({"concat": [SOURCE, TARGET]}, "@self_pods"), ACCEPT]
+    leaving: Rule = [vmap(SOURCE, "@egress_pods")]
+    arriving: Rule = [vmap(TARGET, "@ingress_pods")]
+    published = match({"&": [{"meta": {"key": "mark"}}, OUTSIDE]}, 0, "!=")
     # One after the other: what one of them accepts goes on to the next, what one drops is dropped.
     for name, hook, priority, rules in (
         ("egress", "forward", 0, [leaving]),
         ("ingress", "forward", 1, [arriving]),
         ("ingress_published", "output", 1, [[published, *arriving]]),
-        ("egress_dns", "input", 0, [[_is(TARGET, dns), *leaving]] if dns else []),
+        ("egress_dns", "input", 0, [[match(TARGET, dns), *leaving]] if dns else []),
     ):
         out.bases[name] = {"type": "filter", "hook": hook, "prio": priority, "policy": "accept"}
         out.chains[name] = [[ESTABLISHED, ACCEPT], itself, *rules] if rules else []
-
-
-def _is(left: Json, right: Any, op: str = "==") -> Json:
-    return {"match": {"op": op, "left": left, "right": right}}
 
 
 @lru_cache(4096)
@@ -163,8 +159,8 @@ def _rules(world: _World, policy: Object, pod: Pod, direction: str) -> list[Rule
         peers, ports = entry.get(peers_key) or [], entry.get("ports") or []
         named = [p for p in ports if isinstance(p.get("port"), str)] if direction == EGRESS else []
         plain = _numbers([p for p in ports if p not in named], pod)
-        for match in _peers(world, namespace_of(policy), peers, address):
-            out += [[*match, *port, ACCEPT] for port in (plain if ports else [[]])]
+        for peer in _peers(world, namespace_of(policy), peers, address):
+            out += [[*peer, *port, ACCEPT] for port in (plain if ports else [[]])]
         if named:
             out += _named(world, namespace_of(policy), peers, named)
     return out
@@ -175,17 +171,16 @@ def _numbers(ports: Sequence[Object], pod: Pod) -> list[Rule]:
     out: list[Rule] = []
     for port in ports:
         protocol, wanted = str(port.get("protocol") or "TCP").lower(), port.get("port")
-        match: Rule = [_is(PROTOCOL, protocol)]
-        dport = {"payload": {"protocol": "th", "field": "dport"}}
+        first: Rule = [match(PROTOCOL, protocol)]
         if wanted is None:
-            out.append(match)
+            out.append(first)
         elif isinstance(wanted, str):
             numbers = [n for name, kind, n in pod.ports if (name, kind) == (wanted, protocol)]
-            out += [[*match, _is(dport, number)] for number in dict.fromkeys(numbers)]
+            out += [[*first, match(PORT, number)] for number in dict.fromkeys(numbers)]
         elif port.get("endPort") and int(port["endPort"]) > wanted:
-            out.append([*match, _is(dport, {"range": [wanted, int(port["endPort"])]})])
+            out.append([*first, match(PORT, {"range": [wanted, int(port["endPort"])]})])
         else:
-            out.append([*match, _is(dport, wanted)])
+            out.append([*first, match(PORT, wanted)])
     return out
 
 
@@ -197,17 +192,12 @@ def _peers(world: _World, namespace: str, peers: Sequence[Object], address: Json
     for peer in peers:
         block = peer.get("ipBlock")
         if block is None:
-            out.append([_is(address, f"@{_addresses(world, namespace, peer)}")])
+            out.append([match(address, f"@{_addresses(world, namespace, peer)}")])
         elif ":" not in block["cidr"]:
-            match: Rule = [_is(address, _prefix(block["cidr"]))]
-            excepted = [_prefix(cidr) for cidr in block.get("except") or []]
-            out.append([*match, *([_is(address, {"set": excepted}, "!=")] if excepted else [])])
+            first: Rule = [match(address, prefix(block["cidr"]))]
+            excepted = [prefix(cidr) for cidr in block.get("except") or []]
+            out.append([*first, *([match(address, {"set": excepted}, "!=")] if excepted else [])])
     return out
-
-
-def _prefix(cidr: str) -> Json:
-    address, _, length = cidr.partition("/")
-    return {"prefix": {"addr": address, "len": int(length)}}
 
 
 def _chosen(world: _World, namespace: str, peer: Object) -> tuple[Pod, ...]:
@@ -246,8 +236,8 @@ def _named(world: _World, namespace: str, peers: Sequence[Object], ports: Sequen
     name = f"ports_{_digest([namespace, list(peers), list(ports)])}"
     world.out.sets[name] = {"type": ["ipv4_addr", "inet_proto", "inet_service"]}
     world.out.elements[name] = found
-    key = {"concat": [TARGET, PROTOCOL, {"payload": {"protocol": "th", "field": "dport"}}]}
-    return [[_is(key, f"@{name}"), ACCEPT]]
+    key = {"concat": [TARGET, PROTOCOL, PORT]}
+    return [[match(key, f"@{name}"), ACCEPT]]
 
 
 def inside(ip: str, block: Object) -> bool:

@@ -10,15 +10,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from heeler.network.nft import (
+    PORT,
+    PROTOCOL,
+    SOURCE,
+    TARGET,
+    Rule,
+    Ruleset,
+    goto,
+    jump,
+    match,
+    meta,
+    payload,
+    prefix,
+    vmap,
+)
 from heeler.objects.value import Object, labels_of, name_of, namespace_of
 
 #: Marks of packets that are to be masqueraded, and that are to be dropped (a nat chain can't).
 MARK, DROP = 0x4000, 0x8000
-Json = dict[str, Any]
-Rule = list[Json]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,17 +90,6 @@ class HostPort:
     protocol: str
     port: int
     endpoint: Endpoint
-
-
-@dataclass(slots=True)
-class Ruleset:
-    """All of one table: sets (name -> definition), chains (name -> rules), base chains (name -> definition), and
-    elements of verdict maps (map -> key -> chain) and of sets (chain "")."""
-
-    sets: dict[str, Json] = field(default_factory=dict)
-    bases: dict[str, Json] = field(default_factory=dict)
-    chains: dict[str, list[Rule]] = field(default_factory=dict)
-    elements: dict[str, dict[tuple[Any, ...], str]] = field(default_factory=dict)
 
 
 def service_ports(services: Sequence[Object], slices: Sequence[Object], settings: Settings) -> list[ServicePort]:
@@ -186,40 +187,10 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _payload(protocol: str, name: str) -> Json:
-    return {"payload": {"protocol": protocol, "field": name}}
-
-
-def _match(left: Json, right: Any, op: str = "==") -> Json:
-    return {"match": {"op": op, "left": left, "right": right}}
-
-
-def _meta(key: str) -> Json:
-    return {"meta": {"key": key}}
-
-
-def _prefix(cidr: str) -> Json:
-    address, _, length = cidr.partition("/")
-    return {"prefix": {"addr": address, "len": int(length)}}
-
-
-def _jump(chain: str) -> Json:
-    return {"jump": {"target": chain}}
-
-
-def goto(chain: str) -> Json:
-    return {"goto": {"target": chain}}
-
-
-SOURCE, TARGET, PORT = _payload("ip", "saddr"), _payload("ip", "daddr"), _payload("th", "dport")
-PROTOCOL, NEW = _meta("l4proto"), _match({"ct": {"key": "state"}}, "new", "in")
+NEW = match({"ct": {"key": "state"}}, "new", "in")
 BY_ADDRESS = {"concat": [TARGET, PROTOCOL, PORT]}
 BY_PORT = {"concat": [PROTOCOL, PORT]}
-LOCAL = _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
-
-
-def _vmap(key: Json, data: Any) -> Json:
-    return {"vmap": {"key": key, "data": data}}
+LOCAL = match({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
 
 
 def ruleset(ports: Sequence[ServicePort], host_ports: Sequence[HostPort], settings: Settings) -> Ruleset:
@@ -230,7 +201,7 @@ def ruleset(ports: Sequence[ServicePort], host_ports: Sequence[HostPort], settin
         _port(out, port, settings)
     for wanted in host_ports:
         chain = f"hp_{_digest(repr(wanted))}"
-        out.chains[chain] = [[_jump("mark_masq")], *_to(out, wanted.endpoint, wanted.protocol, "")]
+        out.chains[chain] = [[jump("mark_masq")], *_to(out, wanted.endpoint, wanted.protocol, "")]
         out.elements["service_nodeports"].setdefault((wanted.protocol, wanted.port), chain)
     return out
 
@@ -242,37 +213,37 @@ def _frame(out: Ruleset, settings: Settings) -> None:
         out.sets[name], out.elements[name] = by_address, {}
     for name in ("service_nodeports", "no_endpoint_nodeports"):
         out.sets[name], out.elements[name] = by_port, {}
-    not_loopback = _match(TARGET, _prefix("127.0.0.0/8"), "!=")
+    not_loopback = match(TARGET, prefix("127.0.0.0/8"), "!=")
     services = [
-        [_vmap(BY_ADDRESS, "@service_ips")],
-        [LOCAL, not_loopback, _vmap(BY_PORT, "@service_nodeports")],
+        [vmap(BY_ADDRESS, "@service_ips")],
+        [LOCAL, not_loopback, vmap(BY_PORT, "@service_nodeports")],
     ]
     without = [
-        [NEW, _vmap(BY_ADDRESS, "@no_endpoint_ips")],
-        [NEW, LOCAL, _vmap(BY_PORT, "@no_endpoint_nodeports")],
+        [NEW, vmap(BY_ADDRESS, "@no_endpoint_ips")],
+        [NEW, LOCAL, vmap(BY_PORT, "@no_endpoint_nodeports")],
     ]
-    unknown: Rule = [NEW, _match(TARGET, _prefix(settings.service_cidr)), goto("refuse")]
-    marked = {"&": [_meta("mark"), MARK]}
+    unknown: Rule = [NEW, match(TARGET, prefix(settings.service_cidr)), goto("refuse")]
+    marked = {"&": [meta("mark"), MARK]}
     masquerade: list[Rule] = [
         [
-            _match(marked, 0, "!="),
-            {"mangle": {"key": _meta("mark"), "value": {"^": [_meta("mark"), MARK]}}},
+            match(marked, 0, "!="),
+            {"mangle": {"key": meta("mark"), "value": {"^": [meta("mark"), MARK]}}},
             {"masquerade": {"flags": "fully-random"}},
         ]
     ]
     if settings.uplink:
-        inside = {"set": [_prefix(c) for c in (settings.cluster_cidr, settings.service_cidr, settings.fabric_cidr)]}
+        inside = {"set": [prefix(c) for c in (settings.cluster_cidr, settings.service_cidr, settings.fabric_cidr)]}
         masquerade.append(
-            [_match(SOURCE, _prefix(settings.cluster_cidr)), _match(TARGET, inside, "!="), {"masquerade": None}]
+            [match(SOURCE, prefix(settings.cluster_cidr)), match(TARGET, inside, "!="), {"masquerade": None}]
         )
     out.chains |= {
         "services": services,
         "without": without,
-        "mark_masq": [[{"mangle": {"key": _meta("mark"), "value": {"|": [_meta("mark"), MARK]}}}]],
-        "mark_drop": [[{"mangle": {"key": _meta("mark"), "value": {"|": [_meta("mark"), DROP]}}}]],
-        "dropped": [[_match({"&": [_meta("mark"), DROP]}, 0, "!="), {"drop": None}]],
+        "mark_masq": [[{"mangle": {"key": meta("mark"), "value": {"|": [meta("mark"), MARK]}}}]],
+        "mark_drop": [[{"mangle": {"key": meta("mark"), "value": {"|": [meta("mark"), DROP]}}}]],
+        "dropped": [[match({"&": [meta("mark"), DROP]}, 0, "!="), {"drop": None}]],
         "refuse": [
-            [_match(PROTOCOL, "tcp"), {"reject": {"type": "tcp reset"}}],
+            [match(PROTOCOL, "tcp"), {"reject": {"type": "tcp reset"}}],
             [{"reject": {"type": "icmp", "expr": "port-unreachable"}}],
         ],
     }
@@ -281,19 +252,19 @@ def _frame(out: Ruleset, settings: Settings) -> None:
         out.bases[name] = {"type": kind, "hook": hook, "prio": priority, "policy": "accept"}
         out.chains[name] = rules
 
-    base("nat_prerouting", "nat", "prerouting", -100, [[_jump("services")]])
-    base("nat_output", "nat", "output", -100, [[_jump("services")]])
+    base("nat_prerouting", "nat", "prerouting", -100, [[jump("services")]])
+    base("nat_output", "nat", "output", -100, [[jump("services")]])
     base("nat_postrouting", "nat", "postrouting", 100, masquerade)
-    base("filter_input", "filter", "input", -110, [[_jump("dropped")], [_jump("without")]])
-    base("filter_forward", "filter", "forward", -110, [[_jump("dropped")], [_jump("without")], unknown])
+    base("filter_input", "filter", "input", -110, [[jump("dropped")], [jump("without")]])
+    base("filter_forward", "filter", "forward", -110, [[jump("dropped")], [jump("without")], unknown])
     answered: list[Rule] = []
     quiet: list[Rule] = []
     if settings.dns:
-        answered.append([_match(TARGET, settings.dns), {"accept": None}])
+        answered.append([match(TARGET, settings.dns), {"accept": None}])
         # While the agent starts anew an asker is to wait and ask again, instead of being told that nobody is here.
-        unreachable = _match(_payload("icmp", "type"), "destination-unreachable")
-        quiet.append([_match(SOURCE, settings.dns), unreachable, {"drop": None}])
-    base("filter_output", "filter", "output", -110, [[_jump("without")], *quiet])
+        unreachable = match(payload("icmp", "type"), "destination-unreachable")
+        quiet.append([match(SOURCE, settings.dns), unreachable, {"drop": None}])
+    base("filter_output", "filter", "output", -110, [[jump("without")], *quiet])
     # After the destinations of known services have been rewritten.
     base("filter_output_late", "filter", "output", 0, [*answered, unknown])
 
@@ -305,7 +276,7 @@ def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:
     outside = [(ip, port.protocol, port.port) for ip in port.external_ips]
     if inner:
         # Pods that ask keep their address; what comes from elsewhere must come back the same way.
-        foreign: Rule = [_match(SOURCE, _prefix(settings.cluster_cidr), "!="), _jump("mark_masq")]
+        foreign: Rule = [match(SOURCE, prefix(settings.cluster_cidr), "!="), jump("mark_masq")]
         chain = _service_chain(out, port, inner, "svc", [foreign])
         for ip in port.cluster_ips:
             out.elements["service_ips"][(ip, port.protocol, port.port)] = chain
@@ -316,15 +287,15 @@ def _port(out: Ruleset, port: ServicePort, settings: Settings) -> None:
         if port.external_local:
             # What comes from the cluster itself, pods and nodes, is not held to the node's own endpoints.
             whole = _service_chain(out, port, every, "all", [])
-            local_source = _match({"fib": {"result": "type", "flags": ["saddr"]}}, "local")
+            local_source = match({"fib": {"result": "type", "flags": ["saddr"]}}, "local")
             first: list[Rule] = [
-                [_match(SOURCE, _prefix(settings.cluster_cidr)), goto(whole)],
-                [local_source, _jump("mark_masq")],
+                [match(SOURCE, prefix(settings.cluster_cidr)), goto(whole)],
+                [local_source, jump("mark_masq")],
                 [local_source, goto(whole)],
             ]
             chain = _service_chain(out, port, local, "ext", first)
         else:
-            chain = _service_chain(out, port, every, "ext", [[_jump("mark_masq")]])
+            chain = _service_chain(out, port, every, "ext", [[jump("mark_masq")]])
         for key in outside:
             out.elements["service_ips"][key] = chain
         if port.node_port:
@@ -347,24 +318,24 @@ def _service_chain(out: Ruleset, port: ServicePort, endpoints: Sequence[Endpoint
         if port.affinity:
             affinity = f"aff_{chain[3:]}"
             out.sets[affinity] = {"type": "ipv4_addr", "flags": ["timeout"], "timeout": port.affinity}
-            rules.append([_match(SOURCE, f"@{affinity}"), goto(chain)])
+            rules.append([match(SOURCE, f"@{affinity}"), goto(chain)])
         out.chains[chain] = _to(out, endpoint, port.protocol, affinity)
         chains.append(chain)
     if not chains:  # traffic from outside that only the node's own endpoints may take, and there is none
-        rules.append([_jump("mark_drop")])
+        rules.append([jump("mark_drop")])
     elif len(chains) == 1:
         rules.append([goto(chains[0])])
     else:
         pick = {"set": [[number, goto(chain)] for number, chain in enumerate(chains)]}
-        rules.append([_vmap({"numgen": {"mode": "random", "mod": len(chains), "offset": 0}}, pick)])
+        rules.append([vmap({"numgen": {"mode": "random", "mod": len(chains), "offset": 0}}, pick)])
     out.chains[name] = rules
     return name
 
 
 def _to(out: Ruleset, endpoint: Endpoint, protocol: str, affinity: str) -> list[Rule]:
     """An endpoint's rules: a pod that reaches itself is masqueraded; then the destination is rewritten."""
-    rules: list[Rule] = [[_match(SOURCE, endpoint.ip), _jump("mark_masq")]]
+    rules: list[Rule] = [[match(SOURCE, endpoint.ip), jump("mark_masq")]]
     if affinity:
         rules.append([{"set": {"op": "update", "elem": SOURCE, "set": f"@{affinity}"}}])
-    rules.append([_match(PROTOCOL, protocol), {"dnat": {"addr": endpoint.ip, "port": endpoint.port}}])
+    rules.append([match(PROTOCOL, protocol), {"dnat": {"addr": endpoint.ip, "port": endpoint.port}}])
     return rules

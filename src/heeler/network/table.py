@@ -8,7 +8,7 @@ import orjson
 
 from heeler.base.processes import check, run
 from heeler.network import transaction
-from heeler.network.services import Ruleset
+from heeler.network.nft import Ruleset
 
 
 class Table:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from heeler.network.services import Json, Rule, Ruleset, goto
+from heeler.network.nft import Json, Rule, Ruleset, goto
 
 
 class Commands:

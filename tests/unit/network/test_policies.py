@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from heeler.network import policies, transaction
 from heeler.network.guard import slim
+from heeler.network.nft import Ruleset
 from heeler.network.policies import Pod
-from heeler.network.services import Ruleset
 from heeler.objects.value import Object
 from tests import policy_model
 from tests.policy_model import PORTS, Place

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.network import balancers, conntrack, health, publish, services, transaction
+from heeler.network import balancers, conntrack, health, nft, publish, services, transaction
 from heeler.objects.value import Object
 
 SETTINGS = services.Settings("heeler", "n1", "10.244.0.0/16", "10.96.0.0/12", "100.64.0.0/24", False)
@@ -32,11 +32,11 @@ def endpoint(ip: str, node: str = "n1", **conditions: bool) -> Object:
     return {"addresses": [ip], "nodeName": node, "conditions": conditions or {"ready": True}}
 
 
-def rules(found: list[Object], slices: list[Object], settings: services.Settings = SETTINGS) -> services.Ruleset:
+def rules(found: list[Object], slices: list[Object], settings: services.Settings = SETTINGS) -> nft.Ruleset:
     return services.ruleset(services.service_ports(found, slices, settings), [], settings)
 
 
-def targets(made: services.Ruleset, chain: str) -> list[str]:
+def targets(made: nft.Ruleset, chain: str) -> list[str]:
     """Where a service's chain leads in the end: "ip:port"."""
     out = []
     for rule in made.chains[chain]:
@@ -108,7 +108,7 @@ def test_a_client_stays_with_its_endpoint_where_the_service_wants_it() -> None:
     assert [a["timeout"] for a in affinities.values()] == [60, 60]
 
 
-def apply(have: dict[str, Any], document: services.Json) -> None:
+def apply(have: dict[str, Any], document: nft.Json) -> None:
     """What nft would make of a transaction: enough of it to compare tables."""
     for command in document["nftables"]:
         [(verb, body)] = command.items()
@@ -154,7 +154,7 @@ def apply(have: dict[str, Any], document: services.Json) -> None:
                     del have["elements"][what["name"]][parts]
 
 
-def table(made: services.Ruleset) -> dict[str, Any]:
+def table(made: nft.Ruleset) -> dict[str, Any]:
     filled = {name: made.elements.get(name, {}) for name in made.sets}
     return {"sets": made.sets, "chains": made.chains, "elements": filled}
 
@@ -171,7 +171,7 @@ WORLD = st.lists(
 )
 
 
-def world(entries: list[tuple[str, list[int], str, bool]]) -> services.Ruleset:
+def world(entries: list[tuple[str, list[int], str, bool]]) -> nft.Ruleset:
     found, slices = [], []
     for name, ends, kind, sticky in entries:
         number = ord(name)
@@ -216,7 +216,7 @@ def test_from_outside_a_local_policy_without_own_endpoints_drops() -> None:
     ports = [{"name": "http", "port": 80, "nodePort": 30080}]
     slices = [piece("web", endpoint("10.244.1.1", node="n2"))]
     made = rules([service("web", type="NodePort", ports=ports, externalTrafficPolicy="Local")], slices)
-    assert made.chains[made.elements["service_nodeports"][("tcp", 30080)]][-1] == [services._jump("mark_drop")]
+    assert made.chains[made.elements["service_nodeports"][("tcp", 30080)]][-1] == [nft.jump("mark_drop")]
 
 
 def test_a_local_policy_takes_the_nodes_ending_endpoints_before_others() -> None:
