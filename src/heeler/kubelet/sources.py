@@ -8,8 +8,9 @@ from typing import Literal
 
 from heeler.base.clock import Clock, parse_rfc3339
 from heeler.client.client import Client
+from heeler.objects.selectors import escape_field_value, of_object
 from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object, name_of, namespace_of, uid_of
+from heeler.objects.value import GroupVersionResource, Object, labels_of, name_of, namespace_of, uid_of
 
 CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
 SECRETS = GroupVersionResource("", "v1", "secrets")
@@ -17,6 +18,7 @@ SERVICE_ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 
 CLAIMS = GroupVersionResource("", "v1", "persistentvolumeclaims")
 VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
+BUNDLES = GroupVersionResource("certificates.k8s.io", "v1", "clustertrustbundles")
 
 Group = Literal["configmap", "secret", "claim", "volume"]
 RESOURCES: dict[str, GroupVersionResource] = {
@@ -38,6 +40,8 @@ class Fetched:
     objects: dict[tuple[Group, str], Object | None] = field(default_factory=dict)
     #: (volume, path in it) -> token
     tokens: dict[tuple[str, str], str] = field(default_factory=dict)
+    #: (volume, path in it) -> the trust bundles that were asked for
+    bundles: dict[tuple[str, str], list[Object]] = field(default_factory=dict)
 
     def config_map(self, name: str) -> Object | None:
         return self.objects.get(("configmap", name))
@@ -113,6 +117,20 @@ class Sources:
         text = str(status.get("token", ""))
         self._tokens[key] = _Token(text, now + min(0.8 * (ends - now), 24 * 3600))
         return text
+
+    async def bundles(self, source: Object) -> list[Object]:
+        """The ClusterTrustBundles that a projected source means: one by name, or a signer's with certain labels."""
+        if source.get("name"):
+            try:
+                return [await self._client.get(BUNDLES, str(source["name"]))]
+            except StatusError as error:
+                if error.code != 404:
+                    raise
+                return []
+        wanted = of_object(source.get("labelSelector"))
+        signed = f"spec.signerName={escape_field_value(str(source.get('signerName', '')))}"
+        found = (await self._client.list(BUNDLES, field_selector=signed)).items
+        return [bundle for bundle in found if wanted.matches(labels_of(bundle))]
 
     def forget(self, pod_uid: str) -> None:
         """Drop a pod's tokens."""
@@ -192,4 +210,7 @@ async def fetch_for_volumes(sources: Sources, pod: Object, max_age: float) -> Fe
             if token:
                 text = await sources.token(pod, volume["name"], token)
                 out.tokens[(volume["name"], str(token.get("path", "")))] = text
+            trusted = source.get("clusterTrustBundle")
+            if trusted:
+                out.bundles[(volume["name"], str(trusted.get("path", "")))] = await sources.bundles(trusted)
     return out

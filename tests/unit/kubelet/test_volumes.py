@@ -131,3 +131,17 @@ def test_the_hosts_file_names_the_pod_and_its_aliases() -> None:
     text = volumes.hosts_text(found, ("10.244.0.5",), "web", "cluster.local")
     assert "10.244.0.5\tweb.sub.default.svc.cluster.local\tweb\n" in text
     assert text.endswith("\n# Entries added by HostAliases.\n192.0.2.9\tx\ty\n")
+
+
+def test_trust_bundles_are_put_together_each_certificate_once() -> None:
+    def bundle(*names: str) -> dict[str, object]:
+        blocks = [f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----" for name in names]
+        return {"metadata": {"name": names[0]}, "spec": {"trustBundle": "# ours\n" + "\n".join(blocks)}}
+
+    source = {"clusterTrustBundle": {"signerName": "x/y", "labelSelector": {}, "path": "ca.pem"}}
+    volume = {"name": "v", "projected": {"sources": [source]}}
+    fetched = Fetched(bundles={("v", "ca.pem"): [bundle("b", "a"), bundle("a")]})
+    text = of_volume(pod(), volume, fetched, FACTS)["ca.pem"].data.decode()
+    assert [line for line in text.splitlines() if "-" not in line] == ["a", "b"]
+    with pytest.raises(VolumeError, match="matched zero ClusterTrustBundles"):
+        of_volume(pod(), volume, Fetched(bundles={("v", "ca.pem"): []}), FACTS)

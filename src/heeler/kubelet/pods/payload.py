@@ -6,7 +6,8 @@ Source: https://kubernetes.io/docs/concepts/storage/projected-volumes/
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from heeler.kubelet.pods import env
@@ -60,9 +61,28 @@ def _projected(pod: Object, volume: Object, fetched: Fetched, facts: env.Facts) 
             text = fetched.tokens[(volume["name"], path)]
             group = (spec_of(pod).get("securityContext") or {}).get("fsGroup")
             out[path] = Content(text.encode(), 0o600 if uid is not None or group is not None else mode, uid)
+        elif "clusterTrustBundle" in source:
+            path = str(source["clusterTrustBundle"].get("path", ""))
+            out[path] = Content(_bundle(source["clusterTrustBundle"], fetched.bundles[(volume["name"], path)]), mode)
         else:
             raise VolumeError(f"unsupported source of a projected volume: {', '.join(source)}")
     return out
+
+
+def _bundle(source: Object, found: Sequence[Object]) -> bytes:
+    """The certificates of trust bundles, each once, in an order that stays. Raises VolumeError."""
+    if not found and not source.get("optional"):
+        if source.get("name"):
+            raise VolumeError(f'clustertrustbundles.certificates.k8s.io "{source["name"]}" not found')
+        raise VolumeError("combination of signerName and labelSelector matched zero ClusterTrustBundles")
+    blocks: dict[str, None] = {}
+    for bundle in found:
+        text = str((bundle.get("spec") or {}).get("trustBundle", ""))
+        blocks |= dict.fromkeys(_CERTIFICATE.findall(text))
+    return "".join(f"{block}\n" for block in sorted(blocks)).encode()
+
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def _only_user(pod: Object) -> int | None:
