@@ -73,7 +73,11 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     running = asyncio.ensure_future(work.run())
     stopping = asyncio.ensure_future(stop.wait())
     ready = asyncio.ensure_future(_say_ready(work, node))
-    pairs = ((client, layout.pki / f"node-{node}.kubeconfig"), (network, layout.pki / f"{NETWORK}.kubeconfig"))
+    pairs = (
+        (client, layout.pki / f"node-{node}.kubeconfig"),
+        (network, layout.pki / f"{NETWORK}.kubeconfig"),
+        (ingress, layout.pki / f"{INGRESS}.kubeconfig"),
+    )
     stamps = {path: path.stat().st_mtime for _, path in pairs}
 
     def renew() -> None:
