@@ -41,6 +41,18 @@ def test_all_containers_start_at_once() -> None:
     assert todo(wanted, view()) == [StartContainer("a", 0), StartContainer("b", 0)]
 
 
+def test_a_post_start_hook_holds_back_the_containers_after_it_until_it_is_done() -> None:
+    wanted = pod(container("first"), container("proxy", lifecycle={"postStart": {}}), container("app"))
+    assert todo(wanted, view()) == [StartContainer("first", 0), StartContainer("proxy", 0)]
+    hooking = Memory(busy={"start/proxy": None}, hooking={"proxy-0": None})
+    assert todo(wanted, view(seen("first"), seen("proxy")), hooking) == []
+    assert todo(wanted, view(seen("first"), seen("proxy"))) == [StartContainer("app", 0)]
+    # One that runs already is not held back by a restart before it.
+    assert todo(wanted, view(seen("first"), seen("proxy"), ended("app", 1)), hooking, 1000.0) != []
+    side = pod(initContainers=[container("side", restartPolicy="Always", lifecycle={"postStart": {}})])
+    assert todo(side, view(seen("side")), Memory(busy={"start/side": None}, hooking={"side-0": None})) == []
+
+
 def test_init_containers_run_one_after_the_other_before_the_others() -> None:
     wanted = pod(initContainers=[container("i1"), container("i2")])
     assert todo(wanted, view()) == [StartContainer("i1", 0)]

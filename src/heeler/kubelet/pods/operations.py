@@ -350,6 +350,7 @@ class Operations:
         memory, name = self._worker.memory, container["name"]
         if outcome.ok:
             memory.hooking.pop(found, None)
+            self._worker.wake()
             return
         log.info("pod %s/%s: postStart hook of %s: %s", namespace_of(self.pod), name_of(self.pod), name, outcome.text)
         self._event("Warning", "FailedPostStartHook", "PostStartHook failed", name)

@@ -112,12 +112,26 @@ def decide(pod: Object, view: View, memory: Memory, now: float) -> Decision:
         return decision
     _clean(view, sandbox.id, memory, decision)
     if _initialize(pod, view, memory, now, decision):
-        for container in main_containers(pod):
-            _keep(pod, container, view, memory, now, decision)
+        _keep_mains(pod, view, memory, now, decision)
         for container in spec_of(pod).get("ephemeralContainers") or []:
             if view.latest(container["name"]) is None:
                 _start(container["name"], 0, memory, now, decision)
     return decision
+
+
+def _keep_mains(pod: Object, view: View, memory: Memory, now: float, decision: Decision) -> None:
+    """The containers in their order: one with a postStart hook holds back those after it until the hook is done
+    (service meshes rely on it: the proxy is up before what needs it)."""
+    held = False
+    for container in main_containers(pod):
+        name = container["name"]
+        if held and view.latest(name) is None:
+            continue
+        before = len(decision.todo)
+        _keep(pod, container, view, memory, now, decision)
+        if "postStart" in (container.get("lifecycle") or {}):
+            starts = any(isinstance(step, StartContainer) for step in decision.todo[before:])
+            held = held or starts or f"start/{name}" in memory.busy
 
 
 def _deadline(pod: Object, memory: Memory, now: float, decision: Decision) -> None:
@@ -187,6 +201,8 @@ def _init_done(container: Object, view: View, memory: Memory) -> bool:
 
 def started(container: Object, latest: ContainerView, memory: Memory) -> bool:
     """A running container whose startup probe (if any) has succeeded."""
+    if latest.id in memory.hooking:
+        return False
     health = memory.health.get(container["name"])
     if health is not None and health.container == latest.id:
         return health.started

@@ -233,7 +233,8 @@ class PodWorker:
 
     async def _probe(self) -> None:
         """Probes for every running container, none for others."""
-        running = {c.name: c for c in self.view.containers if c.state == "running"}
+        hooking = self.memory.hooking
+        running = {c.name: c for c in self.view.containers if c.state == "running" and c.id not in hooking}
         for name in list(self._probers):
             found = running.get(name)
             self._probers[name].ending = deleting(self.pod) or self.memory.ended is not None
