@@ -238,9 +238,10 @@ class HttpClient:
     async def close(self) -> None:
         """Cut all connections."""
         for connection in [*self._busy, *(c for idle in self._idle.values() for c in idle)]:
-            connection.close()
+            connection.writer.transport.abort()
         self._busy.clear()
         self._idle.clear()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next round, which may be its last
 
     def __repr__(self) -> str:
         return f"<HttpClient busy={len(self._busy)} idle={sum(map(len, self._idle.values()))}>"
