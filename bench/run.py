@@ -259,9 +259,17 @@ def network(figures: Figures) -> None:
     measure(figures, HEELER, KUBECTL, run, home)
 
 
+def fixture(figures: Figures) -> None:
+    """What `bench/fixture.py` measures."""
+    sys.path.insert(0, str(ROOT))
+    from bench.fixture import fixture as measure
+
+    measure(figures)
+
+
 PARTS: tuple[Callable[[Figures], None], ...] = (
     *(start, idle, api, thousand_pods, container, network),
-    *(idle_node, images, fifty_pods),
+    *(idle_node, images, fifty_pods, fixture),
 )
 
 
