@@ -90,7 +90,9 @@ def _loader() -> Any:
         """SafeLoader with Go's resolver rules."""
 
     resolvers = {
-        first: [(tag, pattern) for tag, pattern in rules if not tag.endswith((":timestamp", ":float", ":bool"))]
+        first: [
+            (tag, pattern) for tag, pattern in rules if not tag.endswith((":timestamp", ":float", ":bool", ":value"))
+        ]
         for first, rules in base.yaml_implicit_resolvers.items()
     }
     Loader.yaml_implicit_resolvers = resolvers

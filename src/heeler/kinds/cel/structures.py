@@ -90,6 +90,8 @@ class Types:
     def _message(self, schema: Object, root: bool) -> str:
         name = f"T{len(self._file.message_type)}"
         message = self._file.message_type.add(name=name)
+        # fields may differ in nothing but how words are joined (jwksUri, jwks_uri): nobody writes these messages as JSON
+        message.options.deprecated_legacy_json_field_conflicts = True
         known = {self._name(key): part for key, part in fields(schema, root=root).items()}
         known.pop(None, None)
         taken = dict.fromkeys(known)
