@@ -272,6 +272,13 @@ def test_services_are_reached_by_their_name(cluster: FreshCluster, webhook: Webh
     )
     with pytest.raises(StatusError, match='no endpoints available for service "webhook"'):
         cluster.create(config_map())
+    pod = {"containers": [{"name": "a", "image": "i"}]}
+    cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": {"a": "b"}}, "spec": pod})
+    cluster.patch("service", "webhook", {"spec": {"selector": {"a": "b"}}})
+    cluster.wait("pod/p")
+    cluster.settle()
+    with pytest.raises(StatusError, match="is on simulated-0, a simulated node, which runs no containers"):
+        cluster.create(config_map())
     cluster.stand_in("webhook", webhook.port)
     cluster.create(config_map())
 

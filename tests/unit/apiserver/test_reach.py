@@ -2,7 +2,7 @@
 
 import pytest
 
-from heeler.apiserver.extensions.reach import Target, Unreachable, targets
+from heeler.apiserver.extensions.reach import Target, Unreachable, allowed, targets
 from heeler.apiserver.subresources.proxy import split
 from heeler.objects.status import StatusError
 
@@ -43,6 +43,13 @@ def test_a_port_that_the_service_lacks_is_named() -> None:
 )
 def test_scheme_name_and_port(name: str, parts: tuple[str, str, str]) -> None:
     assert split(name) == parts
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1"])
+def test_the_server_is_not_led_to_itself(host: str) -> None:
+    """A pod's address is what its node says it is."""
+    assert not allowed(host)
+    assert allowed("10.244.0.5")
 
 
 def test_another_scheme_is_refused() -> None:

@@ -8,6 +8,7 @@ Source: https://kubernetes.io/docs/concepts/architecture/control-plane-node-comm
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -62,8 +63,13 @@ class Reach:
 
     async def connect(self, target: Target) -> socket.socket:
         """A connection to an address in the cluster. Raises OSError."""
+        if not allowed(target.host):
+            raise Unreachable("address not allowed")
         node = self._server.lookup("", "nodes", "", target.node) if target.node else self._any_node()
         nodes = self._server.nodes
+        if node is not None and _is_simulated(node):
+            name = node["metadata"]["name"]
+            raise Unreachable(f"{target.host} is on {name}, a simulated node, which runs no containers")
         if node is None or not isinstance(nodes, KubeletConnections) or not _is_ours(node):
             return await _direct(target.host, target.port)
         return self._bridged(await nodes.open(node, target.host, target.port))
@@ -105,8 +111,23 @@ def targets(service: Object, port: int, slices: list[Object]) -> Iterator[Target
                 yield Target(endpoint["addresses"][0], int(number), endpoint.get("nodeName") or "")
 
 
+def allowed(host: str) -> bool:
+    """May the server be led to this address? Not to itself, nor to what is only there for the machine it is on."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return True  # a name: that of an ExternalName
+    return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
+
+
 def _is_ours(node: Object) -> bool:
     return ADDRESS in (node["metadata"].get("annotations") or {})
+
+
+def _is_simulated(node: Object) -> bool:
+    """Its pods' addresses lead nowhere, or to somebody else on this machine's network."""
+    endpoints = (node.get("status") or {}).get("daemonEndpoints") or {}
+    return (endpoints.get("kubeletEndpoint") or {}).get("Port") == 0
 
 
 async def _direct(host: str, port: int) -> socket.socket:

@@ -19,7 +19,7 @@ import orjson
 from heeler.base import pki
 from heeler.base.dialing import dial_error
 from heeler.objects.value import Object
-from heeler.wire.http.client import HttpClient
+from heeler.wire.http.client import Answer, HttpClient
 
 if TYPE_CHECKING:
     from heeler.apiserver.extensions.reach import Reach
@@ -66,7 +66,7 @@ class WebhookClient:
                     headers=[("Content-Type", "application/json"), ("Accept", "application/json, */*")],
                     body=orjson.dumps(body),
                 )
-                data = await answer.read()
+                data = await _whole(answer)
         except TimeoutError:
             raise WebhookFailure(f'failed to call webhook: Post "{shown}": context deadline exceeded') from None
         except OSError as error:
@@ -102,6 +102,16 @@ class WebhookClient:
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
+
+
+async def _whole(answer: Answer) -> bytes:
+    """The answer's body. Raises ConnectionError for one that is too large."""
+    parts: list[bytes] = []
+    async for part in answer.chunks():
+        parts.append(part)
+        if sum(map(len, parts)) > MAX_ANSWER:
+            raise ConnectionError(f"the answer is larger than {MAX_ANSWER >> 20} MiB")
+    return b"".join(parts)
 
 
 def address(config: Object, seconds: int) -> tuple[str, str]:

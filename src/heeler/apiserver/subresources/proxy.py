@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from heeler.apiserver.call import Call, Raw
-from heeler.apiserver.extensions.reach import Target, Unreachable
+from heeler.apiserver.extensions.reach import Target, Unreachable, allowed
 from heeler.base.dialing import dial_error
 from heeler.objects.status import StatusError, bad_request, not_found, unavailable
 from heeler.objects.value import Object
@@ -40,10 +40,8 @@ async def pod(call: Call, context: Context) -> Raw:
     if found is None:
         raise not_found("pods", "", name)
     address = (found.get("status") or {}).get("podIP")
-    if not address:
-        raise bad_request(
-            f"pod {name} does not have an address" if found["spec"].get("nodeName") else "address not allowed"
-        )
+    if not address or not allowed(str(address)):
+        raise bad_request("address not allowed")
     number = int(port) if port.isdigit() else _named_port(found, port)
     target = Target(str(address), number, found["spec"].get("nodeName") or "")
     return await _forward(call, context, scheme, lambda: context.server.reach.connect(target), f"{address}:{number}")
