@@ -122,3 +122,37 @@ def test_objects_go_before_their_definition_does():
         assert (await client.list(THINGS, "default")).items == []
 
     run(story, {"n": {"type": "integer"}})
+
+
+async def _owned_by_a_custom_resource() -> None:
+    """The owner's kind is so new that the collector hears of it from the child first."""
+    definitions = GroupVersionResource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+    things = GroupVersionResource("own.example.com", "v1", "things")
+    config_maps = GroupVersionResource("", "v1", "configmaps")
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    names = {"plural": "things", "kind": "Thing"}
+    spec = {"group": "own.example.com", "scope": "Cluster", "names": names, "versions": [version]}
+    async with heeler.Cluster(simulated_nodes=0) as cluster, asyncio.timeout(20):
+        client = cluster.client
+        while not (await client.list(config_maps, "default")).items:
+            await asyncio.sleep(0.02)
+        await client.create(definitions, {"metadata": {"name": "things.own.example.com"}, "spec": spec})
+        owner: Object = {"apiVersion": "own.example.com/v1", "kind": "Thing", "metadata": {"name": "t"}}
+        while True:
+            try:
+                made = await client.create(things, owner)
+                break
+            except StatusError as error:
+                assert error.code == 404
+                await asyncio.sleep(0.02)
+        ref = {"apiVersion": "own.example.com/v1", "kind": "Thing", "name": "t", "uid": made["metadata"]["uid"]}
+        child: Object = {"metadata": {"name": "child", "ownerReferences": [ref]}}
+        await client.create(config_maps, child, "default")
+        await asyncio.sleep(0.5)  # the collector asks discovery for the owner's kind
+        await client.delete(things, "t", propagation="Background")
+        while any(one["metadata"]["name"] == "child" for one in (await client.list(config_maps, "default")).items):
+            await asyncio.sleep(0.05)
+
+
+def test_what_a_custom_resource_owns_goes_with_it() -> None:
+    asyncio.run(_owned_by_a_custom_resource())

@@ -17,11 +17,13 @@ from heeler.client.queue import WorkQueue
 from heeler.controllers.loop import Context
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, meta
-from heeler.workloads import owners
+from heeler.workloads import owners, pods
 
 log = logging.getLogger(__name__)
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+#: Discovery is asked again so soon while it lacks a kind that has been defined.
+MISSING_SECONDS = 1.0
 CRDS = GroupVersionResource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 #: Not worth watching: nobody owns them and they own nothing.
 IGNORED = {("", "events"), ("events.k8s.io", "events")}
@@ -47,6 +49,16 @@ class Node:
         return self.deleting and FOREGROUND in self.finalizers
 
 
+def is_missing(definition: Object, known: Discovery) -> bool:
+    """Does a definition serve a kind that discovery doesn't tell of yet?"""
+    if not pods.has_condition(definition, "Established") or "deletionTimestamp" in definition["metadata"]:
+        return False
+    spec = definition["spec"]
+    versions = [version["name"] for version in spec["versions"] if version.get("served")]
+    kind = spec["names"]["kind"]
+    return any(known.of_kind(f"{spec['group']}/{version}", kind) is None for version in versions)
+
+
 class GarbageCollector:
     """Keys are uids."""
 
@@ -63,16 +75,19 @@ class GarbageCollector:
         """Follow what the server serves: new kinds are watched too."""
         crds = self._context.informers.get(CRDS)
         crds.add_handler(lambda old, new: self._refresh.set())
+        watched: Discovery | None = None  # a reconcile may ask discovery too
         while True:
             self._refresh.clear()
-            known = self._known
             try:
-                self._known = await discover(self._client, known)
+                self._known = await discover(self._client, self._known)
             except (StatusError, OSError) as error:
                 log.warning("discovery failed: %s", error)
-            if self._known is not known:
+            if self._known is not watched:
+                watched = self._known
                 self._watch_all()
-            timer = later(self._context.settings.gc_resync_period, self._refresh.set)
+            missing = any(is_missing(definition, self._known) for definition in crds)
+            pause = MISSING_SECONDS if missing else self._context.settings.gc_resync_period
+            timer = later(pause, self._refresh.set)
             try:
                 await self._refresh.wait()
                 await self._context.clock.sleep(0.2)  # let a burst of new kinds settle

@@ -4,8 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.controllers import deployment_plan, disruption, endpointslice_plan, namespace, node_plan, podgc, replicaset
+from heeler.client.discovery import Discovery, Resource
+from heeler.controllers import (
+    deployment_plan,
+    disruption,
+    endpointslice_plan,
+    garbage,
+    namespace,
+    node_plan,
+    podgc,
+    replicaset,
+)
 from heeler.controllers.list import CONTROLLERS, chosen
+from heeler.objects.value import GroupVersionResource
 from heeler.workloads.endpoints import Port, identity
 
 
@@ -215,3 +226,19 @@ def test_a_granted_eviction_counts_until_it_shows_or_expires():
     assert disruption.still_granted(granted, members, now) == granted
     assert disruption.count({"minAvailable": 1}, members, 0, granted, now + 100).healthy == 2
     assert disruption.still_granted(granted, [pod("b")], now) == {}
+
+
+def test_a_kind_that_was_defined_is_missing_until_discovery_tells_of_it():
+    definition = {
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com",
+            "names": {"kind": "Thing"},
+            "versions": [{"name": "v1", "served": True}, {"name": "v2", "served": False}],
+        },
+        "status": {"conditions": [{"type": "Established", "status": "True"}]},
+    }
+    thing = Resource(GroupVersionResource("example.com", "v1", "things"), "Thing", True, ("list", "watch"), True)
+    assert garbage.is_missing(definition, Discovery([], []))
+    assert not garbage.is_missing(definition, Discovery([thing], []))
+    assert not garbage.is_missing({**definition, "status": {}}, Discovery([], []))
