@@ -182,11 +182,11 @@ def test_lightkube(cluster: FreshCluster) -> None:
 
 def test_a_kopf_operator(tmp_path: Path) -> None:
     """The sample project's own tests, as somebody else runs them."""
-    from tests.peers.test_pytest_plugin import _command
+    from tests.peers.test_pytest_plugin import _run
 
     folder = tmp_path / "operator"
     shutil.copytree(ROOT / "examples" / "operator", folder)
-    done = subprocess.run(_command("-q"), cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    done = _run(folder, "-q")
     assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
