@@ -30,6 +30,7 @@ from heeler.local.layout import Layout, Spec, real_names
 from heeler.objects import yaml_text
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
+from heeler.workloads import events
 
 #: Bytes of a log's end, objects of a kind, pods whose logs are taken, bytes of each.
 LOG_BYTES, MAX_OBJECTS, MAX_PODS, POD_LOG_BYTES = 4 << 20, 5_000, 200, 256 << 10
@@ -130,22 +131,8 @@ async def _objects(archive: Archive, client: Client) -> int:
             archive.add(f"objects/{name.group or 'core'}/{name.resource}.yaml", yaml_text.dump({"items": cleaned}))
             count += len(items)
             if name == _EVENTS:
-                archive.add("events.txt", redact.text(_event_lines(items)))
+                archive.add("events.txt", redact.text("\n".join(events.lines(items)) + "\n"))
     return count
-
-
-def _event_lines(events: list[Object]) -> str:
-    def when(event: Object) -> str:
-        return str(event.get("lastTimestamp") or event.get("eventTime") or "")
-
-    lines = []
-    for event in sorted(events, key=when):
-        about = event.get("involvedObject") or {}
-        lines.append(
-            f"{when(event)}  {event.get('type')}  {event.get('reason')}  {about.get('kind')} "
-            f"{about.get('namespace', '')}/{about.get('name')}  {event.get('message')}"
-        )
-    return "\n".join(lines) + "\n"
 
 
 async def _pod_logs(archive: Archive, client: Client) -> int:

@@ -39,6 +39,7 @@ from heeler.objects.value import GroupVersionResource, Object
 from heeler.testing.clock import Duration, TestClock, seconds_of
 from heeler.testing.plane import Plane, State, started
 from heeler.testing.report import report
+from heeler.workloads.events import when
 from heeler.workloads.pods import condition as condition_of
 
 T = TypeVar("T")
@@ -265,8 +266,7 @@ class FreshCluster:
 
     def events(self, namespace: str | None = None) -> Objects:
         """Events, the oldest first."""
-        found = self.list("events", namespace)
-        return sorted(found, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+        return sorted(self.list("events", namespace), key=when)
 
     def wait(
         self,

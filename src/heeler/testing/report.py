@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from heeler.base.clock import rfc3339
 from heeler.objects.value import Object
-from heeler.workloads import pods
+from heeler.workloads import events, pods
 
 if TYPE_CHECKING:
     from heeler.testing.plane import Plane
@@ -29,7 +29,7 @@ def report(plane: Plane) -> str:
     parts = [f"the cluster's time: {now.isoformat(timespec='seconds')}"]
     parts += _section("pods", [_pod(pod) for pod in plane.server.objects("", "pods")])
     parts += _section("not ready", _behind(plane))
-    parts += _section("events", [_event(event) for event in _events(plane)][-MAX_LINES:])
+    parts += _section("events", events.lines(plane.server.objects("", "events"))[-MAX_LINES:])
     parts += _section(
         "refused requests",
         [f"{rfc3339(r.at)}  {r.status}  {r.method} {r.target}  {r.message}".rstrip() for r in plane.refused],
@@ -76,17 +76,3 @@ def _behind(plane: Plane) -> list[str]:
                 metadata = obj["metadata"]
                 out.append(f"{plural[:-1]} {metadata['namespace']}/{metadata['name']}  {ready}/{wanted}")
     return out
-
-
-def _events(plane: Plane) -> list[Object]:
-    found = list(plane.server.objects("", "events"))
-    return sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-
-
-def _event(event: Object) -> str:
-    about = event.get("involvedObject") or {}
-    when = event.get("lastTimestamp") or event.get("eventTime") or ""
-    return (
-        f"{when}  {event.get('type')}  {event.get('reason')}  {about.get('kind')} {about.get('namespace', '')}/"
-        f"{about.get('name')}  {event.get('message')}"
-    )
