@@ -29,6 +29,20 @@ _NAME = re.compile(
 )
 
 
+def misnamed(name: str) -> str:
+    """What is wrong with an image's name; "" if it is one."""
+    if _NAME.match(name):
+        return ""
+    first, slash, _ = name.partition("/")
+    # The first part is a host if it can't be a folder of Docker Hub.
+    is_host = slash and (set(first) & set(".:") or first == "localhost" or first != first.lower())
+    path = name.removeprefix(f"{first}/") if is_host else name if slash else f"library/{name}"
+    path = path.partition("@")[0].partition(":")[0]
+    if path != path.lower():
+        return f"invalid reference format: repository name ({path}) must be lowercase"
+    return "invalid reference format"
+
+
 class ImageFault(Exception):
     """The image can't be had: `reason` is the container's waiting reason. `delay`: seconds until the next attempt."""
 
@@ -54,8 +68,9 @@ class Puller:
         """`path` is the container's field path, for Events. Raises ImageFault."""
         name, policy = str(container.get("image", "")), container.get("imagePullPolicy") or "IfNotPresent"
         events, runtime = self._context.events, self._context.runtime
-        if not _NAME.match(name):
-            why = f'couldn\'t parse image name "{name}": invalid reference format'
+        wrong = misnamed(name)
+        if wrong:
+            why = f'couldn\'t parse image name "{name}": {wrong}'
             text = f'Failed to apply default image tag "{name}": {why}'
             events.event(pod, "Warning", "InspectFailed", text, path)
             raise ImageFault("InvalidImageName", text, MAX_DELAY)
@@ -105,12 +120,14 @@ class Puller:
 
     def _failed(self, pod: Object, name: str, path: str, fault: RuntimeFault) -> ImageFault:
         events = self._context.events
-        text = f"rpc error: code = {code_name(fault.code)} desc = {fault.message}"
+        text = fault.message  # a code that says nothing is left out (as upstream)
+        if code_name(fault.code) != "Unknown":
+            text = f"rpc error: code = {code_name(fault.code)} desc = {text}"
         events.event(pod, "Warning", "Failed", f'Failed to pull image "{name}": {text}', path)
         events.event(pod, "Warning", "Failed", "Error: ErrImagePull", path)
         delay = min(MAX_DELAY, self._delays.get(name, FIRST_DELAY / 2) * 2)
         self._delays[name] = delay
-        return ImageFault("ErrImagePull", f'failed to pull image "{name}": {text}', delay)
+        return ImageFault("ErrImagePull", text, delay)
 
     async def _logins(self, pod: Object, name: str) -> list[Object]:
         """The credentials for an image out of the pod's imagePullSecrets, the most fitting first."""
