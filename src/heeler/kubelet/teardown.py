@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
 import re
 import signal
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +40,7 @@ async def remove_node(options: NodeOptions, clock: Clock, *, data: bool = True) 
     for folder in (options.state, options.data_dir):
         for point in mounts_below(folder):
             await check(["umount", "--lazy", point])
-    for path in sockets:
+    for path in [*sockets, *await _dead_sockets(clock)]:
         path.unlink(missing_ok=True)
     await _remove_cgroups(options.cgroup, clock)
     await links.down_node(options.node_netns)
@@ -63,6 +65,24 @@ def _shim_sockets(options: NodeOptions) -> list[Path]:
     identities = [f"{options.containerd_socket}/k8s.io/{number}" for number in ids]
     names = [hashlib.sha256(identity.encode()).hexdigest() for identity in identities]
     return [SHIM_SOCKETS / name for name in names]
+
+
+async def _dead_sockets(clock: Clock) -> list[Path]:
+    """Shims' sockets where nobody listens. A shim that was killed while it started may leave neither bundle nor line in the
+    log; whosever these are, they are of no use to anybody. Looked at twice: a socket is there before it is listened on.
+    """
+    silent = await asyncio.to_thread(lambda: [path for path in sorted(SHIM_SOCKETS.glob("*")) if _refuses(path)])
+    if silent:
+        await clock.sleep(0.1)
+    return [path for path in silent if _refuses(path)]
+
+
+def _refuses(path: Path) -> bool:
+    """A socket that exists and has no listener."""
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        return probe.connect_ex(str(path)) == errno.ECONNREFUSED
 
 
 def _ours(options: NodeOptions) -> list[int]:
