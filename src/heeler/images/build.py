@@ -108,7 +108,7 @@ async def build(recipe: Recipe, cache: Path) -> Built:
     note = archive.with_suffix(".key")
     if archive.exists() and read_text(note) == key:
         return Built(recipe.name, archive, False)
-    debs = [await fetch(package, cache / "packages") for package in packages]
+    debs = await fetch(packages, cache / "packages")
     with tempfile.TemporaryDirectory(dir=cache) as work:
         root = Path(work) / "root"
         root.mkdir()
@@ -173,24 +173,29 @@ async def resolve(names: Sequence[str], recommends: bool) -> list[Package]:
     return sorted(packages, key=lambda package: package.file)
 
 
-async def fetch(package: Package, folder: Path) -> Path:
-    """The package's file in the cache, downloaded by apt unless it is there. Raises ProgramError."""
+async def fetch(packages: Sequence[Package], folder: Path) -> list[Path]:
+    """The packages' files in the cache; apt downloads what isn't there, all at once. Raises ProgramError."""
     private_folder(folder, 0o755)
-    path = folder / package.file
-    if path.exists() and path.stat().st_size == package.size:
-        return path
+    paths = {folder / package.file: package for package in packages}
+    missing = {path: p for path, p in paths.items() if not (path.exists() and path.stat().st_size == p.size)}
+    if missing:
+        with tempfile.TemporaryDirectory(dir=folder) as work:
+            # apt downloads into the working folder, as a plain user where it can.
+            script = 'cd "$1" && shift && exec apt-get download -q "$@"'
+            wanted = [_wanted(package) for package in missing.values()]
+            await check(["sh", "-c", script, "sh", work, *wanted], timeout=600)
+            for path, package in missing.items():
+                _keep(Path(work) / package.file, path, package.size)
+    return list(paths)
+
+
+def _wanted(package: Package) -> str:
+    """NAME=VERSION, as apt takes it."""
     name, version = package.file.split("_")[:2]
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        # apt downloads into the working folder, as a plain user where it can.
-        script = 'cd "$1" && exec apt-get download -q "$2"'
-        wanted = f"{name}={version.replace('%3a', ':')}"
-        await check(["sh", "-c", script, "sh", work, wanted], timeout=600)
-        _keep(Path(work), path, package.size)
-    return path
+    return f"{name}={version.replace('%3a', ':')}"
 
 
-def _keep(work: Path, path: Path, size: int) -> None:
-    got = sorted(work.glob("*.deb"))
-    if not got or got[0].stat().st_size != size:
+def _keep(got: Path, path: Path, size: int) -> None:
+    if not got.exists() or got.stat().st_size != size:
         raise ProgramError(f"apt-get download: got no {path.name} of {size} bytes")
-    got[0].rename(path)
+    got.rename(path)

@@ -173,7 +173,7 @@ class Eviction:
     def _local(self, worker: PodWorker, layers: Mapping[str, int]) -> tuple[pressure.Local, int]:
         """What a pod has written to the disk, and how many files."""
         options, files = self._context.options, 0
-        roots = volumes.Roots(options.pods_dir, options.memory_dir)
+        roots = volumes.Roots(options.pods_dir, options.memory_dir, options.logs_dir)
         found = {}
         for volume in spec_of(worker.pod).get("volumes") or []:
             if volumes.kind_of(volume) == "emptyDir":

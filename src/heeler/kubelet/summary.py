@@ -161,7 +161,7 @@ class Statistics:
 
     def _volumes(self, worker: PodWorker, whole: Object) -> list[Object]:
         options, out = self._context.options, []
-        roots = volumes.Roots(options.pods_dir, options.memory_dir)
+        roots = volumes.Roots(options.pods_dir, options.memory_dir, options.logs_dir)
         for volume in spec_of(worker.pod).get("volumes") or []:
             if volumes.kind_of(volume) in volumes.FOLDERS:
                 used, inodes = figures.folder_size(volumes.volume_path(roots, worker.pod, volume))

@@ -51,7 +51,7 @@ def test_a_projected_volume_puts_its_sources_together() -> None:
 
 
 def roots(folder: Path) -> volumes.Roots:
-    return volumes.Roots(folder / "pods", folder / "memory")
+    return volumes.Roots(folder / "pods", folder / "memory", folder / "logs")
 
 
 def test_secrets_and_tokens_are_kept_apart_from_the_disk(tmp_path: Path) -> None:
@@ -145,3 +145,14 @@ def test_trust_bundles_are_put_together_each_certificate_once() -> None:
     assert [line for line in text.splitlines() if "-" not in line] == ["a", "b"]
     with pytest.raises(VolumeError, match="matched zero ClusterTrustBundles"):
         of_volume(pod(), volume, Fetched(bundles={("v", "ca.pem"): []}), FACTS)
+
+
+def test_the_logs_that_a_pod_sees_are_its_node_s(tmp_path: Path) -> None:
+    made = roots(tmp_path)
+    for path, expected in (
+        ("/var/log/pods", tmp_path / "logs"),
+        ("/var/log/pods/default_a_uid", tmp_path / "logs" / "default_a_uid"),
+        ("/var/log/podsaver", Path("/var/log/podsaver")),
+        ("/var/log", Path("/var/log")),
+    ):
+        assert volumes.volume_path(made, {}, {"name": "v", "hostPath": {"path": path}}) == expected

@@ -155,7 +155,7 @@ class Agent:
             worker = PodWorker(context, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
             worker.vanish()
             self._employ(uid, worker)
-        roots = volumes.Roots(context.options.pods_dir, context.options.memory_dir)
+        roots = volumes.Roots(context.options.pods_dir, context.options.memory_dir, context.options.logs_dir)
         for folder in [*sorted(roots.pods.glob("*/")), *sorted(roots.memory.glob("*/"))]:
             if folder.name not in self.workers:
                 await volumes.tear_down(roots, folder.name)

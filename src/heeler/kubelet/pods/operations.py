@@ -53,7 +53,7 @@ class Operations:
     @property
     def _roots(self) -> volumes.Roots:
         options = self._context.options
-        return volumes.Roots(options.pods_dir, options.memory_dir)
+        return volumes.Roots(options.pods_dir, options.memory_dir, options.logs_dir)
 
     @property
     def pod(self) -> Object:

@@ -42,16 +42,20 @@ def kind_of(volume: Object) -> str:
     return next((key for key in volume if key != "name"), "emptyDir")
 
 
+#: Where a node has its containers' logs, as its pods see it: nodes of one machine each have their own.
+POD_LOGS = Path("/var/log/pods")
+
 #: Volumes whose content must not be written to a disk.
 IN_MEMORY = ("secret", "projected")
 
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Where pods' files are: `pods` on disk, `memory` on a tmpfs (secrets and tokens)."""
+    """Where pods' files are: `pods` on disk, `memory` on a tmpfs (secrets and tokens), their containers' `logs`."""
 
     pods: Path
     memory: Path
+    logs: Path
 
 
 async def mount_memory(folder: Path) -> None:
@@ -74,7 +78,10 @@ def pod_dir(pods: Path, pod: Object) -> Path:
 def volume_path(roots: Roots, pod: Object, volume: Object) -> Path:
     """Where the volume is on the node."""
     kind = kind_of(volume)
-    if kind in ("hostPath", "persistent"):
+    if kind == "hostPath":
+        path = Path(volume[kind]["path"])
+        return roots.logs / path.relative_to(POD_LOGS) if path.is_relative_to(POD_LOGS) else path
+    if kind == "persistent":
         return Path(volume[kind]["path"])
     root = roots.memory if kind in IN_MEMORY else roots.pods
     return pod_dir(root, pod) / "volumes" / FOLDERS[kind] / str(volume["name"])
