@@ -37,9 +37,9 @@ test: tools
 	@$(BIN)/python scripts/prerequisites.py --optional
 	$(BIN)/python -m pytest
 
-## soak: what takes long: fixtures interrupted 50 times
+## soak: what takes long: fixtures interrupted 300 times
 soak: tools
-	HEELER_INTERRUPTS=50 $(BIN)/python -m pytest tests/peers/test_pytest_plugin.py -k interrupted --timeout 900
+	HEELER_INTERRUPTS=300 $(BIN)/python -m pytest tests/peers/test_pytest_plugin.py -k interrupted --timeout 900
 
 ## lint, types: the checks on the code
 lint: tools

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count, repeat
 from pathlib import Path
 
 import pytest
@@ -122,35 +124,41 @@ def _left(mark: str) -> list[str]:
     return found
 
 
+def _interrupt(folder: Path, number: int, wait: float) -> tuple[list[str], list[Path]]:
+    """Run the long tests with eight workers and interrupt them after a while: processes and files that are left."""
+    temporary = folder / f"tmp{number}"
+    temporary.mkdir()
+    mark = f"HEELER_TEST_MARK={folder}/{number}/"
+    name, _, value = mark.partition("=")
+    process = subprocess.Popen(
+        _command("-q", "-n", "8", f"--basetemp={temporary}/pytest"),
+        cwd=folder,
+        env={**_environment(), name: value, "TMPDIR": str(temporary)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(wait)
+    if number % 4 == 3:
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    left: list[str] = []
+    for _ in range(150):
+        if not (left := _left(mark)):
+            break
+        time.sleep(0.1)
+    return left, [p for p in temporary.rglob("*") if p.is_file() and not p.is_relative_to(temporary / "pytest")]
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes through /proc")
 def test_interrupted_with_eight_workers_nothing_is_left(tmp_path: Path) -> None:
-    """As often as HEELER_INTERRUPTS says, by Ctrl-C or kill -9, at a moment drawn by a seed."""
+    """Fifty times (or as often as HEELER_INTERRUPTS says), by Ctrl-C or kill -9, at moments drawn by a seed."""
     (tmp_path / "test_app.py").write_text(LONG)
     drawn = random.Random(7)
-    for number in range(int(os.environ.get("HEELER_INTERRUPTS", "8"))):
-        temporary = tmp_path / f"tmp{number}"
-        temporary.mkdir()
-        mark = f"HEELER_TEST_MARK={tmp_path}/{number}"
-        name, _, value = mark.partition("=")
-        process = subprocess.Popen(
-            _command("-q", "-n", "8", f"--basetemp={temporary}/pytest"),
-            cwd=tmp_path,
-            env={**_environment(), name: value, "TMPDIR": str(temporary)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(drawn.uniform(0.3, 2.5))
-        if number % 4 == 3:
-            process.kill()
-        else:
-            os.killpg(process.pid, signal.SIGINT)
-        process.wait(60)
-        for _ in range(100):
-            if not (left := _left(mark)):
-                break
-            time.sleep(0.1)
-        assert left == []
-        files = [p for p in temporary.rglob("*") if p.is_file() and not p.is_relative_to(temporary / "pytest")]
-        assert files == []
+    waits = [drawn.uniform(0.3, 3.0) for _ in range(int(os.environ.get("HEELER_INTERRUPTS", "50")))]
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(_interrupt, repeat(tmp_path), count(), waits))
+    assert [one for one in found if one != ([], [])] == []
