@@ -293,7 +293,8 @@ def test_what_cannot_be_reached_is_told_in_upstreams_words(cluster: LocalCluster
         said
     )
     assert "IPv4: dial tcp4 127.0.0.1:9: connect: connection refused IPv6" in said
-    os.kill(cluster.pid("node-book-node-0"), signal.SIGKILL)
+    for component in ("supervisor", "node-book-node-0"):  # it would start the agent again
+        os.kill(cluster.pid(component), signal.SIGKILL)
     time.sleep(0.2)
     refused = r"dial tcp 127\.0\.0\.1:\d+: connect: connection refused\n$"
     said = cluster.kubectl("exec", pod, "--", "true", check=False)

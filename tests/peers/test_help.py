@@ -44,8 +44,20 @@ class Cluster:
         )
         return done.stdout
 
-    def pid(self) -> int:
-        return int((self.data / "run" / "control-plane.pid").read_text())
+    def pid(self, component: str = "control-plane") -> int:
+        return int((self.data / "run" / f"{component}.pid").read_text())
+
+    def comes_back(self) -> None:
+        """Kill the control plane, and wait for what was kept."""
+        before = self.pid()
+        os.kill(before, signal.SIGKILL)
+        for _ in range(200):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                if "kept" in self.kubectl("get", "configmaps"):
+                    break
+            time.sleep(0.1)
+        assert self.pid() != before
+        assert "kept" in self.kubectl("get", "configmaps")
 
 
 @pytest.fixture
@@ -128,18 +140,34 @@ def test_in_the_foreground_what_ends_is_started_again(cluster: Cluster) -> None:
     while "Ctrl-C stops" not in process.stdout.readline():
         assert process.poll() is None
     cluster.kubectl("create", "configmap", "kept")
-    before = cluster.pid()
-    os.kill(before, signal.SIGKILL)
-    for _ in range(200):
-        with contextlib.suppress(subprocess.CalledProcessError):
-            if "kept" in cluster.kubectl("get", "configmaps"):
-                break
-        time.sleep(0.1)
-    assert cluster.pid() != before
-    assert "kept" in cluster.kubectl("get", "configmaps")
+    os.kill(cluster.pid("supervisor"), signal.SIGKILL)
+    cluster.comes_back()
     assert cluster.heeler("down")[0] == 0, "somebody stops it: that counts"
     assert process.wait(30) == 0
     process.stdout.close()
+
+
+def test_what_ends_is_started_again_and_what_is_stopped_is_not(cluster: Cluster) -> None:
+    assert cluster.heeler("up", "--simulated-nodes", "1")[0] == 0
+    cluster.kubectl("create", "configmap", "kept")
+    supervisor = cluster.pid("supervisor")
+    cluster.comes_back()
+    assert "control-plane ended: started again in 0.2 s" in cluster.heeler("logs", "supervisor")[1]
+    assert cluster.heeler("up")[0] == 0
+    assert cluster.pid("supervisor") == supervisor
+    os.kill(supervisor, signal.SIGSTOP)  # it hears of the end while the cluster is being stopped
+    os.kill(cluster.pid(), signal.SIGKILL)
+    (cluster.data / "run" / "stopped").touch()
+    os.kill(supervisor, signal.SIGCONT)
+    while Path(f"/proc/{supervisor}/cmdline").exists() and Path(f"/proc/{supervisor}/cmdline").read_bytes():
+        time.sleep(0.05)
+    assert "supervisor: nothing that ends" not in cluster.heeler("doctor")[1]
+    assert "stopped" in cluster.heeler("status")[1]
+    assert cluster.heeler("up")[0] == 0
+    os.kill(cluster.pid("supervisor"), signal.SIGKILL)
+    assert "supervisor: nothing that ends is started again" in cluster.heeler("doctor")[1]
+    assert cluster.heeler("down")[0] == 0
+    assert not list((cluster.data / "run").glob("*.pid"))
 
 
 def test_up_replaces_what_another_version_runs(cluster: Cluster) -> None:

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "scheduler": ("heeler.cli.controllers", "scheduler", "Run the scheduler alone."),
     "node": ("heeler.cli.node", "node", "Run a node's agent."),
     "control-plane": ("heeler.cli.up", "control_plane", ""),
+    "revive": ("heeler.cli.up", "revive", ""),
     "node-remove": ("heeler.cli.node", "node_remove", ""),
     "version": ("heeler.cli.status", "version", "Print the version."),
 }

@@ -52,7 +52,7 @@ def status(name: str | None, data_dir: Path | None, output: str) -> None:
 async def describe(layout: Layout) -> Object | None:
     """What is to be said of a cluster, or None if there is none."""
     from heeler.local.layout import real_names
-    from heeler.local.up import CONTROL_PLANE, node_component, running_nodes
+    from heeler.local.up import CONTROL_PLANE, SUPERVISOR, node_component, running_nodes
 
     spec = layout.load()
     if spec is None:
@@ -62,6 +62,8 @@ async def describe(layout: Layout) -> Object | None:
     for component in sorted({*running_nodes(layout), *map(node_component, real_names(spec))}):
         number = processes.running_pid(layout, component)
         components.append({"name": component, "pid": number, "memoryBytes": _memory(number)})
+    number = processes.running_pid(layout, SUPERVISOR)
+    components.append({"name": SUPERVISOR, "pid": number, "memoryBytes": _memory(number)})
     out: Object = {
         "name": spec.name,
         "running": pid is not None,

@@ -319,6 +319,31 @@ def _stay(layout: Layout, flags: dict[str, Any], who: Owner) -> None:
         asyncio.run(stop_all(layout, SystemClock(), report, sudo))
 
 
+@click.command(hidden=True)
+@click.option("--cluster-dir", type=click.Path(path_type=Path), required=True)
+def revive(cluster_dir: Path) -> None:
+    """Start again what has ended of a cluster, unless it was stopped (called by its supervisor)."""
+    from heeler.base.files import shorten
+    from heeler.local.supervise import gone
+    from heeler.local.up import SUPERVISOR
+    from heeler.local.upkeep import MAX_LOG
+
+    who, layout = owner(os.environ), Layout(cluster_dir)
+    try:
+        with one_at_a_time(who):
+            if not gone(layout):
+                return
+            spec = layout.load()
+            if spec is None:
+                return
+            shorten(layout.log(SUPERVISOR), MAX_LOG)
+            flags = {**dict.fromkeys(("nodes", "simulated_nodes", "port", "uplink", "kubeconfig_file")), "wait": False}
+            flags |= dict.fromkeys(("ingress_http_port", "ingress_https_port", "data_dir"))
+            _start({**flags, "name": spec.name}, layout, who)
+    except (LocalError, OSError) as error:
+        fail(str(error))
+
+
 def _existing(name: str, data_dir: Path | None, *, broken: bool = False) -> tuple[Layout, Spec]:
     """A cluster that is there; with `broken`, also one whose specification can't be read. Raises LocalError."""
     layout = layout_of(name, data_dir, owner(os.environ), os.environ)

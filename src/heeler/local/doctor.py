@@ -24,7 +24,7 @@ from heeler.client.client import Client
 from heeler.local import processes
 from heeler.local.layout import Layout, LocalError, Spec, real_names
 from heeler.local.prerequisites import missing
-from heeler.local.up import CONTROL_PLANE, NODES, PODS, is_ready, node_component
+from heeler.local.up import CONTROL_PLANE, NODES, PODS, SUPERVISOR, is_ready, node_component
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 
@@ -196,6 +196,8 @@ def running(layout: Layout, spec: Spec) -> Iterator[Finding]:
         yield Finding("control plane", "fail", "it doesn't run", f"{again}; its log: heeler logs control-plane")
     else:
         yield Finding("control plane", "ok", f"runs (pid {pid})")
+        if processes.running_pid(layout, SUPERVISOR) is None:
+            yield Finding("supervisor", "warn", "nothing that ends is started again", again)
     for node in real_names(spec):
         if processes.running_pid(layout, node_component(node)) is None:
             fix = f"{again}; its log: heeler logs {node_component(node)}"

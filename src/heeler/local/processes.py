@@ -1,4 +1,4 @@
-"""The processes of a local cluster: the control plane, and one agent for each real node.
+"""The processes of a local cluster: the control plane, one agent for each real node, and what supervises them.
 
 Each is a daemon in a session of its own that logs to a file and says through a pipe when it is ready, or why it isn't.
 A process is known by its pid file and by its command line (a pid that was given to somebody else doesn't count).
@@ -61,6 +61,14 @@ def _words(pid: int) -> list[bytes]:
         return []
 
 
+def user_of(pid: int) -> int | None:
+    """Whose process it is; None where that can't be seen."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except OSError:
+        return None
+
+
 def components(layout: Layout) -> dict[str, int]:
     """The cluster's daemons that run, whatever its pid files say: found by their command lines."""
     root, module = str(layout.root).encode(), b"heeler.cli.main"
@@ -70,7 +78,7 @@ def components(layout: Layout) -> dict[str, int]:
             words = _words(int(entry)) if entry.isdigit() else []
             if module in words and root in words and words[0].rpartition(b"/")[2] != b"sudo":
                 name = words[-1].decode("utf-8", "replace")
-                if name == "control-plane" or name.startswith("node-"):
+                if name in ("control-plane", "supervisor") or name.startswith("node-"):
                     out[name] = int(entry)
     return out
 
@@ -93,8 +101,9 @@ def spawn(
     *,
     as_root: bool = False,
     prefix: tuple[str, ...] = (),
+    program: list[str] | None = None,
 ) -> str:
-    """Start a daemon and wait until it is ready: what it said. Raises LocalError with the end of its log."""
+    """Start a daemon (`heeler ARGUMENTS`, or another `program`), wait until it is ready: what it said. Raises LocalError."""
     log = layout.log(component)
     with contextlib.suppress(OSError):
         shorten(log, MAX_LOG)
@@ -108,7 +117,7 @@ def spawn(
             os.fchown(descriptor, who.uid, who.gid)
             environment |= {"HOME": str(who.home)}
         process = subprocess.Popen(
-            [*prefix, *command(*arguments)],
+            [*prefix, *(program or command(*arguments))],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=descriptor,

@@ -1,4 +1,4 @@
-"""Keeping a cluster's processes alive: `heeler up --foreground`, and so the systemd unit, starts again what ends."""
+"""Keeping a cluster's processes alive: the supervisor, and `heeler up --foreground`, have started again what ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from heeler.local import processes
 from heeler.local.layout import Layout, LocalError, real_names
-from heeler.local.up import CONTROL_PLANE, STOPPED, node_component
+from heeler.local.up import CONTROL_PLANE, STOPPED, SUPERVISOR, node_component
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def gone(layout: Layout) -> list[str] | None:
         return []
     if spec is None or (layout.run / STOPPED).exists():
         return None
-    wanted = [CONTROL_PLANE, *map(node_component, real_names(spec))]
+    wanted = [CONTROL_PLANE, SUPERVISOR, *map(node_component, real_names(spec))]
     return [name for name in wanted if processes.running_pid(layout, name) is None]
 
 

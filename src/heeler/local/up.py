@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from heeler.objects.value import GroupVersionResource, Object
 
 NODES = GroupVersionResource("", "v1", "nodes")
 PODS = GroupVersionResource("", "v1", "pods")
-CONTROL_PLANE = "control-plane"
+CONTROL_PLANE, SUPERVISOR = "control-plane", "supervisor"
 #: A file in `run/`: the cluster was stopped on purpose, nobody should start it again by himself.
 STOPPED = "stopped"
 #: Seconds for all nodes to be Ready.
@@ -63,6 +64,7 @@ class Up:
         self._stage("files", self._files)
         await self._control_plane()
         await self._nodes()
+        await self._supervisor()
         self._stage("kubeconfig", self._kubeconfig)
         if wait and (self.spec.nodes or self.spec.simulated_nodes):
             await self._timed("nodes ready", self._ready())
@@ -186,6 +188,22 @@ class Up:
         arguments = ["node", "--cluster-dir", str(self.layout.root), "--name", node, component]
         processes.spawn(self.layout, component, arguments, self.who, as_root=True, prefix=self.sudo)
 
+    async def _supervisor(self) -> None:
+        """What starts again the others when they end: root's, if that includes agents."""
+        fit = {os.geteuid(), 0, None} if self.spec.nodes else {self.who.uid, None}
+        pid = processes.running_pid(self.layout, SUPERVISOR)
+        if pid is not None and (self._is_old(SUPERVISOR) or processes.user_of(pid) not in fit):
+            await processes.stop(self.layout, SUPERVISOR, self.clock, sudo=self.sudo)
+            pid = None
+        if pid is None:
+            again = processes.command("revive", "--cluster-dir", str(self.layout.root))
+            words = ["-S", "-E", str(Path(__file__).with_name("watcher.py")), str(self.layout.root), __version__]
+            program = [sys.executable, *words, *again, SUPERVISOR]
+            root = bool(self.spec.nodes) and os.geteuid() == 0
+            await asyncio.to_thread(
+                processes.spawn, self.layout, SUPERVISOR, [], self.who, as_root=root, program=program
+            )
+
     async def _forget_node(self, node: str) -> None:
         """A node that is taken away takes its pods along: nothing else would tell of their end for a while."""
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))
@@ -258,6 +276,7 @@ async def down(layout: Layout, clock: Clock, report: Report, sudo: tuple[str, ..
     stopped = False
     with contextlib.suppress(OSError):
         write_atomic(layout.run / STOPPED, b"", 0o644)
+    await processes.stop(layout, SUPERVISOR, clock, sudo=sudo)
     nodes = running_nodes(layout)
     if nodes:
         began = clock.monotonic()
