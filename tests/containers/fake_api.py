@@ -47,6 +47,16 @@ class FakeApi:
         self.revision = 0
         self.history: list[tuple[int, str, str, Object]] = []
         self._moved = asyncio.Event()
+        self.reachable = True
+
+    def cut(self) -> None:
+        """Nobody reaches it any more, open watches end."""
+        self.reachable = False
+        self._moved.set()
+
+    def _reach(self) -> None:
+        if not self.reachable:
+            raise ConnectionRefusedError(111, "Connection refused")
 
     def put(self, resource: str, obj: Object, event: str = "") -> Object:
         self.revision += 1
@@ -74,6 +84,7 @@ class FakeApi:
         return [copy.deepcopy(o) for (kind, _, _), o in self.objects.items() if kind == resource]
 
     async def get(self, resource: GroupVersionResource, name: str, namespace: str | None = None) -> Object:
+        self._reach()
         return self.find(resource.resource, name, namespace)
 
     async def list(
@@ -87,6 +98,7 @@ class FakeApi:
         limit: int = 0,
         continue_token: str = "",
     ) -> Listing:
+        self._reach()
         found = self.all(resource.resource)
         return Listing([o for o in found if chosen(o, field_selector, label_selector)], str(self.revision))
 
@@ -102,6 +114,7 @@ class FakeApi:
     ) -> AsyncIterator[WatchEvent]:
         seen = int(resource_version or 0)
         while True:
+            self._reach()
             for revision, event, kind, obj in list(self.history):
                 if revision > seen and kind == resource.resource:
                     seen = revision
@@ -123,6 +136,7 @@ class FakeApi:
         subresource: str | None = None,
         field_manager: str = "",
     ) -> Object:
+        self._reach()
         if subresource == "token":
             return {"status": {"token": f"token-of-{name}", "expirationTimestamp": "2999-01-01T00:00:00Z"}}
         obj = copy.deepcopy(obj)
@@ -135,6 +149,7 @@ class FakeApi:
     async def update(
         self, resource: GroupVersionResource, obj: Object, *, subresource: str | None = None, field_manager: str = ""
     ) -> Object:
+        self._reach()
         return self.put(resource.resource, obj)
 
     async def patch(
@@ -149,6 +164,7 @@ class FakeApi:
         field_manager: str = "",
         force: bool = False,
     ) -> Object:
+        self._reach()
         old = self.find(resource.resource, name, namespace)
         uid = (patch.get("metadata") or {}).get("uid")
         if uid and uid != old["metadata"]["uid"]:
@@ -169,6 +185,7 @@ class FakeApi:
         propagation: str = "",
         grace_seconds: int | None = None,
     ) -> Object:
+        self._reach()
         old = self.find(resource.resource, name, namespace)
         if resource.resource == "pods" and grace_seconds != 0:
             grace = grace_seconds if grace_seconds is not None else old["spec"].get("terminationGracePeriodSeconds", 30)

@@ -189,6 +189,35 @@ def test_containers_outlive_the_agent_and_containerd(cluster: str, tmp_path: Pat
     asyncio.run(main())
 
 
+def test_pods_run_on_and_are_restarted_while_the_api_server_is_away(
+    cluster: str, tmp_path: Path, archive: Path
+) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            probe = {
+                "livenessProbe": {"exec": {"command": ["cat", "/tmp/ok"]}, "periodSeconds": 1, "failureThreshold": 1}
+            }
+            node.api.put("pods", pod("a", f"touch /tmp/ok; {WAIT}", container=probe))
+            node.api.put("pods", pod("b", WAIT))
+            for name in ("a", "b"):
+                await node.ready(name)
+            kept = node.container("b")["containerID"]
+            node.api.cut()
+            await node.run_in("a", "rm /tmp/ok")
+            worker = next(w for w in node.node.agent.workers.values() if w.pod["metadata"]["name"] == "a")
+            await node.until(lambda: any(c.attempt == 1 and c.state == "running" for c in worker.view.containers))
+            assert node.container("a")["restartCount"] == 0, "nobody could be told yet"
+            del node.api.objects["pods", "default", "b"]  # deleted there meanwhile
+            node.api.put("pods", pod("c", WAIT))
+            node.api.reachable = True
+            await node.until(lambda: node.container("a").get("restartCount") == 1)
+            for name in ("a", "c"):
+                await node.ready(name)
+            await node.until(lambda: kept not in str([w.view for w in node.node.agent.workers.values()]))
+
+    asyncio.run(main())
+
+
 def test_a_pod_deleted_by_force_is_gone_from_the_node_too(cluster: str, tmp_path: Path, archive: Path) -> None:
     async def main() -> None:
         async with started(cluster, tmp_path, archive) as node:

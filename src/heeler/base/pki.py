@@ -19,8 +19,8 @@ from heeler.base.files import write_atomic
 #: Days that an authority, and a certificate signed by it, is good for.
 AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
-#: Clocks of two machines may differ by so much.
-SKEW = datetime.timedelta(minutes=5)
+#: Certificates are good from so long before: clocks differ, and are set back after a certificate was made.
+SKEW = datetime.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

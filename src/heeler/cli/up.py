@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -30,11 +30,7 @@ from heeler.local.layout import (
     layout_of,
     one_at_a_time,
     owner,
-    real_names,
 )
-
-if TYPE_CHECKING:
-    from heeler import cluster
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option(
@@ -474,7 +470,7 @@ def control_plane(data_dir: Path, verbose: int, component: str) -> None:
 
 async def _serve(layout: Layout, spec: Spec, component: str) -> None:
     from heeler import cluster
-    from heeler.local.upkeep import keep
+    from heeler.local.upkeep import keep, renew
 
     sys.setswitchinterval(0.0005)  # the store's thread must get the interpreter in time (ARCHITECTURE.md)
     stop = asyncio.Event()
@@ -484,22 +480,8 @@ async def _serve(layout: Layout, spec: Spec, component: str) -> None:
     plane = cluster.control_plane(layout, spec, durable=True, clock=SystemClock(), random=SystemRandom())
     async with plane as found:
         processes.say_ready(str(found.spec.port))
-        upkeep = asyncio.ensure_future(keep([layout.log(component)], lambda: _renew(layout, found), SystemClock()))
+        upkeep = asyncio.ensure_future(keep([layout.log(component)], lambda: renew(layout, found), SystemClock()))
         try:
             await stop.wait()
         finally:
             upkeep.cancel()
-
-
-def _renew(layout: Layout, found: cluster.Context) -> None:
-    """Make certificates anew that near their end, and use them."""
-    from heeler.local import certificates
-
-    # What nodes there are may have changed since the start.
-    spec = layout.load() or found.spec
-    certificates.prepare(layout, spec, real_names(spec), SystemClock())
-    if found.certificate is not None:
-        found.certificate.look()
-    connections = found.server.nodes
-    if connections is not None:
-        connections.renew()

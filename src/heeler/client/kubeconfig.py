@@ -173,6 +173,22 @@ def merge_into(path: Path, name: str, added: Object) -> None:
     path.with_name(path.name + ".lock").unlink(missing_ok=True)
 
 
+def renew_in(path: Path, name: str, added: Object) -> bool:
+    """Give the user `name` of a file the new credentials; False if there is no such user, or nothing new.
+
+    Raises KubeconfigError, OSError."""
+    if not path.exists():
+        return False
+    with locked(path.with_name(path.name + ".lock")):
+        config = read(path)
+        known, fresh = _named(config, "users", name), _named(added, "users", name)
+        stale = known is not None and known != fresh
+        if stale:
+            _write(path, {**config, "users": [fresh if user == known else user for user in config["users"]]})
+    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    return stale
+
+
 def remove_from(path: Path, name: str) -> None:
     """Take a cluster's entries out of a file, if it is there. Raises KubeconfigError, OSError."""
     if not path.exists():

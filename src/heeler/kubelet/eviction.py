@@ -83,7 +83,7 @@ class Eviction:
 
     async def look(self) -> None:
         """One look, and at the most one pod evicted for the node's sake. Raises RuntimeFault, OSError."""
-        now = self._context.clock.time()
+        now = self._context.clock.monotonic()
         found = pressure.met(self._settings, self.observe(), self._state, now)
         held = pressure.conditions(self._settings, self._state, now)
         if held != self.pressure:

@@ -61,7 +61,7 @@ class ImageCollector:
 
     async def look(self) -> tuple[list[Image], dict[str, None]]:
         """All images, and the ids of those in use. Raises RuntimeFault."""
-        now, kept = self._clock.time(), self._kept()
+        now, kept = self._clock.monotonic(), self._kept()
         in_use = {str(container.image_ref): None for container in await self._runtime.containers()}
         fresh: dict[str, Image] = {}
         for image in await self._runtime.images():
@@ -83,7 +83,7 @@ class ImageCollector:
 
         images, in_use = await self.look()
         freed = 0
-        for image in unused(images, in_use, self._clock.time(), min_age):
+        for image in unused(images, in_use, self._clock.monotonic(), min_age):
             if freed >= wanted:
                 break
             try:

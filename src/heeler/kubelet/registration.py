@@ -199,7 +199,8 @@ class Registration:
         now = self._clock.time()
         fresh = status(self._options, self._machine, old=self.node.get("status") or {}, now=now, **await self._look())
         old = self.node.get("status") or {}
-        if not force and now - self._reported < STATUS_REPORT and _same(old, fresh):
+        moment = self._clock.monotonic()
+        if not force and moment - self._reported < STATUS_REPORT and _same(old, fresh):
             return
         changes = {"status": fresh}
         for reason in turned(old, fresh):
@@ -211,7 +212,7 @@ class Registration:
             type="application/strategic-merge-patch+json",
             subresource="status",
         )
-        self._reported = now
+        self._reported = moment
 
     async def renew(self) -> None:
         """Make or renew the lease."""

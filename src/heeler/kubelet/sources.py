@@ -53,6 +53,7 @@ class Fetched:
 @dataclass(slots=True)
 class _Token:
     text: str
+    made_at: float
     renew_at: float
 
 
@@ -93,10 +94,12 @@ class Sources:
         return found
 
     async def token(self, pod: Object, volume: str, source: Object) -> str:
-        """A token of the pod's service account, bound to the pod; renewed when four fifths of its life are over."""
+        """A token of the pod's service account, bound to the pod; renewed when four fifths of its life are over.
+
+        One that is of the future, since the clock was set back, would be refused."""
         key = (str(uid_of(pod)), volume, str(source.get("path", "")))
         known = self._tokens.get(key)
-        if known is not None and self._clock.time() < known.renew_at:
+        if known is not None and known.made_at <= self._clock.time() < known.renew_at:
             return known.text
         account = str((pod.get("spec") or {}).get("serviceAccountName") or "default")
         wanted: Object = {
@@ -115,7 +118,7 @@ class Sources:
         now = self._clock.time()
         ends = parse_rfc3339(status["expirationTimestamp"]) if status.get("expirationTimestamp") else now + 3600
         text = str(status.get("token", ""))
-        self._tokens[key] = _Token(text, now + min(0.8 * (ends - now), 24 * 3600))
+        self._tokens[key] = _Token(text, now, now + min(0.8 * (ends - now), 24 * 3600))
         return text
 
     async def bundles(self, source: Object) -> list[Object]:

@@ -240,7 +240,7 @@ class Operations:
             made = await self._configuration(container, attempt, sandbox, ready.reference, ready.user)
         except ImageFault as fault:
             if fault.reason == "ErrImagePull":
-                self._backing_off[name] = self._context.clock.time() + 1.0
+                self._backing_off[name] = self._context.clock.monotonic() + 1.0
                 worker.later(1.1)
             worker.set_waiting(name, fault.reason, fault.message, fault.delay)
             if fault.reason != "ErrImagePull":
@@ -394,7 +394,7 @@ class Operations:
 
     def image_back_offs(self) -> None:
         """A failed pull is told as such first, as a back-off soon after."""
-        now = self._context.clock.time()
+        now = self._context.clock.monotonic()
         for name, moment in list(self._backing_off.items()):
             known = self._worker.memory.waiting.get(name)
             if known is None or known.reason != "ErrImagePull":

@@ -241,7 +241,7 @@ def _keep(pod: Object, container: Object, view: View, memory: Memory, now: float
         # Made, and the agent died before it was started (or the start is under way).
         if {f"start/{name}", f"remove/{latest.id}"} & memory.busy.keys():
             return
-        if now < latest.created_at + START_PATIENCE:
+        if latest.created_at - START_PATIENCE <= now < latest.created_at + START_PATIENCE:
             # The runtime may still be about to start it, as the agent before asked it to.
             decision.wake(latest.created_at + START_PATIENCE)
         else:
@@ -329,7 +329,8 @@ def _back_off(pod: Object, name: str, latest: ContainerView, memory: Memory, now
     back = memory.backoffs.setdefault(name, Backoff())
     if back.delay and latest.finished_at - back.counted_at > 2 * MAX_DELAY:
         back.delay = 0.0
-    if back.delay and now < latest.finished_at + back.delay:
+    # An end in the future is one of before the clock was set back.
+    if back.delay and latest.finished_at - back.delay <= now < latest.finished_at + back.delay:
         memory.waiting[name] = Waiting("CrashLoopBackOff", back_off_text(pod, name, back.delay))
         decision.wake(latest.finished_at + back.delay)
         return False
@@ -341,6 +342,15 @@ def count_restart(memory: Memory, name: str, now: float) -> None:
     back = memory.backoffs.setdefault(name, Backoff())
     back.delay = min(MAX_DELAY, back.delay * 2) if back.delay else FIRST_DELAY
     back.counted_at = now
+
+
+def set_clock(memory: Memory, step: float) -> None:
+    """The clock was set by so many seconds: waits go on by what has passed."""
+    memory.retry_at = {name: moment + step for name, moment in memory.retry_at.items()}
+    if memory.ending_since:
+        memory.ending_since += step
+    for back in memory.backoffs.values():
+        back.counted_at += step
 
 
 def _sandbox(pod: Object, view: View, memory: Memory, now: float, decision: Decision) -> None:

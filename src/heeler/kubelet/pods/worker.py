@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 PODS = GroupVersionResource("", "v1", "pods")
 #: Seconds: how often volumes are refreshed, how soon after a failed write to the API server it is tried again.
 REFRESH, RETRY = 30.0, 1.0
+#: Seconds by which the time of day must jump to count as set.
+CLOCK_STEP = 1.0
 
 
 class PodWorker:
@@ -62,6 +64,8 @@ class PodWorker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._probers: dict[str, Prober] = {}
         self._refreshed = 0.0
+        #: How far the time of day is ahead of the monotonic one.
+        self._ahead = context.clock.time() - context.clock.monotonic()
         self._timer: asyncio.TimerHandle | None = None
         self._crashes: dict[str, str] = {}
 
@@ -139,6 +143,7 @@ class PodWorker:
     async def _turn(self) -> bool:
         """One turn; True when the pod is gone for good."""
         now = self.context.clock.time()
+        self._follow_clock(now)
         if not self.memory.started_at:
             self.memory.started_at = now
         self.view = await self.observer.look()
@@ -164,8 +169,15 @@ class PodWorker:
             return True
         if decision.wake_at:
             self.later(decision.wake_at - now)
-        self._refresh(now)
+        self._refresh(self.context.clock.monotonic())
         return False
+
+    def _follow_clock(self, now: float) -> None:
+        """Somebody may set the clock, and after a laptop's sleep it has jumped."""
+        ahead = now - self.context.clock.monotonic()
+        if abs(ahead - self._ahead) >= CLOCK_STEP:
+            plan.set_clock(self.memory, ahead - self._ahead)
+        self._ahead = ahead
 
     def _carry_out(self, instruction: plan.Instruction) -> None:
         operations, view = self.operations, self.view
