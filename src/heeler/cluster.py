@@ -23,6 +23,7 @@ from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.run import Options, running
 from heeler.apiserver.server import ApiServer
 from heeler.apiserver.user import MASTERS, User, authenticated, service_account
+from heeler.base import pki
 from heeler.base.clock import Clock, SystemClock
 from heeler.base.part import Part
 from heeler.base.pki import Renewing
@@ -54,6 +55,8 @@ class Context:
     tasks: Tasks
     clock: Clock
     random: Random
+    #: What certificate requests are signed with; None signs none.
+    authority: pki.KeyPair | None = None
     #: The simulated nodes, once they run.
     simulated: SimulatedNodes | None = None
     #: The API server's own, where it serves HTTPS.
@@ -77,12 +80,25 @@ async def _supervised(name: str, run: Callable[[], Awaitable[None]], clock: Cloc
         wait = 0.5 if clock.monotonic() - began > 300 else min(30.0, wait * 2)
 
 
+def signing(authority: pki.KeyPair, clock: Clock) -> Callable[[bytes, tuple[str, ...], float], bytes]:
+    """Signs certificate requests with an authority."""
+
+    def sign(request: bytes, usages: tuple[str, ...], seconds: float) -> bytes:
+        return pki.sign_request(authority, request, usages, seconds, clock.time())
+
+    return sign
+
+
 async def _controllers(context: Context) -> None:
     from heeler.controllers.list import run
     from heeler.controllers.loop import Settings
 
     tokens = context.server.service_accounts
-    settings = Settings(root_ca=context.root_ca, sign=tokens.sign if isinstance(tokens, ServiceAccountTokens) else None)
+    settings = Settings(
+        root_ca=context.root_ca,
+        sign=tokens.sign if isinstance(tokens, ServiceAccountTokens) else None,
+        sign_certificate=signing(context.authority, SystemClock()) if context.authority else None,
+    )
 
     def client(account: str) -> Client:
         return context.client(service_account("kube-system", account), "kube-controller-manager")
@@ -238,19 +254,19 @@ async def control_plane(
         spec = replace(spec, port=bound.getsockname()[1])
     certificates.prepare(layout, spec, real_names(spec), clock)
     store = open_store(layout.store if durable else None)
-    pki = layout.pki
+    keys = layout.pki
     options = Options(
-        cert_dir=pki,
+        cert_dir=keys,
         secure_port=spec.port,
-        tls_cert_file=pki / "apiserver.crt",
-        tls_private_key_file=pki / "apiserver.key",
-        client_ca_file=pki / "ca.crt",
+        tls_cert_file=keys / "apiserver.crt",
+        tls_private_key_file=keys / "apiserver.key",
+        client_ca_file=keys / "ca.crt",
         service_account_issuer="https://kubernetes.default.svc.cluster.local",
-        service_account_signing_key_file=pki / "sa.key",
+        service_account_signing_key_file=keys / "sa.key",
         service_cluster_ip_range=spec.service_cidr,
-        kubelet_client_certificate=pki / "apiserver-kubelet-client.crt",
-        kubelet_client_key=pki / "apiserver-kubelet-client.key",
-        kubelet_certificate_authority=pki / "ca.crt",
+        kubelet_client_certificate=keys / "apiserver-kubelet-client.crt",
+        kubelet_client_key=keys / "apiserver-kubelet-client.key",
+        kubelet_certificate_authority=keys / "ca.crt",
         warn_not_enforced=True,
         resource_metrics=True,
         local_path=True,
@@ -259,7 +275,10 @@ async def control_plane(
     try:
         async with running(options, store, clock=clock, random=random) as found, Tasks() as tasks:
             started("apiserver")
-            context = Context(found.server, spec, (pki / "ca.crt").read_text(), tasks, clock, random)
+            authority = pki.KeyPair.load(keys / "ca.crt", keys / "ca.key")
+            context = Context(
+                found.server, spec, authority.certificate.decode(), tasks, clock, random, authority=authority
+            )
             context.certificate = found.certificate
             await start_parts(context, started)
             yield context

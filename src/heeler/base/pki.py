@@ -6,6 +6,7 @@ imported at the first use. Source: RFC 5280; https://kubernetes.io/docs/setup/be
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import ssl
@@ -218,3 +219,95 @@ def _pair(certificate: Any, key: Any) -> KeyPair:
         certificate.public_bytes(serialization.Encoding.PEM),
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What a PKCS #10 request asks for: the subject, and other names by their kind."""
+
+    common_name: str
+    organizations: tuple[str, ...]
+    dns: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    emails: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
+
+
+def read_request(pem: bytes) -> Requested:
+    """Read a certificate request. Raises ValueError, also for one that its own key didn't sign."""
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    found = x509.load_pem_x509_csr(pem)
+    if not found.is_signature_valid:
+        raise ValueError("the request is not signed by its own key")
+    names: Any = ()
+    with contextlib.suppress(x509.ExtensionNotFound):
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+    def of(kind: Any) -> tuple[str, ...]:
+        return tuple(str(name) for name in names.get_values_for_type(kind)) if names else ()
+
+    def part(oid: Any) -> tuple[str, ...]:
+        return tuple(str(one.value) for one in found.subject.get_attributes_for_oid(oid))
+
+    return Requested(
+        "".join(part(NameOID.COMMON_NAME)[:1]),
+        part(NameOID.ORGANIZATION_NAME),
+        of(x509.DNSName),
+        of(x509.IPAddress),
+        of(x509.RFC822Name),
+        of(x509.UniformResourceIdentifier),
+    )
+
+
+def sign_request(authority: KeyPair, pem: bytes, usages: Sequence[str], seconds: float, now: float) -> bytes:
+    """A certificate (PEM) for a request, with its subject and names; `usages` in Kubernetes' words. Raises ValueError.
+
+    Source: https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
+    """
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    extended = {
+        "client auth": ExtendedKeyUsageOID.CLIENT_AUTH,
+        "server auth": ExtendedKeyUsageOID.SERVER_AUTH,
+        "code signing": ExtendedKeyUsageOID.CODE_SIGNING,
+        "email protection": ExtendedKeyUsageOID.EMAIL_PROTECTION,
+        "timestamping": ExtendedKeyUsageOID.TIME_STAMPING,
+        "ocsp signing": ExtendedKeyUsageOID.OCSP_SIGNING,
+        "any": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    }
+    found = x509.load_pem_x509_csr(pem)
+    signer = x509.load_pem_x509_certificate(authority.certificate)
+    key: Any = serialization.load_pem_private_key(authority.key, None)
+    start = datetime.datetime.fromtimestamp(now, datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(found.subject)
+        .issuer_name(signer.subject)
+        .public_key(found.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start - SKEW)
+        .not_valid_after(min(start + datetime.timedelta(seconds=seconds), signer.not_valid_after_utc))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+    )
+    bits = {
+        "digital_signature": "digital signature" in usages or "signing" in usages,
+        "content_commitment": "content commitment" in usages,
+        "key_encipherment": "key encipherment" in usages,
+        "data_encipherment": "data encipherment" in usages,
+        "key_agreement": "key agreement" in usages,
+    }
+    if any(bits.values()):  # RFC 5280 4.2.1.3: one at least, or no such extension
+        no = dict.fromkeys(("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"), False)
+        builder = builder.add_extension(x509.KeyUsage(**bits, **no), critical=True)
+    purposes = [extended[usage] for usage in usages if usage in extended]
+    if purposes:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+    with contextlib.suppress(x509.ExtensionNotFound):
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        builder = builder.add_extension(names.value, critical=names.critical)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -43,6 +43,13 @@ elect_option = click.option(
     help="Signs the tokens that are kept in Secrets; without it none are made.",
 )
 @click.option(
+    "--cluster-signing-cert-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority that signs approved certificate requests; without it none are signed.",
+)
+@click.option("--cluster-signing-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
+@click.option(
     "--use-service-account-credentials", is_flag=True, help="Act as a service account of its own in each controller."
 )
 @click.option("-v", "--verbose", count=True, help="Log more.")
@@ -52,15 +59,19 @@ def controller_manager(
     controllers: str,
     root_ca_file: Path | None,
     service_account_private_key_file: Path | None,
+    cluster_signing_cert_file: Path | None,
+    cluster_signing_key_file: Path | None,
     use_service_account_credentials: bool,
     verbose: int,
 ) -> None:
     """Run the controllers in the foreground until told to stop."""
     from heeler.apiserver.authenticate.service_accounts import signer
     from heeler.base.clock import SystemClock
+    from heeler.base.pki import KeyPair
     from heeler.base.random import SystemRandom
     from heeler.client.client import Client
     from heeler.client.https import HttpsClient
+    from heeler.cluster import signing
     from heeler.controllers.list import chosen, run
     from heeler.controllers.loop import Settings
 
@@ -70,6 +81,12 @@ def controller_manager(
         root = root_ca_file.read_text() if root_ca_file else ""
         key = service_account_private_key_file
         sign = signer(key.read_bytes()) if key else None
+        sign_certificate = None
+        if cluster_signing_cert_file or cluster_signing_key_file:
+            if not (cluster_signing_cert_file and cluster_signing_key_file):
+                fail("--cluster-signing-cert-file and --cluster-signing-key-file belong together", code=2)
+            authority = KeyPair.load(cluster_signing_cert_file, cluster_signing_key_file)
+            sign_certificate = signing(authority, SystemClock())
     except (ValueError, OSError) as error:
         fail(str(error), code=2)
 
@@ -87,7 +104,7 @@ def controller_manager(
             make,
             clock=SystemClock(),
             random=SystemRandom(),
-            settings=Settings(root_ca=root, sign=sign),
+            settings=Settings(root_ca=root, sign=sign, sign_certificate=sign_certificate),
             controllers=entries,
         )
 

@@ -15,6 +15,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
+from heeler.controllers.certificates import CertificateApprover, CertificateCleaner, CertificateSigner
 from heeler.controllers.cluster_dns import ClusterDnsController
 from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
 from heeler.controllers.cronjob import CronJobController
@@ -70,6 +71,9 @@ CONTROLLERS: tuple[Entry, ...] = (
     Entry("serviceaccount-controller", "service-account-controller", ServiceAccountController),
     Entry("serviceaccount-token-controller", ACCOUNT_NAME, ServiceAccountTokenController),
     Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", RootCaController),
+    Entry("certificatesigningrequest-approving-controller", "certificate-controller", CertificateApprover),
+    Entry("certificatesigningrequest-signing-controller", "certificate-controller", CertificateSigner),
+    Entry("certificatesigningrequest-cleaner-controller", "certificate-controller", CertificateCleaner),
     Entry(
         "clusterrole-aggregation-controller",
         "clusterrole-aggregation-controller",

@@ -32,6 +32,9 @@ class Settings:
     root_ca: str = ""
     #: Signs the claims of a token that is kept in a Secret; None makes no such tokens.
     sign: Callable[[Object], str] | None = None
+    #: Signs a certificate request (PEM) for usages and seconds; None signs none. TLS goes by real time, so it has its own.
+    sign_certificate: Callable[[bytes, tuple[str, ...], float], bytes] | None = None
+    cluster_signing_duration: float = 365 * 86400.0
     node_monitor_grace_period: float = 50.0
     node_monitor_period: float = 5.0
     #: Finished pods that are kept in the whole cluster before the oldest are removed.

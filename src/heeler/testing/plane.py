@@ -287,7 +287,15 @@ async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Acce
         try:
             async with Tasks() as tasks:
                 spec = Spec(name="heeler-test", nodes=0, simulated_nodes=nodes, port=port)
-                context = Context(server, spec, keys.authority.certificate.decode(), tasks, clock, random)
+                context = Context(
+                    server,
+                    spec,
+                    keys.authority.certificate.decode(),
+                    tasks,
+                    clock,
+                    random,
+                    authority=keys.authority,
+                )
                 plane = Plane(context, store, clock, loop)
                 listener = await listen(plane._handle, tls=tls, bound=bound)
                 plane.clients = functools.partial(len, listener.connections)

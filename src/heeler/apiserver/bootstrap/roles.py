@@ -92,7 +92,7 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         EVENTS,
     ),
     "system:controller:certificate-controller": (
-        f"{READ} | certificates.k8s.io | certificatesigningrequests",
+        f"{READ} delete | certificates.k8s.io | certificatesigningrequests",
         "update | certificates.k8s.io | certificatesigningrequests/approval certificatesigningrequests/status",
         "approve | certificates.k8s.io | signers=kubernetes.io/kube-apiserver-client-kubelet",
         "sign | certificates.k8s.io | signers=kubernetes.io/kube-apiserver-client "
