@@ -22,6 +22,8 @@ AUTHORITY_DAYS = 3650
 CERTIFICATE_DAYS = 365
 #: Certificates are good from so long before: clocks differ, and are set back after a certificate was made.
 SKEW = datetime.timedelta(days=1)
+#: What kube-controller-manager takes off the beginning of what it signs.
+BACKDATE = datetime.timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,7 @@ def sign_request(authority: KeyPair, pem: bytes, usages: Sequence[str], seconds:
         .issuer_name(signer.subject)
         .public_key(found.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start - SKEW)
+        .not_valid_before(start - BACKDATE)
         .not_valid_after(min(start + datetime.timedelta(seconds=seconds), signer.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
