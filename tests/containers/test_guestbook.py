@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -15,6 +16,10 @@ from pathlib import Path
 import orjson
 import pytest
 
+from heeler.base.clock import SystemClock
+from heeler.kubelet.teardown import remove_cluster
+from heeler.local.layout import Layout
+from heeler.local.node import options
 from tests.cluster import LocalCluster
 from tests.conftest import ROOT, containers_possible, find_kubectl
 
@@ -311,6 +316,53 @@ def test_down_and_up_keep_the_data(cluster: LocalCluster) -> None:
     cluster.up()
     cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     cluster.wait(lambda: answers(cluster))
+
+
+KEEPER = """
+{"apiVersion": "v1", "kind": "List", "items": [
+  {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "kept"},
+   "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}},
+  {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "keeper"}, "spec": {
+   "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "kept"}}, {"name": "e", "emptyDir": {}}],
+   "containers": [{"name": "c", "image": "guestbook:1",
+    "command": ["sh", "-c", "date >> /v/starts; date >> /e/starts; sleep 1000"],
+    "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "e", "mountPath": "/e"}]}]}}]}
+"""
+
+
+def test_after_a_reboot_up_brings_back_pods_with_their_data(cluster: LocalCluster) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=KEEPER)
+    cluster.kubectl("wait", "pod/keeper", "--for=condition=Ready", "--timeout=60s")
+    before = cluster.get("pod", "keeper")
+    _reboot(cluster)
+    cluster.up()
+    cluster.wait(lambda: _starts(cluster, "/v/starts") == _starts(cluster, "/e/starts") == 2)
+    after = cluster.get("pod", "keeper")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["status"]["containerStatuses"][0]["restartCount"] == 1
+    assert "SandboxChanged" in cluster.kubectl("get", "events", "--field-selector", "involvedObject.name=keeper")
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    cluster.wait(lambda: answers(cluster))
+    pods = cluster.get("pods")["items"]
+    assert len({p["status"]["podIP"] for p in pods}) == len(pods)
+    cluster.kubectl("delete", "pod/keeper", "pvc/kept", "--grace-period=1")
+
+
+def _starts(cluster: LocalCluster, path: str) -> int:
+    return cluster.kubectl("exec", "keeper", "--", "cat", path, check=False).count("UTC")
+
+
+def _reboot(cluster: LocalCluster) -> None:
+    """What a reboot leaves: the disk, and process ids that are somebody else's by now."""
+    layout = Layout(cluster.layout)
+    for component in ("supervisor", "control-plane", "node-book-node-0"):
+        os.kill(cluster.pid(component), signal.SIGKILL)
+        layout.pid_file(component).write_text(f"{os.getpid()}\n")
+    spec = layout.load()
+    assert spec is not None
+    node = options(layout, spec, "book-node-0")
+    asyncio.run(remove_cluster(node, SystemClock(), [node], data=False))
+    assert left_over("book") == []
 
 
 def test_status_says_where_a_service_is_published(cluster: LocalCluster) -> None:

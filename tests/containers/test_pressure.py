@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
 from pathlib import Path
 
-from heeler.kubelet import eviction
+import pytest
+
+from heeler.kubelet import eviction, pressure
 from heeler.kubelet.pressure import Observation
 from heeler.objects.value import Object
 from tests.containers.node import WAIT, TestNode, pod, started
@@ -59,3 +63,44 @@ def test_pods_are_evicted_for_the_node_s_sake_and_for_their_own_limits(
             await node.until(lambda: "containerID" in node.container("hungry"))
 
     asyncio.run(main())
+
+
+def test_a_disk_that_is_full_is_told_and_given_room(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main(disk: Path) -> None:
+        limits = pressure.Settings(pressure.thresholds("nodefs.available<16Mi"), transition=0.0)
+        async with started(cluster, disk / "node", archive, eviction=limits) as node:
+            for name in ("writes", "modest"):
+                volume = {"volumes": [{"name": "v", "emptyDir": {}}]}
+                mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+                script = f"[ $HOSTNAME = modest ] || head -c 105000000 /dev/zero > /v/f; {WAIT}"
+                node.api.put("pods", pod(name, script, container=mounts, **volume))
+                await node.phase(name, "Running")
+            keeper = node.node.eviction
+            assert keeper is not None
+            while node.status("writes")["phase"] != "Failed":
+                await keeper.look()
+                await asyncio.sleep(0.05)
+            await node.until(lambda: held(node, "DiskPressure"))
+            status = await node.phase("writes", "Failed")
+            assert status["reason"] == "Evicted"
+            assert re.fullmatch(
+                r"The node was low on resource: ephemeral-storage\. Threshold quantity: 16Mi, available: \d+Ki\. "
+                r"(Container c was using \d+Ki, request is 0, has larger consumption of ephemeral-storage\. )?",
+                status["message"],
+            )
+            assert "EvictionThresholdMet" in dict(node.events("n0"))
+            assert node.status("modest")["phase"] == "Running"
+            await node.delete("writes")
+            await keeper.look()
+            await node.until(lambda: not held(node, "DiskPressure"))
+            assert node.status("modest")["phase"] == "Running"
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=112m", "disk", str(disk)]).returncode:
+        pytest.skip("no small disk")
+    (disk / "node").mkdir()
+    try:
+        asyncio.run(main(disk))
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)])

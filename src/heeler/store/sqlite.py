@@ -117,7 +117,8 @@ class SqliteStore:
                     "upgrade heeler, or choose another --data-dir"
                 )
             connection.executescript(_SCHEMA)
-            connection.execute(f"PRAGMA user_version = {LAYOUT}")
+            if layout != LAYOUT:  # on a full disk nothing may be written
+                connection.execute(f"PRAGMA user_version = {LAYOUT}")
             store = cls(connection)
             store._load()
         except (sqlite3.Error, OSError) as error:

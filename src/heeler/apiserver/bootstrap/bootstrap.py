@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.bootstrap import local_path
@@ -18,10 +19,12 @@ from heeler.base.clock import rfc3339
 from heeler.objects import apply
 from heeler.objects.decode import decode
 from heeler.objects.value import Object
-from heeler.store.store import KeyExists, KeyNotFound, RevisionMismatch
+from heeler.store.store import KeyExists, KeyNotFound, RevisionMismatch, StoreUnavailable
 
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
+
+log = logging.getLogger(__name__)
 
 MANAGER = "kube-apiserver"
 NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -195,3 +198,5 @@ async def _refresh(server: ApiServer, found: Item, wanted: Object, replace: tupl
             await server.store.update(found.key, encode(obj), found.revision)
         except (RevisionMismatch, KeyNotFound):
             pass  # somebody else is at it; the next start looks again
+        except StoreUnavailable as error:  # a full disk: what is there can be read, and room be made
+            log.warning("%s is not brought up to date: %s", found.key, error)
