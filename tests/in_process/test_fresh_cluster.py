@@ -14,7 +14,8 @@ import pytest
 
 from heeler.objects.status import StatusError
 from heeler.testing.clock import seconds_of
-from heeler.testing.cluster import CommandFailed, FreshCluster, find_kind, objects_of
+from heeler.testing.cluster import CommandFailed, FreshCluster
+from heeler.testing.manifests import find_kind, objects_of
 
 WEB = """
 apiVersion: apps/v1

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from heeler.testing.cluster import FreshCluster, objects_of
+from heeler.testing.cluster import FreshCluster
+from heeler.testing.manifests import objects_of
 
 pytestmark = [pytest.mark.timeout(200)]
 

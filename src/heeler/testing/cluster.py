@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,6 +36,7 @@ from heeler.objects import yaml_text
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.testing.clock import Duration, TestClock, seconds_of
+from heeler.testing.manifests import Manifest, find_kind, objects_of
 from heeler.testing.plane import Plane, State, started
 from heeler.testing.report import report
 from heeler.workloads.events import when
@@ -50,10 +50,6 @@ Objects: TypeAlias = list[Object]
 START_SECONDS, STOP_SECONDS = 60.0, 10.0
 #: What field managers see of objects that tests apply.
 MANAGER = "heeler-test"
-_DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
-
-#: What a test may apply: an object, several, YAML text with one or more documents, or a file or folder of them.
-Manifest = "Object | Iterable[Object] | str | Path"
 
 
 class CommandFailed(RuntimeError):
@@ -240,7 +236,7 @@ class FreshCluster:
         """Create an object; `namespace` counts where the object names none."""
         return self._run(self._create(obj, namespace))
 
-    def apply(self, manifest: Any, namespace: str = "default") -> Objects:
+    def apply(self, manifest: Manifest, namespace: str = "default") -> Objects:
         """Server-side apply, with force: an object, a list of them, YAML text, or a file or folder (see `Manifest`).
 
         Raises StatusError, ValueError for what is no manifest, OSError for a file that can't be read.
@@ -441,49 +437,6 @@ class _Async:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         return functools.partial(asyncio.to_thread, getattr(self._cluster, name))
-
-
-def find_kind(kinds: Iterable[Kind], resource: str) -> Kind:
-    """The kind that kubectl means by "pods", "po", "Pod", "deployments.apps". Raises ValueError."""
-    plural, _, group = resource.lower().partition(".")
-    for kind in kinds:
-        names = (kind.plural, kind.singular, kind.kind.lower(), *kind.short_names)
-        if plural in names and (not group or kind.group == group):
-            return kind
-    raise ValueError(f'the cluster serves nothing called "{resource}"')
-
-
-def objects_of(manifest: Any) -> Objects:
-    """The objects of a manifest (see `Manifest`), those of lists one by one. Raises ValueError, OSError."""
-    if isinstance(manifest, Mapping):
-        items = manifest.get("items")
-        if str(manifest.get("kind", "")).endswith("List") and isinstance(items, list):
-            return [found for item in items for found in objects_of(item)]
-        return [dict(manifest)]
-    if isinstance(manifest, Path) or (isinstance(manifest, str) and "\n" not in manifest and ":" not in manifest):
-        return _of_files(Path(manifest))
-    if isinstance(manifest, str):
-        return [found for text in _DOCUMENTS.split(manifest) for found in _of_text(text)]
-    return [found for one in manifest for found in objects_of(one)]
-
-
-def _of_files(path: Path) -> Objects:
-    if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".json"))
-        return [found for file in files for found in _of_files(file)]
-    return objects_of(path.read_text() + "\n")
-
-
-def _of_text(text: str) -> Objects:
-    try:
-        value, _ = yaml_text.load(text)
-    except yaml_text.YamlError as error:
-        raise ValueError(f"no YAML: {error}") from error
-    if value is None:
-        return []
-    if not isinstance(value, dict):
-        raise ValueError(f"a manifest is an object with apiVersion and kind, not {value!r}")
-    return objects_of(value)
 
 
 def _check(until: str | Callable[[Object], bool]) -> Callable[[Object | None], bool]:
