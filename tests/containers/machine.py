@@ -23,7 +23,8 @@ def processes(name: str) -> dict[str, list[int]]:
     for pid, words in all_processes():
         line = " ".join(words)
         if "heeler.cli.main" in words:
-            if "--foreground" in words and name in words:
+            ours = f"/clusters/{name}" in line and ("revive" in words or words[-1] == "supervisor")
+            if ours or ("--foreground" in words and name in words):
                 found["supervisor"].append(pid)
             elif f"/clusters/{name}" in line and words[-1] == "control-plane":
                 found["control-plane"].append(pid)
@@ -51,13 +52,13 @@ def kill(pids: Iterable[int]) -> None:
 
 def kill_everything(name: str) -> dict[str, int]:
     """`kill -9` until nothing of the cluster runs: how many there were of each sort. The supervisor goes first."""
-    counts = dict.fromkeys(SORTS, 0)
+    killed: dict[str, set[int]] = {sort: set() for sort in SORTS}
     for _ in range(100):
         found = processes(name)
         if not any(found.values()):
-            return counts
+            return {sort: len(pids) for sort, pids in killed.items()}
         for sort in SORTS:
-            counts[sort] += len(found[sort])
+            killed[sort] |= {*found[sort]}  # who is slow to end counts once
             kill(found[sort])
     raise AssertionError(f"{found} didn't end")
 
