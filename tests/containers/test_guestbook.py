@@ -272,11 +272,14 @@ def test_containers_outlive_a_killed_agent_and_control_plane(cluster: LocalClust
         p["metadata"]["name"]: p["status"]["containerStatuses"][0]["containerID"] for p in cluster.get("pods")["items"]
     }
     cluster.kubectl("create", "configmap", "acknowledged", "--from-literal=a=1")
-    for component in ("node-book-node-0", "control-plane"):
-        os.kill(cluster.pid(component), signal.SIGKILL)
-    time.sleep(0.2)
-    cluster.up()
-    assert cluster.get("configmap", "acknowledged")["data"] == {"a": "1"}
+    components = ("node-book-node-0", "control-plane")
+    killed = [cluster.pid(component) for component in components]
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    cluster.wait(lambda: not {*killed} & {*map(cluster.pid, components)})  # the supervisor sees to it
+    cluster.wait(
+        lambda: cluster.kubectl("get", "configmap", "acknowledged", "-o", "jsonpath={.data.a}", check=False) == "1"
+    )
     time.sleep(3)
     after = {
         p["metadata"]["name"]: p["status"]["containerStatuses"][0]["containerID"] for p in cluster.get("pods")["items"]

@@ -150,8 +150,9 @@ def test_in_the_foreground_what_ends_is_started_again(cluster: Cluster) -> None:
 def test_what_ends_is_started_again_and_what_is_stopped_is_not(cluster: Cluster) -> None:
     assert cluster.heeler("up", "--simulated-nodes", "1")[0] == 0
     cluster.kubectl("create", "configmap", "kept")
-    supervisor = cluster.pid("supervisor")
+    supervisor, written = cluster.pid("supervisor"), (cluster.folder / "kubeconfig").stat().st_mtime_ns
     cluster.comes_back()
+    assert (cluster.folder / "kubeconfig").stat().st_mtime_ns == written, "it may be unreadable, or changed on purpose"
     assert "control-plane ended: started again in 0.2 s" in cluster.heeler("logs", "supervisor")[1]
     assert cluster.heeler("up")[0] == 0
     assert cluster.pid("supervisor") == supervisor

@@ -272,7 +272,7 @@ def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
     _check_networks(spec, old)
     click.echo(f'Cluster "{spec.name}"')
     clock = SystemClock()
-    work = Up(layout, spec, who, clock, report, Path(path).absolute())
+    work = Up(layout, spec, who, clock, report, Path(path).absolute() if flags.get("merge", True) else None)
 
     async def run() -> Spec:
         if restart:
@@ -333,9 +333,9 @@ def revive(cluster_dir: Path) -> None:
             if spec is None:
                 return
             shorten(layout.log(SUPERVISOR), MAX_LOG)
-            flags = {**dict.fromkeys(("nodes", "simulated_nodes", "port", "uplink", "kubeconfig_file")), "wait": False}
+            flags = {**dict.fromkeys(("nodes", "simulated_nodes", "port", "uplink", "kubeconfig_file"))}
             flags |= dict.fromkeys(("ingress_http_port", "ingress_https_port", "data_dir"))
-            _start({**flags, "name": spec.name}, layout, who)
+            _start({**flags, "name": spec.name, "wait": False, "merge": False}, layout, who)
     except (LocalError, OSError) as error:
         fail(str(error))
 

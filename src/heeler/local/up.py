@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ class Up:
     who: Owner
     clock: Clock
     report: Report
-    kubeconfig: Path
+    #: Where the access is merged into; None: it is there already.
+    kubeconfig: Path | None
     sudo: tuple[str, ...] = ()
     #: The port was chosen in this call: another may be.
     port_is_new: bool = False
@@ -65,7 +67,8 @@ class Up:
         await self._control_plane()
         await self._nodes()
         await self._supervisor()
-        self._stage("kubeconfig", self._kubeconfig)
+        if self.kubeconfig is not None:
+            self._stage("kubeconfig", partial(self._kubeconfig, self.kubeconfig))
         if wait and (self.spec.nodes or self.spec.simulated_nodes):
             await self._timed("nodes ready", self._ready())
         self.layout.hand_over(self.who)
@@ -94,7 +97,8 @@ class Up:
         if self.spec.nodes:
             self.sudo = prerequisites.check_node_possible()
         try:
-            kubeconfig.read(self.kubeconfig)  # before anything is started: is it one at all?
+            if self.kubeconfig is not None:
+                kubeconfig.read(self.kubeconfig)  # before anything is started: is it one at all?
         except kubeconfig.KubeconfigError as error:
             raise LocalError(str(error)) from error
         if self.spec.port and not self.layout.spec_file.exists():
@@ -215,21 +219,21 @@ class Up:
         finally:
             await client.close()
 
-    def _kubeconfig(self) -> str:
+    def _kubeconfig(self, file: Path) -> str:
         added = kubeconfig.entry(self.spec.context, certificates.admin_access(self.layout, self.spec))
         try:
-            kubeconfig.merge_into(self.kubeconfig, self.spec.context, added)
+            kubeconfig.merge_into(file, self.spec.context, added)
         except kubeconfig.KubeconfigError as error:
             raise LocalError(str(error)) from error
         except OSError as error:
             raise LocalError(
-                f"cannot write the kubeconfig {self.kubeconfig}: {error.strerror}: choose another with --kubeconfig"
+                f"cannot write the kubeconfig {file}: {error.strerror}: choose another with --kubeconfig"
             ) from error
         if self.who.is_other:
-            for path in (self.kubeconfig, self.kubeconfig.parent):
+            for path in (file, file.parent):
                 if path.stat().st_uid == 0 and path.is_relative_to(self.who.home):
                     os.chown(path, self.who.uid, self.who.gid)
-        return f'context "{self.spec.context}" in {self.kubeconfig}'
+        return f'context "{self.spec.context}" in {file}'
 
     async def _ready(self) -> str:
         count = self.spec.nodes + self.spec.simulated_nodes
