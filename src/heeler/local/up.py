@@ -171,10 +171,9 @@ class Up:
 
     async def _nodes(self) -> None:
         wanted = real_names(self.spec)
-        for component in running_nodes(self.layout):
-            if component.removeprefix("node-") not in wanted:
-                await processes.stop(self.layout, component, self.clock, sudo=self.sudo)
-                await self._forget_node(component.removeprefix("node-"))
+        for node in known_nodes(self.layout):
+            if node not in wanted:
+                await self._take_away(node)
         for node in wanted:
             if self._is_old(node_component(node)):  # its containers run on, the new agent takes them over
                 await processes.stop(self.layout, node_component(node), self.clock, sudo=self.sudo)
@@ -208,12 +207,20 @@ class Up:
                 processes.spawn, self.layout, SUPERVISOR, [], self.who, as_root=root, program=program
             )
 
-    async def _forget_node(self, node: str) -> None:
-        """A node that is taken away takes its pods along: nothing else would tell of their end for a while."""
+    async def _take_away(self, node: str) -> None:
+        """A node that is taken away takes its pods along: nothing else would tell of their end for a while.
+
+        Its data stay. If its agent had ended before, what the agent left running goes here."""
+        ran = await processes.stop(self.layout, node_component(node), self.clock, sudo=self.sudo)
         client = HttpsClient(certificates.admin_access(self.layout, self.spec))
         try:
             with contextlib.suppress(StatusError, OSError):
-                await client.delete(NODES, node)
+                await client.delete(NODES, node)  # 404: that was done already
+                if not ran and os.geteuid() == 0:
+                    from heeler.kubelet.teardown import remove_node
+                    from heeler.local.node import options
+
+                    await remove_node(options(self.layout, self.spec, node), self.clock, data=False)
                 for pod in (await client.list(PODS, field_selector=f"spec.nodeName={node}")).items:
                     await client.delete(PODS, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
         finally:
@@ -267,12 +274,17 @@ def _with_port(spec: Spec, port: int) -> Spec:
 
 def running_nodes(layout: Layout) -> list[str]:
     """The components that are nodes and run, sorted."""
-    try:
-        names = {p.stem for p in layout.run.glob("node-*.pid")}
-    except OSError:
-        names = set()
-    names |= {name for name in processes.components(layout) if name.startswith("node-")}
-    return [n for n in sorted(names) if processes.running_pid(layout, n) is not None]
+    return [n for n in map(node_component, known_nodes(layout)) if processes.running_pid(layout, n) is not None]
+
+
+def known_nodes(layout: Layout) -> list[str]:
+    """The names of the real nodes that there are or were, sorted."""
+    components = {name for name in processes.components(layout) if name.startswith("node-")}
+    names: set[str] = set()
+    with contextlib.suppress(OSError):
+        components |= {path.stem for path in layout.run.glob("node-*.pid")}
+        names |= {path.name for path in (layout.root / "nodes").glob("*")}
+    return sorted(names | {component.removeprefix("node-") for component in components})
 
 
 async def down(layout: Layout, clock: Clock, report: Report, sudo: tuple[str, ...]) -> bool:
