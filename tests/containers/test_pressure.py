@@ -65,10 +65,10 @@ def test_pods_are_evicted_for_the_node_s_sake_and_for_their_own_limits(
     asyncio.run(main())
 
 
-def test_a_disk_that_is_full_is_told_and_given_room(cluster: str, tmp_path: Path, archive: Path) -> None:
+def test_a_full_disk_gets_room(cluster: str, tmp_path: Path, archive: Path) -> None:
     async def main(disk: Path) -> None:
         limits = pressure.Settings(pressure.thresholds("nodefs.available<16Mi"), transition=0.0)
-        async with started(cluster, disk / "node", archive, eviction=limits) as node:
+        async with started(cluster, disk / "n", archive, eviction=limits) as node:
             for name in ("writes", "modest"):
                 volume = {"volumes": [{"name": "v", "emptyDir": {}}]}
                 mounts = {"volumeMounts": [{"name": "v", "mountPath": "/v"}]}
@@ -95,11 +95,11 @@ def test_a_disk_that_is_full_is_told_and_given_room(cluster: str, tmp_path: Path
             await node.until(lambda: not held(node, "DiskPressure"))
             assert node.status("modest")["phase"] == "Running"
 
-    disk = tmp_path / "disk"
+    disk = tmp_path / "d"  # the path of a socket is short
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=112m", "disk", str(disk)]).returncode:
         pytest.skip("no small disk")
-    (disk / "node").mkdir()
+    (disk / "n").mkdir()
     try:
         asyncio.run(main(disk))
     finally:
