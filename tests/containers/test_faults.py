@@ -69,7 +69,7 @@ def unmounted(name: str, text: str, **source: Any) -> Fault:
 
 FAULTS = [
     Fault(
-        pod("image-missing", WAIT, container={"image": "nowhere:1"}),
+        pod("image-missing", WAIT, container={"image": "nowhere:1"}, imagePullSecrets=[{"name": "none"}]),
         "waiting:ImagePullBackOff",
         rf'Back-off pulling image "nowhere:1": ErrImagePull: {UNKNOWN}',
         (
@@ -78,6 +78,10 @@ FAULTS = [
             ("Failed", "Error: ErrImagePull"),
             ("BackOff", 'Back-off pulling image "nowhere:1"'),
             ("Failed", "Error: ImagePullBackOff"),
+            (
+                "FailedToRetrieveImagePullSecret",
+                r"Unable to retrieve some image pull secrets \(none\); attempting to pull the image may not succeed\.",
+            ),
         ),
     ),
     Fault(
@@ -91,7 +95,11 @@ FAULTS = [
         ),
     ),
     Fault(
-        pod("image-never", WAIT, container={"image": "nowhere:1", "imagePullPolicy": "Never"}),
+        pod(
+            "image-never",
+            WAIT,
+            container={"image": "nowhere:1", "imagePullPolicy": "Never"},
+        ),
         "waiting:ErrImageNeverPull",
         r'Container image "nowhere:1" is not present with pull policy of Never',
         (
@@ -131,6 +139,12 @@ FAULTS = [
         "Running",
         "",
         (("Unhealthy", r"Readiness probe failed: dial tcp 10\.[0-9.]+:81: connect: connection refused"),),
+    ),
+    Fault(
+        pod("readiness-slow", WAIT, container={"readinessProbe": {"exec": {"command": ["sleep", "9"]}}}),
+        "Running",
+        "",
+        (("Unhealthy", 'Readiness probe failed: command timed out: "sleep 9" timed out after 1s'),),
     ),
     Fault(
         pod("startup", WAIT, container={"startupProbe": FAILING}, terminationGracePeriodSeconds=1),
