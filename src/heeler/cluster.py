@@ -33,6 +33,7 @@ from heeler.client.client import Client
 from heeler.in_process import InProcessClient
 from heeler.local import certificates
 from heeler.local.layout import Layout, Owner, Spec, real_names, simulated_names
+from heeler.objects.value import GroupVersionResource
 from heeler.store.open import open_store
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NODES = GroupVersionResource("", "v1", "nodes")
+PODS = GroupVersionResource("", "v1", "pods")
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
 SCHEDULER = authenticated("system:kube-scheduler")
 
@@ -121,15 +124,18 @@ async def _scheduler(context: Context) -> None:
 
 
 async def _simulated_nodes(context: Context) -> None:
+    from heeler.kubelet.simulated import Shape, start
+
+    await _settle_simulated(context)
     if not context.spec.simulated_nodes:
         return
-    from heeler.kubelet.simulated import Shape, start
 
     def client(node: str) -> Client:
         return context.client(authenticated(f"system:node:{node}", "", ("system:nodes",)), "kubelet")
 
     # beside real nodes the upper half of the pods' range is theirs
-    shape = Shape(pod_network="10.244.128.0/17" if context.spec.nodes else "10.0.0.0/9")
+    mixed = bool(context.spec.nodes)
+    shape = Shape(pod_network="10.244.128.0/17" if mixed else "10.0.0.0/9", mixed=mixed)
     context.simulated = await start(
         simulated_names(context.spec),
         client,
@@ -139,6 +145,27 @@ async def _simulated_nodes(context: Context) -> None:
         random=context.random,
         shape=shape,
     )
+
+
+async def _settle_simulated(context: Context) -> None:
+    """Simulated nodes of an earlier start that are no longer wanted go, with their pods; those that stay are kept from (or
+    opened to) ordinary pods as the cluster is now."""
+    from heeler.kubelet.simulated import TAINT, is_simulated
+
+    client, wanted = context.client(ADMIN, "heeler"), set(simulated_names(context.spec))
+    for node in (await client.list(NODES)).items:
+        name = node["metadata"]["name"]
+        if not is_simulated(node):
+            continue
+        if name not in wanted:
+            await client.delete(NODES, name)
+            for pod in (await client.list(PODS, field_selector=f"spec.nodeName={name}")).items:
+                await client.delete(PODS, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
+            continue
+        others = [t for t in (node.get("spec") or {}).get("taints") or () if t.get("key") != TAINT["key"]]
+        taints = [*others, TAINT] if context.spec.nodes else others
+        if taints != ((node.get("spec") or {}).get("taints") or []):
+            await client.patch(NODES, name, {"spec": {"taints": taints}})
 
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.

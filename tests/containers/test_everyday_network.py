@@ -103,7 +103,7 @@ def test_a_load_balancer_listens_on_localhost_and_says_so(cluster: LocalCluster)
     [entry] = cluster.wait(lambda: ingress(cluster, "second"))
     assert entry["ports"] == [{"port": port, "protocol": "TCP", "error": "PortTaken"}]
     number = cluster.get("service", "second")["spec"]["ports"][0]["nodePort"]
-    text = f"TCP port {port} of 127.0.0.1 is another program's: it is to be found on 127.0.0.1:{number}"
+    text = f"TCP port {port} of 127.0.0.1 is taken (program or Service): it is to be found on 127.0.0.1:{number}"
     cluster.wait(lambda: text in cluster.kubectl("get", "events", "--field-selector", "involvedObject.name=second"))
     assert fetch(number) in ("w0", "w1")
     cluster.kubectl("delete", "service", "lb")  # it gives the port up, and the second one gets it

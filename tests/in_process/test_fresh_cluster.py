@@ -165,7 +165,6 @@ def test_the_report_shows_pods_events_and_refused_requests(cluster: FreshCluster
     assert "0/1  Pending  <no node>  Unschedulable: 0/2 nodes are available: 2 Insufficient cpu." in text
     assert "deployment default/web  0/2" in text
     assert "Warning  FailedScheduling  Pod default/web-" in text
-    assert "refused requests: none" in text
 
 
 def test_kubectl_reaches_it(cluster: FreshCluster, kubectl: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,3 +189,38 @@ def test_a_folder_of_an_unknown_older_layout_is_left_alone(cluster: Cluster) -> 
     code, said = cluster.heeler("up")
     assert code == 1
     assert "has layout 0, and this Heeler knows no way from there to 1" in said
+
+
+def test_simulated_nodes_that_are_no_longer_wanted_go_with_their_pods(cluster: Cluster) -> None:
+    assert cluster.heeler("up", "--simulated-nodes", "3")[0] == 0
+    cluster.kubectl("create", "deployment", "web", "--image=x", "--replicas=6")
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    code, said = cluster.heeler("up", "--simulated-nodes", "1")
+    assert code == 0
+    assert "nodes ready" in said
+    assert cluster.kubectl("get", "nodes", "-o", "name").split() == ["node/simulated-0"]
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    found = json.loads(cluster.kubectl("get", "pods", "-o", "json"))["items"]
+    assert {pod["spec"]["nodeName"] for pod in found} == {"simulated-0"}
+
+
+def test_a_cluster_that_is_not_there_is_named_with_those_that_are(cluster: Cluster) -> None:
+    for words in (["logs"], ["status"], ["export"], ["kubeconfig"], ["image", "list"], ["doctor"], ["expose"]):
+        code, said = cluster.heeler(*words)
+        assert code == 1, words
+        assert 'there is no cluster "helped"' in said, words
+        assert "heeler up makes one" in said, words
+
+
+def test_an_exit_annotation_that_cannot_be_read_is_seen(cluster: Cluster) -> None:
+    assert cluster.heeler("up", "--simulated-nodes", "1")[0] == 0
+    cluster.kubectl("run", "wrong", "--image=x", "--annotations=heeler.dev/exit=bogus")
+    for _ in range(100):
+        if "CreateContainerConfigError" in cluster.kubectl("get", "pods"):
+            break
+        time.sleep(0.1)
+    for _ in range(50):
+        if "write CODE@SECONDS" in cluster.kubectl("describe", "pod", "wrong"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(cluster.kubectl("describe", "pod", "wrong"))

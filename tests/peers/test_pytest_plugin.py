@@ -52,6 +52,10 @@ def test_too_much(cluster):
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "big"}, "spec": {"containers": [
         {"name": "c", "image": "i", "resources": {"requests": {"cpu": "100"}}}]}})
     cluster.wait("pod/big", patience=0)
+
+
+def test_refused(cluster):
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "none"}, "spec": {"containers": []}})
 """
 LONG = """
 import pytest
@@ -95,7 +99,9 @@ def test_a_failed_test_shows_its_cluster(tmp_path: Path) -> None:
         "default/big  0/1  Pending  <no node>  Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."
         in done.stdout
     )
-    assert "src/heeler/testing" not in done.stdout, "the test's own line is what failed"
+    assert "not ready:\n  pod default/big  Pending" in done.stdout
+    assert '422  (the test)   Pod "none" is invalid: spec.containers: Required value' in done.stdout
+    assert "src/heeler/" not in done.stdout, "the test's own line is what failed"
 
 
 def test_a_wrong_marker_says_what_it_takes(tmp_path: Path) -> None:

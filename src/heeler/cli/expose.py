@@ -11,7 +11,7 @@ import orjson
 
 from heeler.cli.flags import fail
 from heeler.cli.status import output_option, published_services
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, layout_of, owner
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, existing, owner
 from heeler.network import expose as remembered
 from heeler.network.expose import ExposeError, Exposure
 from heeler.objects.value import GroupVersionResource, Object
@@ -40,10 +40,7 @@ def expose(
     Without LOCALPORT the same number is taken if it is free, else another one. Without PORT: the Service's ports.
     """
     try:
-        layout = layout_of(name, data_dir, owner(os.environ), os.environ)
-        spec = layout.load()
-        if spec is None:
-            raise LocalError(f'there is no cluster "{name}": heeler up')
+        layout, spec = existing(name, data_dir, owner(os.environ), os.environ)
         if not spec.nodes:
             raise LocalError(f'the cluster "{name}" has no real node: nothing in it can be reached')
         if not target:

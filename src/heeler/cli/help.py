@@ -14,7 +14,7 @@ from heeler.cli.flags import fail
 from heeler.client.client import Client
 from heeler.client.https import HttpsClient
 from heeler.local import doctor as checks
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, layout_of, owner
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, existing, layout_of, no_cluster, owner
 
 name_option = click.option("--name", default=DEFAULT_NAME, show_default=True, help="The cluster's name.")
 data_option = click.option("--data-dir", type=click.Path(path_type=Path), default=None, help="Its folder.")
@@ -22,14 +22,21 @@ _MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL"}
 
 
 @click.command(epilog="Example: heeler doctor -o json")
-@name_option
+@click.option("--name", default=None, help=f"The cluster's name [{DEFAULT_NAME}].")
 @data_option
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
-def doctor(name: str, data_dir: Path | None, output: str) -> None:
+def doctor(name: str | None, data_dir: Path | None, output: str) -> None:
     """Look at the machine and a cluster: what is wrong, and what to do. Exit code 1 if something fails."""
+    asked = bool(name or data_dir)
+    name = name or DEFAULT_NAME
+    who = owner(os.environ)
     try:
-        layout = layout_of(name, data_dir, owner(os.environ), os.environ)
+        layout = layout_of(name, data_dir, who, os.environ)
         findings = asyncio.run(_examine(layout))
+        if layout.load() is None and asked:
+            findings.append(checks.Finding("cluster", "fail", no_cluster(name, layout, who, os.environ)))
+        elif layout.load() is None:
+            findings.append(checks.Finding("cluster", "ok", no_cluster(name, layout, who, os.environ)))
     except LocalError as error:
         fail(str(error))
     if output == "json":
@@ -73,12 +80,9 @@ def export(path: Path | None, name: str, data_dir: Path | None) -> None:
     Without root the nodes' own logs and rules are left out.
     """
     try:
-        layout = layout_of(name, data_dir, owner(os.environ), os.environ)
-        spec = layout.load()
+        layout, spec = existing(name, data_dir, owner(os.environ), os.environ)
     except LocalError as error:
         fail(str(error))
-    if spec is None:
-        fail(f'there is no cluster "{name}" in {layout.root}: heeler status shows those that are')
     clock = SystemClock()
     stamp = rfc3339(clock.time()).replace(":", "").replace("-", "")
     target = path or Path(f"heeler-{name}-{stamp}.tar.gz")

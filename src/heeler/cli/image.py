@@ -22,7 +22,7 @@ from heeler.base.processes import ProgramError
 from heeler.cli.flags import fail
 from heeler.cli.status import output_option
 from heeler.local import processes
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, hand_over, layout_of, owner, real_names
+from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, existing, hand_over, owner, real_names
 
 if TYPE_CHECKING:
     from heeler.images.load import Loaded
@@ -38,10 +38,7 @@ def image() -> None:
 
 
 def _cluster(name: str, data_dir: Path | None) -> tuple[Layout, Spec]:
-    layout = layout_of(name, data_dir, owner(os.environ), os.environ)
-    spec = layout.load()
-    if spec is None:
-        raise LocalError(f'there is no cluster "{name}": heeler up')
+    layout, spec = existing(name, data_dir, owner(os.environ), os.environ)
     if not spec.nodes:
         raise LocalError(f'the cluster "{name}" has no real node, so it needs no images')
     return layout, spec

@@ -10,7 +10,7 @@ import click
 from heeler.cli.flags import fail
 from heeler.client import kubeconfig as files
 from heeler.local import certificates
-from heeler.local.layout import DEFAULT_NAME, LocalError, layout_of, owner
+from heeler.local.layout import DEFAULT_NAME, LocalError, existing, owner
 from heeler.objects import yaml_text
 
 
@@ -23,10 +23,7 @@ from heeler.objects import yaml_text
 def kubeconfig(name: str, data_dir: Path | None, target: Path | None) -> None:
     """Print the administrator's kubeconfig of a cluster (it holds a private key), or merge it into a file."""
     try:
-        layout = layout_of(name, data_dir, owner(os.environ), os.environ)
-        spec = layout.load()
-        if spec is None:
-            raise LocalError(f'there is no cluster "{name}" in {layout.root}')
+        layout, spec = existing(name, data_dir, owner(os.environ), os.environ)
         added = files.entry(spec.context, certificates.admin_access(layout, spec))
         if target is None:
             click.echo(yaml_text.dump(added), nl=False)

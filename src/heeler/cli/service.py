@@ -55,6 +55,9 @@ def install(name: str, data_dir: Path | None, user: bool, show: bool) -> None:
     """Start the cluster now, with the machine, and again whenever a part of it ends."""
     try:
         wanted = _service(name, data_dir, user)
+        spec = layout_of(name, data_dir, owner(os.environ), os.environ).load()
+        if user and spec is not None and spec.nodes:
+            raise LocalError(f'the cluster "{name}" has real nodes, which need root: install it without --user')
         if show:
             click.echo(units.unit_text(wanted), nl=False)
             return

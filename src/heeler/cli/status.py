@@ -15,7 +15,17 @@ import orjson
 from heeler import __version__
 from heeler.cli.flags import fail
 from heeler.local import processes
-from heeler.local.layout import DEFAULT_NAME, Layout, LocalError, Spec, known_clusters, layout_of, owner
+from heeler.local.layout import (
+    DEFAULT_NAME,
+    Layout,
+    LocalError,
+    Spec,
+    existing,
+    known_clusters,
+    layout_of,
+    no_cluster,
+    owner,
+)
 from heeler.objects.value import Object
 
 output_option = click.option(
@@ -36,8 +46,9 @@ def status(name: str | None, data_dir: Path | None, output: str) -> None:
     except LocalError as error:
         fail(str(error))
     clusters = [c for c in found if c is not None]
-    if name and not clusters:
-        fail(f'there is no cluster "{name}"')
+    if (name or data_dir) and not clusters:
+        wanted = name or DEFAULT_NAME
+        fail(no_cluster(wanted, layout_of(wanted, data_dir, who, os.environ), who, os.environ))
     if output == "json":
         click.echo(orjson.dumps({"clusters": clusters}, option=orjson.OPT_INDENT_2).decode())
     elif not clusters:
@@ -45,7 +56,7 @@ def status(name: str | None, data_dir: Path | None, output: str) -> None:
     else:
         for cluster in clusters:
             _print(cluster)
-    if name and not clusters[0]["running"]:
+    if (name or data_dir) and not clusters[0]["running"]:
         raise SystemExit(3)
 
 
@@ -167,7 +178,7 @@ def _print(cluster: dict[str, Any]) -> None:
 def logs(component: str, name: str, data_dir: Path | None, follow: bool, tail: int) -> None:
     """Show the log of a component (control-plane, node-NAME); without one, name those that there are."""
     try:
-        layout = layout_of(name, data_dir, owner(os.environ), os.environ)
+        layout, _ = existing(name, data_dir, owner(os.environ), os.environ)
     except LocalError as error:
         fail(str(error))
     there = sorted(p.stem for p in layout.logs.glob("*.log")) if layout.logs.exists() else []

@@ -28,6 +28,7 @@ from heeler.local.layout import (
     Spec,
     changed,
     layout_of,
+    no_cluster,
     one_at_a_time,
     owner,
 )
@@ -353,7 +354,7 @@ def _existing(name: str, data_dir: Path | None, *, broken: bool = False) -> tupl
         path = str(_kubeconfig_path(owner(os.environ).home))
         spec = Spec(name=name, nodes=count, suffix=_suffix(layout, data_dir), kubeconfig=path)
     if spec is None:
-        raise LocalError(f'there is no cluster "{name}" in {layout.root}: heeler status shows those that are')
+        raise LocalError(no_cluster(name, layout, owner(os.environ), os.environ))
     return layout, spec
 
 

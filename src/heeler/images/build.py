@@ -158,7 +158,12 @@ async def resolve(names: Sequence[str], recommends: bool) -> list[Package]:
     skip = ["--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"]
     if not recommends:
         skip.append("--no-recommends")
-    listing = (await check(["apt-cache", "depends", "--recurse", *skip, *names])).decode()
+    try:
+        listing = (await check(["apt-cache", "depends", "--recurse", *skip, *names])).decode()
+    except ProgramError as error:
+        raise ProgramError(
+            f"no package of {', '.join(names)} is known here: is the name right? `apt-get update` fetches new ones ({error})"
+        ) from error
     # Real packages stand at the line's beginning; virtual ones in angle brackets are left to those that provide them.
     closure = sorted({line.strip() for line in listing.splitlines() if re.match(r"[a-z0-9]", line)} | set(names))
     try:

@@ -23,7 +23,7 @@ from heeler.base.together import together
 from heeler.client.client import Client
 from heeler.images import load
 from heeler.images.layout import full_name
-from heeler.kubelet import machine, registration
+from heeler.kubelet import machine, registration, teardown
 from heeler.kubelet.cgroups import Cgroups
 from heeler.kubelet.context import NodeContext
 from heeler.kubelet.events import Recorder
@@ -125,6 +125,8 @@ class Node:
         self.machine = machine.Machine(1, 0, 0, "", "", "", "", "", "", 0)
         self.runtime: Runtime | None = None
         self.port = 0
+        #: Whether pods run on when this ends in an orderly way.
+        self.keep_pods = options.keep_pods
         self.agent: Agent
         #: Set once the node is registered in this run, with its services working.
         self.ready = asyncio.Event()
@@ -347,9 +349,10 @@ class Node:
         if self.runtime is None:
             return
         try:
-            if not self.options.keep_pods:
+            if not self.keep_pods:
                 await self._stop_pods(self.runtime)
                 await containerd.stop(self.paths)
+                await teardown.kill(self.options, self.clock)  # shims without a task, of starts that were broken off
                 await volumes.unmount_memory(self.options.memory_dir)
         finally:
             await self.runtime.close()

@@ -16,6 +16,7 @@ from heeler.base.clock import Clock, rfc3339, rfc3339_micro
 from heeler.base.random import Random
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
+from heeler.client.events import Recorder
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
 from heeler.kubelet import simulated_ends as ends
@@ -35,6 +36,8 @@ RENEW_SECONDS = 20.0
 STATUS_SECONDS = 300.0
 WORKERS = 8
 VERSION = "v1.37.2-heeler-simulated"
+#: The taint of simulated nodes beside real ones: what is to run for real doesn't land there by itself.
+TAINT = {"key": "heeler.dev/simulated", "effect": "NoSchedule"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Shape:
     pod_network: str = "10.244.0.0/16"
     node_network: str = "198.18.0.0/16"
     labels: tuple[tuple[str, str], ...] = ()
+    #: They stand beside real nodes.
+    mixed: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +103,10 @@ async def start(
     return nodes
 
 
+def is_simulated(node: Object) -> bool:
+    return bool(((node.get("status") or {}).get("nodeInfo") or {}).get("kubeletVersion") == VERSION)
+
+
 class SimulatedNodes:
     """`reader` watches all pods; `make_client` gives the client of a node by its name (it acts as its node)."""
 
@@ -121,6 +130,8 @@ class SimulatedNodes:
             raise ValueError(f"the network {self._shape.pod_network} has room for {len(self._nodes)} nodes only")
         self._pods = Informer(reader, PODS, clock=clock, field_selector="spec.nodeName!=")
         self._queue: WorkQueue[str] = WorkQueue()
+        first = next(iter(self._nodes.values()), None)
+        self._events = Recorder(first.client, "kubelet", clock=clock) if first is not None else None
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Be these nodes until cancelled."""
@@ -130,6 +141,8 @@ class SimulatedNodes:
                 await self._register(node)
             tasks.spawn(self._pods.run(), "simulated nodes' pods")
             tasks.spawn(self._renew(), "simulated nodes' leases")
+            if self._events is not None:
+                tasks.spawn(self._events.run(), "simulated nodes' events")
             for number in range(WORKERS):
                 tasks.spawn(self._work(), f"simulated nodes {number}")
             await self._pods.wait_synced()
@@ -162,7 +175,11 @@ class SimulatedNodes:
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": {"name": node.name, "labels": labels},
-            "spec": {"podCIDR": str(node.pod_range), "podCIDRs": [str(node.pod_range)]},
+            "spec": {
+                "podCIDR": str(node.pod_range),
+                "podCIDRs": [str(node.pod_range)],
+                **({"taints": [dict(TAINT)]} if self._shape.mixed else {}),
+            },
             "status": self._node_status(node),
         }
         while True:
@@ -311,6 +328,11 @@ class SimulatedNodes:
     async def _start(self, node: _Node, pod: Object) -> None:
         if self._shape.start:
             await self._clock.sleep(self._shape.start)
+        if why := ends.problem(pod):
+            if self._events is not None:
+                self._events.record(pod, "Warning", "Failed", f"Error: {why}")
+            await self._write_pod_status(node, pod, refused(pod, node.address, why))
+            return
         host = bool(pod["spec"].get("hostNetwork"))
         ip = node.address if host else node.address_for(pod["metadata"]["uid"])
         await self._write_pod_status(node, pod, running(pod, node.address, ip, rfc3339(self._clock.time())))
@@ -395,6 +417,14 @@ def running(pod: Object, host_ip: str, pod_ip: str, now: str) -> Object:
             for c in spec["initContainers"]
         ]
     return status
+
+
+def refused(pod: Object, host_ip: str, why: str) -> Object:
+    """The status of a pod that can't be started as it is."""
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": why}}
+    uid = pod["metadata"]["uid"]
+    containers = [{**_container(c, uid, waiting, False), "containerID": ""} for c in pod["spec"]["containers"]]
+    return {"phase": "Pending", "hostIP": host_ip, "containerStatuses": containers}
 
 
 def ended(pod: Object, now: str) -> Object:

@@ -33,23 +33,41 @@ class Next(NamedTuple):
 
 
 def runs(pod: Object) -> list[Run]:
-    """How the pod's runs end; none: it runs on. What can't be read counts as nothing said."""
+    """How the pod's runs end; none: it runs on. Raises ValueError for an annotation that can't be read."""
     ref = owners.controller_of(pod)
     fallback = OF_JOBS if ref is not None and ref.get("kind") == "Job" else ""
     text = (meta(pod).get("annotations") or {}).get(ANNOTATION, fallback)
-    out = []
+    return [_run(entry, text) for entry in text.split(",")] if text else []
+
+
+def _run(entry: str, text: str) -> Run:
+    code, _, seconds = entry.strip().partition("@")
     try:
-        for entry in text.split(",") if text else ():
-            code, _, seconds = entry.partition("@")
-            out.append(Run(int(code), float(seconds or 0)))
+        found = Run(int(code), float(seconds or 0))
     except ValueError:
-        return []
-    return out
+        found = Run(-1, -1.0)
+    if not (0 <= found.code <= 255 and 0 <= found.seconds < float("inf")):
+        raise ValueError(
+            f'the annotation {ANNOTATION} is "{text}": write CODE@SECONDS[,CODE@SECONDS...], like "1@5,0@2"'
+        )
+    return found
+
+
+def problem(pod: Object) -> str:
+    """What is wrong with the pod's annotation; "" if nothing is."""
+    try:
+        runs(pod)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def step(pod: Object, now: float) -> Next:
     """What becomes of a running pod."""
-    planned = runs(pod)
+    try:
+        planned = runs(pod)
+    except ValueError:  # it was changed after the start, where it would have been said
+        planned = []
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     if not planned or not statuses or pods.phase(pod) != "Running":
         return Next(None, None)

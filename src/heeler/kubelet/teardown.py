@@ -35,7 +35,7 @@ SHIM_SOCKETS = Path("/run/containerd/s")
 
 async def remove_node(options: NodeOptions, clock: Clock, *, data: bool = True) -> None:
     """Remove one node; with `data` its images, volumes and logs as well. Raises ProgramError, OSError."""
-    await _kill(options, clock)
+    await kill(options, clock)
     sockets = await asyncio.to_thread(_shim_sockets, options)
     for folder in (options.state, options.data_dir):
         for point in mounts_below(folder):
@@ -105,7 +105,8 @@ def _ours(options: NodeOptions) -> list[int]:
     return found
 
 
-async def _kill(options: NodeOptions, clock: Clock) -> None:
+async def kill(options: NodeOptions, clock: Clock) -> None:
+    """End the node's containerd, its shims, and all that runs in its cgroup. Raises ProgramError."""
     for _ in range(ROUNDS):
         ours = _ours(options)
         for pid in ours:

@@ -241,6 +241,22 @@ def layout_of(name: str, data_dir: Path | None, who: Owner, environment: Mapping
         raise LocalError("the current directory is gone: change to another, or give --data-dir in full") from error
 
 
+def existing(name: str, data_dir: Path | None, who: Owner, environment: Mapping[str, str]) -> tuple[Layout, Spec]:
+    """A cluster that is there. Raises LocalError that names those that are."""
+    layout = layout_of(name, data_dir, who, environment)
+    spec = layout.load()
+    if spec is None:
+        raise LocalError(no_cluster(name, layout, who, environment))
+    return layout, spec
+
+
+def no_cluster(name: str, layout: Layout, who: Owner, environment: Mapping[str, str]) -> str:
+    """What to say when a cluster isn't there."""
+    others = known_clusters(who, environment)
+    there = f"there is {', '.join(others)} (--name)" if others else "heeler up makes one"
+    return f'there is no cluster "{name}" in {layout.root}: {there}'
+
+
 @contextlib.contextmanager
 def one_at_a_time(who: Owner) -> Iterator[None]:
     """Commands that start, stop or remove a cluster of this person wait for one another.

@@ -70,6 +70,12 @@ async def serve(layout: Layout, spec: Spec, node: str, component: str) -> None:
     network = HttpsClient.from_kubeconfig(layout.pki / f"{NETWORK}.kubeconfig", user_agent="heeler-network")
     ingress = HttpsClient.from_kubeconfig(layout.pki / f"{INGRESS}.kubeconfig", user_agent="heeler-ingress")
     work = Node(options(layout, spec, node), client, SystemClock(), SystemRandom(), network, ingress)
+
+    def hand_over() -> None:
+        work.keep_pods = True
+        stop.set()
+
+    loop.add_signal_handler(processes.HAND_OVER, hand_over)
     running = asyncio.ensure_future(work.run())
     stopping = asyncio.ensure_future(stop.wait())
     ready = asyncio.ensure_future(_say_ready(work, node))

@@ -22,7 +22,7 @@ PROGRAMS = {
 CNI_FOLDERS = ("/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni")
 PACKAGE_OF_CNI = "containernetworking-plugins"
 _SYSTEM_PATH = ":".join(("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
-HINT = "or run without containers: heeler up --nodes 0 --simulated-nodes 3"
+HINT = "or run without containers: heeler up --nodes 0 --simulated-nodes 3 (with the other flags that you gave)"
 
 
 @dataclass(frozen=True, slots=True)

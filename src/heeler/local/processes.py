@@ -206,13 +206,24 @@ def tail(path: Path, lines: int = 15) -> str:
         return "(no log)"
 
 
-async def stop(layout: Layout, component: str, clock: Clock, *, sudo: tuple[str, ...] = ()) -> bool:
+#: Ends a node's agent and leaves its pods running: another one takes them over.
+HAND_OVER = signal.SIGUSR1
+
+
+async def stop(
+    layout: Layout,
+    component: str,
+    clock: Clock,
+    *,
+    sudo: tuple[str, ...] = (),
+    number: signal.Signals = signal.SIGTERM,
+) -> bool:
     """End a component in an orderly way, then by force; False if it didn't run."""
     pid = running_pid(layout, component)
     if pid is None:
         layout.pid_file(component).unlink(missing_ok=True)
         return False
-    _signal(pid, signal.SIGTERM, sudo)
+    _signal(pid, number, sudo)
     end = clock.monotonic() + STOP_SECONDS
     while running_pid(layout, component) == pid and clock.monotonic() < end:
         await clock.sleep(0.02)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +80,13 @@ class Up:
         """The folder is an older version's. Containers run on meanwhile."""
         began = self.clock.monotonic()
         for component in [*running_nodes(self.layout), CONTROL_PLANE]:
-            await processes.stop(self.layout, component, self.clock, sudo=self.sudo)
+            await processes.stop(
+                self.layout,
+                component,
+                self.clock,
+                sudo=self.sudo,
+                number=signal.SIGTERM if component in (CONTROL_PLANE, SUPERVISOR) else processes.HAND_OVER,
+            )
         self.spec, copy = migrate.migrate(self.layout, self.spec)
         self.report("brought forward", self.clock.monotonic() - began, f"as it was before: {copy}")
 
@@ -175,8 +182,10 @@ class Up:
             if node not in wanted:
                 await self._take_away(node)
         for node in wanted:
-            if self._is_old(node_component(node)):  # its containers run on, the new agent takes them over
-                await processes.stop(self.layout, node_component(node), self.clock, sudo=self.sudo)
+            if self._is_old(node_component(node)):
+                await processes.stop(
+                    self.layout, node_component(node), self.clock, sudo=self.sudo, number=processes.HAND_OVER
+                )
         missing = [n for n in wanted if processes.running_pid(self.layout, node_component(n)) is None]
         if not missing:
             if wanted:

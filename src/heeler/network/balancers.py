@@ -58,7 +58,7 @@ def _ingress(service: Object, ports: Mapping[Target, int]) -> tuple[list[Object]
             instead = (
                 f"it is to be found on {HOST}:{other}" if other else f"`heeler expose svc/{where[1]}` finds another one"
             )
-            taken.append(f"{protocol} port {number} of {HOST} is another program's: {instead}")
+            taken.append(f"{protocol} port {number} of {HOST} is taken (program or Service): {instead}")
         shown.append(entry)
     # Reached through this machine's loopback only: nodes and pods must not take it for an address of theirs.
     return [{"ip": HOST, "ipMode": "Proxy", "ports": shown}] if shown else [], tuple(taken)

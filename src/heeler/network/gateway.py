@@ -253,7 +253,9 @@ class IngressGateway:
         found = dict.fromkeys(problems)
         for wanted, port in zip(self._options.wanted, (self._gateway.http, self._gateway.https), strict=True):
             if wanted != port:
-                text = f"port {wanted} of {HOST} is another program's: Ingresses are to be found on {HOST}:{port}"
+                text = (
+                    f"port {wanted} of {HOST} is taken (program or Service): Ingresses are to be found on {HOST}:{port}"
+                )
                 found |= {
                     Problem(key, "PortTaken", text): None
                     for key, i in by_key.items()

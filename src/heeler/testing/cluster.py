@@ -153,6 +153,11 @@ class FreshCluster:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except StatusError as error:
+            self._entered.remember_own(error)
+            raise _outside(error) from None
+        except (ValueError, TimeoutError) as error:
+            raise _outside(error) from None
         except BaseException:
             future.cancel()
             raise
@@ -220,20 +225,24 @@ class FreshCluster:
 
     def settle(self) -> None:
         """Until nobody has anything to do at the present moment. Raises TimeoutError if that doesn't come."""
+        __tracebackhide__ = True
         self._run(self._entered.settle())
 
     # objects
 
     def get(self, resource: str, name: str, namespace: str = "default") -> Object:
         """One object. Raises StatusError (404)."""
+        __tracebackhide__ = True
         return self._run(self._get(resource, name, namespace))
 
     def list(self, resource: str, namespace: str | None = "default", *, labels: str = "", fields: str = "") -> Objects:
         """Objects of a namespace (None: of all), chosen by label and field selectors."""
+        __tracebackhide__ = True
         return self._run(self._list(resource, namespace, labels, fields))
 
     def create(self, obj: Object, namespace: str = "default") -> Object:
         """Create an object; `namespace` counts where the object names none."""
+        __tracebackhide__ = True
         return self._run(self._create(obj, namespace))
 
     def apply(self, manifest: Manifest, namespace: str = "default") -> Objects:
@@ -241,6 +250,7 @@ class FreshCluster:
 
         Raises StatusError, ValueError for what is no manifest, OSError for a file that can't be read.
         """
+        __tracebackhide__ = True
         return self._run(self._apply(objects_of(manifest), namespace))
 
     def patch(
@@ -254,10 +264,12 @@ class FreshCluster:
         subresource: str | None = None,
     ) -> Object:
         """Change an object (a merge patch, unless `type` says otherwise), or a subresource such as "status"."""
+        __tracebackhide__ = True
         return self._run(self._patch(resource, name, patch, namespace, type, subresource))
 
     def delete(self, resource: str, name: str, namespace: str = "default", *, propagation: str = "Background") -> None:
         """Ask for an object's deletion; `wait(..., "delete")` waits for it."""
+        __tracebackhide__ = True
         self._run(self._delete(resource, name, namespace, propagation))
 
     def events(self, namespace: str | None = None) -> Objects:
@@ -307,14 +319,17 @@ class FreshCluster:
     def reset(self, to: Snapshot | None = None) -> None:
         """Back to a snapshot (None: as it was at the start). Time and revisions go on. Raises TimeoutError if somebody
         outside keeps changing what is put back."""
+        __tracebackhide__ = True
         self._run(self._entered.reset(self._entered.initial if to is None else to._state))
 
     def kill_node(self, name: str) -> None:
         """A simulated node ("simulated-0") falls silent: no lease, no pod is started or stopped."""
+        __tracebackhide__ = True
         self._run(self._node(name, "kill"))
 
     def revive_node(self, name: str) -> None:
         """The node is back."""
+        __tracebackhide__ = True
         self._run(self._node(name, "revive"))
 
     def stand_in(self, service: str, port: int, namespace: str = "default") -> None:
@@ -324,6 +339,7 @@ class FreshCluster:
 
     def report(self) -> str:
         """What a person wants to see when a test failed: pods, what isn't ready, events, refused requests."""
+        __tracebackhide__ = True
         return self._run(self._report())
 
     def client_in_thread(self) -> Client:
@@ -427,6 +443,14 @@ class FreshCluster:
 
     async def _report(self) -> str:
         return report(self._entered)
+
+
+Error = TypeVar("Error", bound=Exception)
+
+
+def _outside(error: Error) -> Error:
+    """A refusal is the test's business, where in the cluster it came from is not: pytest shows the test's own line."""
+    return error.with_traceback(None)
 
 
 class _Async:

@@ -32,6 +32,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.kubeconfig import Access
 from heeler.cluster import Context, start_parts
 from heeler.local.layout import Spec
+from heeler.objects.status import StatusError
 from heeler.store.memory import MemoryStore
 from heeler.wire.http.messages import Request, Response, Upgrade
 from heeler.wire.http.server import serve as listen
@@ -130,6 +131,10 @@ class Plane:
             close = getattr(body, "aclose", None)
             if close is not None:
                 await close()
+
+    def remember_own(self, error: StatusError) -> None:
+        """A refusal of the test's own call."""
+        self.refused.append(Refused(self.clock.time(), "(the test)", "", error.code, error.message))
 
     def _remember(self, request: Request, answer: Response) -> None:
         message = ""

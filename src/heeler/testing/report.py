@@ -68,6 +68,9 @@ def _reason(state: Object) -> str:
 
 def _behind(plane: Plane) -> list[str]:
     out = []
+    for pod in plane.server.objects("", "pods"):
+        if not pods.is_finished(pod) and not pods.is_ready(pod):
+            out.append(f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}  {pods.phase(pod)}")
     for group, plural, wanted_at, ready_at in _WORKLOADS:
         for obj in plane.server.objects(group, plural):
             wanted = (obj.get(wanted_at[0]) or {}).get(wanted_at[1], 1)

@@ -271,7 +271,9 @@ def test_a_load_balancer_is_told_where_it_is_and_what_it_cannot_have() -> None:
     assert balancers.plan([balancer(loadBalancer={"ingress": change.ingress})], {t: t.host_port for t in found}) == []
     [change] = balancers.plan([balancer()], {http: 53, node_port: 30080})
     assert [p.get("error") for p in change.ingress[0]["ports"]] == ["PortTaken", None]
-    assert change.taken == ("TCP port 80 of 127.0.0.1 is another program's: it is to be found on 127.0.0.1:30080",)
+    assert change.taken == (
+        "TCP port 80 of 127.0.0.1 is taken (program or Service): it is to be found on 127.0.0.1:30080",
+    )
 
 
 def test_what_is_no_load_balancer_any_more_loses_the_address_and_other_classes_are_left_alone() -> None:
