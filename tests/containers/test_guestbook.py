@@ -288,6 +288,20 @@ def test_containers_outlive_a_killed_agent_and_control_plane(cluster: LocalClust
     cluster.wait(lambda: answers(cluster))
 
 
+def test_containers_run_on_when_another_version_takes_over(cluster: LocalCluster) -> None:
+    def containers() -> dict[str, str]:
+        pods = cluster.get("pods")["items"]
+        return {p["metadata"]["name"]: p["status"]["containerStatuses"][0]["containerID"] for p in pods}
+
+    before, agent = containers(), cluster.pid("node-book-node-0")
+    for component in ("node-book-node-0", "control-plane"):
+        (cluster.layout / "run" / f"{component}.version").write_text("0.0.1\n")
+    cluster.up()
+    assert cluster.pid("node-book-node-0") != agent
+    assert containers() == before
+    cluster.wait(lambda: answers(cluster))
+
+
 def test_what_cannot_be_reached_is_told_in_upstreams_words(cluster: LocalCluster) -> None:
     pod = web_pods(cluster)[0]
     forwarding = cluster.start_kubectl("port-forward", pod, ":9")
