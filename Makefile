@@ -37,9 +37,11 @@ test: tools
 	@$(BIN)/python scripts/prerequisites.py --optional
 	$(BIN)/python -m pytest
 
-## soak: what takes long: fixtures interrupted 300 times
+## soak: what takes long: fixtures interrupted 300 times; ten minutes of kill -9 by a seed (needs root; SEED=N)
+SEED ?= 1
 soak: tools
 	HEELER_INTERRUPTS=300 $(BIN)/python -m pytest tests/peers/test_pytest_plugin.py -k interrupted --timeout 900
+	$(BIN)/python -m tests.containers.chaos --seconds 600 --seed $(SEED) --keep soak-logs
 
 ## lint, types: the checks on the code
 lint: tools

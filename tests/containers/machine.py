@@ -69,31 +69,46 @@ def cgroups(name: str, file: str) -> list[Path]:
     return [path for top in tops if top.is_dir() for path in top.rglob(file)]
 
 
-def traces(name: str, data: Path) -> dict[str, int]:
-    """How much of each sort of thing there is: to be compared with what was there before."""
+def traces(name: str, data: Path) -> dict[str, set[str]]:
+    """Whatever there is of a cluster, by sort: to be compared with what was there before. Processes are only counted."""
     run = Path(f"/run/heeler/{name}")
-    found = {sort: len(pids) for sort, pids in processes(name).items()}
-    mounts = Path("/proc/mounts").read_text().splitlines()
-    found["mounts"] = sum(str(run) in line or str(data) in line for line in mounts)
+    cri = "run/io.containerd.grpc.v1.cri"
     ours = re.compile(rf"heeler\.{re.escape(name)}(\..*)?")
-    spaces = [path.name for path in Path("/run/netns").glob("*")]
-    found["node namespaces"] = sum(bool(ours.fullmatch(space)) for space in spaces)
-    found["pod namespaces"] = sum(1 for _ in run.glob("*/run/io.containerd.grpc.v1.cri/netns/*"))
-    found["cgroups"] = len(cgroups(name, "cgroup.procs"))
-    found["addresses"] = sum(path.name[0].isdigit() for path in run.glob("*/addresses/*/*"))
-    found["sandboxes"] = sum(1 for _ in run.glob("*/run/io.containerd.grpc.v1.cri/sandboxes/*"))
-    found["containers' folders"] = sum(1 for _ in run.glob("*/run/io.containerd.grpc.v1.cri/containers/*"))
-    found["tasks"] = sum(1 for _ in run.glob("*/run/io.containerd.runtime.v2.task/*/*"))
-    found["execs"] = sum(1 for _ in run.glob("*/exec/*"))
-    found["pods' folders"] = sum(1 for _ in data.glob("nodes/*/pods/*"))
-    found["pods' secrets"] = sum(1 for _ in run.glob("*/volumes/*"))
-    found["pods' logs"] = sum(1 for _ in data.glob("nodes/*/logs/pods/*"))
-    found["volumes"] = sum(1 for _ in data.glob("nodes/*/volumes/*"))
-    for space in sorted(space for space in spaces if ours.fullmatch(space)):
-        found["rules"] = found.get("rules", 0) + len(_inside(space, "nft", "list", "ruleset"))
-        found["links"] = found.get("links", 0) + len(_inside(space, "ip", "-o", "link"))
-        found["routes"] = found.get("routes", 0) + len(_inside(space, "ip", "-4", "route"))
-    return found
+    spaces = sorted(path.name for path in Path("/run/netns").glob("*") if ours.fullmatch(path.name))
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    found = {sort: {str(number) for number, _ in enumerate(pids)} for sort, pids in processes(name).items()}
+    found |= {
+        "mounts": {point for point in mounts if point.startswith((f"{run}/", f"{data}/"))},
+        "nodes' namespaces": set(spaces),
+        "pods' cgroups": {str(path) for path in cgroups(name, "pod*") if path.is_dir()},
+        "addresses": {str(path) for path in run.glob("*/addresses/*/*") if path.name[0].isdigit()},
+    }
+    for sort, root, pattern in (
+        ("pods' namespaces", run, f"*/{cri}/netns/*"),
+        ("sandboxes", run, f"*/{cri}/sandboxes/*"),
+        ("containers' folders", run, f"*/{cri}/containers/*"),
+        ("tasks", run, "*/run/io.containerd.runtime.v2.task/*/*"),
+        ("runc's notes", run, "*/runc/*/*"),
+        ("execs", run, "*/exec/*"),
+        ("pods' secrets", run, "*/volumes/*"),
+        ("pods' folders", data, "nodes/*/pods/*"),
+        ("pods' logs", data, "nodes/*/logs/pods/*"),
+        ("volumes", data, "nodes/*/volumes/*"),
+    ):
+        found[sort] = {str(path) for path in root.glob(pattern)}
+    for space in spaces:
+        for sort, words in (
+            ("rules", ("nft", "list", "ruleset")),
+            ("links", ("ip", "-br", "link")),
+            ("routes", ("ip", "-4", "route")),
+        ):
+            found.setdefault(sort, set()).update(f"{space}: {line.strip()}" for line in _inside(space, *words))
+    return {sort: things for sort, things in found.items() if things}
+
+
+def fresh(before: dict[str, set[str]], now: dict[str, set[str]]) -> list[str]:
+    """What there is now and wasn't before."""
+    return [f"{sort}: {thing}" for sort, things in now.items() for thing in sorted(things - before.get(sort, set()))]
 
 
 def _inside(space: str, *words: str) -> list[str]:

@@ -296,6 +296,17 @@ def known_clusters(who: Owner, environment: Mapping[str, str]) -> list[str]:
         return []
 
 
+def ports_of_others(layout: Layout) -> set[int]:
+    """The ports of the clusters beside this one, whether they run or not: they come back there."""
+    found = set()
+    for file in layout.root.parent.glob("*/cluster.json"):
+        if file.parent != layout.root:
+            with contextlib.suppress(LocalError):
+                spec = Layout(file.parent).load()
+                found.add(spec.port if spec else 0)
+    return found
+
+
 def free_port(taken: set[int]) -> int:
     """The first port of PORTS that nobody listens on. Raises LocalError."""
     import socket

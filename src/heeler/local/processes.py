@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from heeler import __version__
@@ -102,8 +103,11 @@ def spawn(
     as_root: bool = False,
     prefix: tuple[str, ...] = (),
     program: list[str] | None = None,
+    needs: str = "",
 ) -> str:
-    """Start a daemon (`heeler ARGUMENTS`, or another `program`), wait until it is ready: what it said. Raises LocalError."""
+    """Start a daemon (`heeler ARGUMENTS`, or another `program`), wait until it is ready: what it said. Raises LocalError.
+
+    It can't be ready without the component `needs`: when that ends, nobody waits any longer, and it may become ready later."""
     log = layout.log(component)
     with contextlib.suppress(OSError):
         shorten(log, MAX_LOG)
@@ -135,7 +139,7 @@ def spawn(
         os.close(descriptor)
         os.close(writer)
     try:
-        said = _await_ready(reader, process)
+        said = _await_ready(reader, process, lambda: bool(needs) and running_pid(layout, needs) is None)
     finally:
         os.close(reader)
     if not said.startswith("ready"):
@@ -145,8 +149,8 @@ def spawn(
     return said.removeprefix("ready").strip()
 
 
-def _await_ready(reader: int, process: subprocess.Popen[bytes]) -> str:
-    """What the daemon writes until it closes the pipe or says that it is ready."""
+def _await_ready(reader: int, process: subprocess.Popen[bytes], in_vain: Callable[[], bool]) -> str:
+    """What the daemon writes until it closes the pipe or says that it is ready; or why it is not waited for any longer."""
     import select
 
     said = b""
@@ -163,6 +167,8 @@ def _await_ready(reader: int, process: subprocess.Popen[bytes]) -> str:
                 return said.decode("utf-8", "replace")
         elif process.poll() is not None:
             return said.decode("utf-8", "replace")
+        elif in_vain():
+            return "what it needs ended meanwhile"
     return f"it was not ready after {READY_SECONDS:.0f} s"
 
 

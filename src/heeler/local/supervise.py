@@ -12,7 +12,7 @@ from heeler.local.up import CONTROL_PLANE, STOPPED, SUPERVISOR, node_component
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks; the wait after a start that failed, twice as long each time.
-LOOK, FIRST_PAUSE, MAX_PAUSE = 1.0, 1.0, 60.0
+LOOK, FIRST_PAUSE, MAX_PAUSE = 1.0, 1.0, 10.0
 
 
 def gone(layout: Layout) -> list[str] | None:

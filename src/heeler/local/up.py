@@ -21,7 +21,7 @@ from heeler.base.files import write_atomic
 from heeler.client import kubeconfig
 from heeler.client.https import HttpsClient
 from heeler.local import certificates, migrate, prerequisites, processes
-from heeler.local.layout import Layout, LocalError, Owner, Spec, free_port, port_is_free, real_names
+from heeler.local.layout import Layout, LocalError, Owner, Spec, free_port, port_is_free, ports_of_others, real_names
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -115,7 +115,7 @@ class Up:
         self.layout.save(self.spec)  # first of all: it says that the folder is a cluster's
         if not self.spec.port:
             self.port_is_new = True
-            self.spec = _with_port(self.spec, free_port(set()))
+            self.spec = _with_port(self.spec, free_port(ports_of_others(self.layout)))
         certificates.prepare(self.layout, self.spec, real_names(self.spec), self.clock)
         self.layout.save(self.spec)
         registries = orjson.dumps(self.spec.registries, option=orjson.OPT_INDENT_2)
@@ -136,15 +136,16 @@ class Up:
             await processes.stop(self.layout, CONTROL_PLANE, self.clock)
         began = self.clock.monotonic()
         arguments = ["control-plane", "--data-dir", str(self.layout.root), CONTROL_PLANE]
-        taken: set[int] = set()
+        taken, tries = ports_of_others(self.layout), 0
         while True:
             try:
                 self._check_port()
                 await asyncio.to_thread(processes.spawn, self.layout, CONTROL_PLANE, arguments, self.who)
                 break
             except LocalError:
-                if not self.port_is_new or port_is_free(self.spec.port) or len(taken) >= PORT_TRIES:
+                if not self.port_is_new or port_is_free(self.spec.port) or tries >= PORT_TRIES:
                     raise
+                tries += 1
                 taken.add(self.spec.port)  # somebody took it since it was chosen: nobody knows ours yet
                 self.spec = _with_port(self.spec, free_port(taken))
                 self.layout.save(self.spec)
@@ -198,7 +199,9 @@ class Up:
     def _start_node(self, node: str) -> None:
         component = node_component(node)
         arguments = ["node", "--cluster-dir", str(self.layout.root), "--name", node, component]
-        processes.spawn(self.layout, component, arguments, self.who, as_root=True, prefix=self.sudo)
+        processes.spawn(
+            self.layout, component, arguments, self.who, as_root=True, prefix=self.sudo, needs=CONTROL_PLANE
+        )
 
     async def _supervisor(self) -> None:
         """What starts again the others when they end: root's, if that includes agents."""
