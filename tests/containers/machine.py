@@ -12,8 +12,8 @@ from pathlib import Path
 
 from heeler.base.processes import all_processes
 
-#: What is killed, from the outside in.
-SORTS = ("supervisor", "control-plane", "agent", "containerd", "envoy", "shim", "container")
+#: What is killed, from the outside in: first what would start the others again.
+SORTS = ("foreground", "supervisor", "control-plane", "agent", "containerd", "envoy", "shim", "container")
 
 
 def processes(name: str) -> dict[str, list[int]]:
@@ -51,7 +51,7 @@ def kill(pids: Iterable[int]) -> None:
 
 
 def kill_everything(name: str) -> dict[str, int]:
-    """`kill -9` until nothing of the cluster runs: how many there were of each sort. The supervisor goes first."""
+    """`kill -9` until nothing of the cluster runs: how many there were of each sort."""
     killed: dict[str, set[int]] = {sort: set() for sort in SORTS}
     for _ in range(100):
         found = processes(name)

@@ -18,6 +18,7 @@ from pathlib import Path
 from heeler.base.clock import Clock
 from heeler.base.files import private_folder, read_text, write_atomic
 from heeler.base.processes import ProgramError, alive, check, command_line, end, find_program
+from heeler.kubelet.runtime import leftovers
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,11 @@ async def start(paths: RuntimePaths, binary: str, netns: Path | None, clock: Clo
     )
     text = configuration(paths, major, not may_raise_oom_priority(), apparmor, _shim_of(binary))
     write_atomic(paths.config, text.encode())
+    found_left = leftovers.halves(paths.root, paths.state / "run") + leftovers.addresses(paths.root, paths.state)
+    await asyncio.to_thread(leftovers.remove, found_left)
+    for space in await asyncio.to_thread(leftovers.namespaces, paths.state / "run"):
+        await check(["umount", "--lazy", str(space)])
+        space.unlink(missing_ok=True)
     enter = ["nsenter", f"--net={netns}"] if netns is not None else []
     log = os.open(paths.root / "containerd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
