@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import re
 import signal
@@ -63,10 +64,14 @@ def kill_everything(name: str) -> dict[str, int]:
     raise AssertionError(f"{found} didn't end")
 
 
-def cgroups(name: str, file: str) -> list[Path]:
+def cgroups(name: str, pattern: str) -> list[Path]:
+    """Files and groups of a cluster by a pattern of names. Others may remove groups meanwhile."""
     root = Path("/sys/fs/cgroup")
-    tops = [root / f"heeler.{name}", *(root / "pids").glob(f"heeler.{name}")]
-    return [path for top in tops if top.is_dir() for path in top.rglob(file)]
+    found = []
+    for top in (root / f"heeler.{name}", root / "pids" / f"heeler.{name}"):
+        for folder, folders, files in os.walk(top):
+            found += [Path(folder, entry) for entry in [*folders, *files] if fnmatch.fnmatchcase(entry, pattern)]
+    return found
 
 
 def traces(name: str, data: Path) -> dict[str, set[str]]:
