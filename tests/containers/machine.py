@@ -85,7 +85,7 @@ def traces(name: str, data: Path) -> dict[str, set[str]]:
     found |= {
         "mounts": {point for point in mounts if point.startswith((f"{run}/", f"{data}/"))},
         "nodes' namespaces": set(spaces),
-        "pods' cgroups": {str(path) for path in cgroups(name, "pod*") if path.is_dir()},
+        "pods' cgroups": {str(path) for path in cgroups(name, "pod*-*") if path.is_dir()},
         "addresses": {str(path) for path in run.glob("*/addresses/*/*") if path.name[0].isdigit()},
     }
     for sort, root, pattern in (
