@@ -138,7 +138,7 @@ async def _created(access: Path, name: str, count: int) -> float:
 async def _alone(socket: Path, name: str, count: int) -> float:
     """Seconds for the same sandboxes and containers (as the node would ask for them) by CRI alone; they are removed."""
     sys.path.insert(0, str(ROOT / "src"))
-    from heeler.kubelet.cgroups import Cgroups
+    from heeler.kubelet.cgroups import Cgroups, remove_all
     from heeler.kubelet.pods import config
     from heeler.kubelet.runtime.cri import Runtime
 
@@ -177,4 +177,6 @@ async def _alone(socket: Path, name: str, count: int) -> float:
             await runtime.stop_sandbox(found)
             await runtime.remove_sandbox(found)
     await runtime.close()
+    for base in (f"/heeler.{NAME}", "/heeler.alone"):  # what the sandboxes' own cgroups were made below
+        remove_all(base)
     return took
