@@ -10,7 +10,7 @@ import os
 import signal
 from pathlib import Path
 
-from heeler.kubelet.pods.config import POD_NAME
+from heeler.kubelet.pods.config import POD_NAME, Dns, sandbox
 from heeler.kubelet.pods.worker import PODS
 from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.cri import RuntimeFault
@@ -300,6 +300,33 @@ def test_containerd_and_sandboxes_that_die_come_back(cluster: str, tmp_path: Pat
             await node.ready("a")
             assert "SandboxChanged" in dict(node.events("a"))
             assert await node.run_in("a", "echo up") == "up\n"
+
+    asyncio.run(main())
+
+
+def test_a_sandbox_that_comes_back_after_its_pod_is_gone_is_removed(
+    cluster: str, tmp_path: Path, archive: Path
+) -> None:
+    """A start that was under way when containerd died may come back with it."""
+
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            runtime = node.node.runtime
+            assert runtime is not None
+            stranger = {
+                "metadata": {"name": "gone", "namespace": "default", "uid": "nobody"},
+                "spec": {"containers": []},
+            }
+            groups = node.node.agent.context.cgroups
+            settings = sandbox(stranger, 0, node.options.node, tmp_path, groups.pod(stranger), Dns((), "", (), (), ()))
+            groups.make(stranger)
+            await runtime.run_sandbox(settings)
+            for _ in range(100):
+                if not await runtime.sandboxes():
+                    break
+                await asyncio.sleep(0.1)
+            assert await runtime.sandboxes() == []
+            await node.until(lambda: not [g for g in groups.left() if g.endswith("nobody")])
 
     asyncio.run(main())
 

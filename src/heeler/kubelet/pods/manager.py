@@ -93,11 +93,13 @@ class Agent:
     async def _watch_runtime(self) -> None:
         """Wake the workers of pods whose containers changed; clean up after pods that nobody knows any more."""
         await self._synced.wait()
-        orphans = True
+        orphans, strangers = True, frozenset[str]()
         while True:
             try:
                 await self._relist()
-                if orphans:
+                # a start that containerd's end broke off may come back with it, after its pod is gone
+                before, strangers = strangers, frozenset(self._states.keys() - self.workers.keys())
+                if orphans or before & strangers:
                     await self._adopt_orphans()
                     orphans = False
             except (RuntimeFault, ProgramError, OSError) as error:
