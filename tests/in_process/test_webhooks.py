@@ -238,6 +238,14 @@ def test_a_webhook_that_fails_is_fatal_or_passed_over(cluster: FreshCluster, web
         (lambda _: 404, "failed to call webhook: the server could not find the requested resource"),
         (lambda _: 500, 'failed to call webhook: an error on the server ("unknown") has prevented the request'),
         (lambda _: {"uid": "other", "allowed": True}, 'received invalid webhook response: expected response.uid="'),
+        (
+            lambda _: {"allowed": True, "warnings": 5},
+            "received invalid webhook response: response.warnings has the wrong type",
+        ),
+        (
+            lambda _: {"allowed": False, "status": "x"},
+            "received invalid webhook response: response.status has the wrong type",
+        ),
         (lambda _: {"allowed": True, "patch": "W10="}, "webhook returned response.patch but not response.patchType"),
         (lambda _: time.sleep(1.6) or {"allowed": True}, "context deadline exceeded"),
     ],

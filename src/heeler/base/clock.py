@@ -57,9 +57,13 @@ class LoopClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
+#: The last moment that RFC 3339 can write.
+LAST = 253_402_300_799
+
+
 def rfc3339(seconds: float) -> str:
-    """A moment as Kubernetes' `metav1.Time` writes it: whole seconds, UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+    """A moment as Kubernetes' `metav1.Time` writes it: whole seconds, UTC; no earlier than 1970, no later than 9999."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(max(0, min(seconds, LAST))))
 
 
 def rfc3339_micro(seconds: float) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, meta, name_of
 from heeler.workloads import pods
 
+log = logging.getLogger(__name__)
+
 PODS = GroupVersionResource("", "v1", "pods")
 NODES = GroupVersionResource("", "v1", "nodes")
 LEASES = GroupVersionResource("coordination.k8s.io", "v1", "leases")
@@ -35,6 +38,8 @@ RENEW_SECONDS = 20.0
 #: A node tells its status at least this often.
 STATUS_SECONDS = 300.0
 WORKERS = 8
+#: Seconds until a pod that got no address is tried again.
+NO_ADDRESS_SECONDS = 1.0
 VERSION = "v1.37.2-heeler-simulated"
 #: The taint of simulated nodes beside real ones: what is to run for real doesn't land there by itself.
 TAINT = {"key": "heeler.dev/simulated", "effect": "NoSchedule"}
@@ -71,11 +76,13 @@ class _Node:
     returned: bool = False
 
     def address_for(self, uid: str) -> str:
+        """The pod's address; "" if all are taken."""
         found = self.addresses.get(uid)
         if found is None:
-            found = next(str(ip) for ip in self.pod_range.hosts() if str(ip) not in self.taken)
-            self.addresses[uid] = found
-            self.taken[found] = None
+            found = next((str(ip) for ip in self.pod_range.hosts() if str(ip) not in self.taken), "")
+            if found:
+                self.addresses[uid] = found
+                self.taken[found] = None
         return found
 
     def free(self, uid: str) -> None:
@@ -295,10 +302,12 @@ class SimulatedNodes:
             return
         ip = (new.get("status") or {}).get("podIP")
         uid = new["metadata"]["uid"]
-        if ip and uid not in node.addresses:  # it ran before we came
+        if pods.is_finished(new):
+            node.free(uid)
+        elif ip and uid not in node.addresses:  # it ran before we came
             node.addresses[uid] = ip
             node.taken[ip] = None
-        if pods.is_terminating(new) or pods.phase(new) == "Pending" or ends.runs(new):
+        if pods.is_terminating(new) or pods.phase(new) == "Pending" or ends.planned(new):
             self._queue.add(key_of(new))
 
     async def _work(self) -> None:
@@ -307,6 +316,9 @@ class SimulatedNodes:
             try:
                 await self._reconcile(key)
             except (StatusError, OSError):
+                self._queue.add_failed(key)
+            except Exception:
+                log.exception("simulated nodes: pod %s failed", key)
                 self._queue.add_failed(key)
             else:
                 self._queue.forget(key)
@@ -335,6 +347,12 @@ class SimulatedNodes:
             return
         host = bool(pod["spec"].get("hostNetwork"))
         ip = node.address if host else node.address_for(pod["metadata"]["uid"])
+        if not ip:
+            if self._events is not None:
+                why = f"no address is free in {node.pod_range}"
+                self._events.record(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {why}")
+            self._queue.add_after(key_of(pod), NO_ADDRESS_SECONDS)
+            return
         await self._write_pod_status(node, pod, running(pod, node.address, ip, rfc3339(self._clock.time())))
 
     async def _go_on(self, node: _Node, key: str, pod: Object) -> None:

@@ -53,6 +53,14 @@ def _run(entry: str, text: str) -> Run:
     return found
 
 
+def planned(pod: Object) -> list[Run]:
+    """The same, but nothing where the annotation can't be read (that is said at the pod's start)."""
+    try:
+        return runs(pod)
+    except ValueError:
+        return []
+
+
 def problem(pod: Object) -> str:
     """What is wrong with the pod's annotation; "" if nothing is."""
     try:
@@ -64,12 +72,9 @@ def problem(pod: Object) -> str:
 
 def step(pod: Object, now: float) -> Next:
     """What becomes of a running pod."""
-    try:
-        planned = runs(pod)
-    except ValueError:  # it was changed after the start, where it would have been said
-        planned = []
+    wanted = planned(pod)
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    if not planned or not statuses or pods.phase(pod) != "Running":
+    if not wanted or not statuses or pods.phase(pod) != "Running":
         return Next(None, None)
     first, policy = statuses[0], pod["spec"].get("restartPolicy") or "Always"
     count, state = int(first.get("restartCount") or 0), first.get("state") or {}
@@ -77,9 +82,9 @@ def step(pod: Object, now: float) -> Next:
         ended = parse_rfc3339(first["lastState"]["terminated"]["finishedAt"])
         wait = ended + _pause(count) - now
         return Next(None, wait) if wait > 0 else Next(_again(pod, now), None)
-    if "running" not in state or (policy == "Always" and count >= len(planned)):
+    if "running" not in state or (policy == "Always" and count >= len(wanted)):
         return Next(None, None)
-    run = planned[min(count, len(planned) - 1)]
+    run = wanted[min(count, len(wanted) - 1)]
     wait = parse_rfc3339(state["running"]["startedAt"]) + run.seconds - now
     if wait > 0:
         return Next(None, wait)

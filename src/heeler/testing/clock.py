@@ -21,6 +21,8 @@ _UNITS = {
     **dict.fromkeys(("d", "day", "days"), 86400.0),
     **dict.fromkeys(("w", "week", "weeks"), 604800.0),
 }
+#: So far at once: object times must be dates, and somebody waits.
+MAX_SECONDS = 10 * 366 * 86400.0
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*,?")
 
 
@@ -39,8 +41,8 @@ def seconds_of(duration: Duration) -> float:
             raise ValueError('"" is no duration: write it like "90s", "1h30m" or "3 days"')
     else:
         found = float(duration)
-    if not 0 <= found < float("inf"):
-        raise ValueError(f"time goes forward only, and not for ever: {duration!r}")
+    if not 0 <= found <= MAX_SECONDS:
+        raise ValueError(f"time goes forward only, and ten years at once at most: {duration!r}")
     return found
 
 

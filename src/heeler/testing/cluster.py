@@ -84,6 +84,7 @@ class FreshCluster:
         self._clock: TestClock | None = None
         self._access: Access | None = None
         self._kubeconfig = Path()
+        self._process = os.getpid()
 
     # life
 
@@ -144,6 +145,9 @@ class FreshCluster:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the cluster's thread and wait for it; Ctrl-C interrupts the waiting."""
         __tracebackhide__ = True  # pytest shows the test's line
+        if os.getpid() != self._process:
+            work.close()
+            raise RuntimeError("a forked process has no cluster: start one in it, or use the kubeconfig of the first")
         if self._thread is None or self._loop is None:
             work.close()
             raise RuntimeError("the cluster doesn't run: use `with FreshCluster() as cluster`")

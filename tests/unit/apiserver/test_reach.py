@@ -45,7 +45,9 @@ def test_scheme_name_and_port(name: str, parts: tuple[str, str, str]) -> None:
     assert split(name) == parts
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "::1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1", "::ffff:127.0.0.1", "localhost"]
+)
 def test_the_server_is_not_led_to_itself(host: str) -> None:
     """A pod's address is what its node says it is."""
     assert not allowed(host)

@@ -15,7 +15,8 @@ def test_runs_are_read_in_turn() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["bogus", "1@", "@5", "256@1", "-1@1", "0@-1", "0@inf", "0@nan", "0@1,,1@1", "1@5;0@2"]
+    "text",
+    ["bogus", "1@", "@5", "256@1", "999999999999999999999@1", "-1@1", "0@-1", "0@inf", "0@nan", "0@1,,1@1", "1@5;0@2"],
 )
 def test_what_cannot_be_read_is_said(text: str) -> None:
     if text == "1@":

@@ -155,7 +155,7 @@ async def _change(write: Write, hook: Hook) -> bool:
         return False
     try:
         return _patch(write, hook, patch)
-    except (ValueError, DecodeError, StatusError) as error:
+    except (ValueError, TypeError, DecodeError, StatusError) as error:
         raise internal_error(str(error)) from None
 
 
@@ -223,6 +223,15 @@ def _response(answer: Object, review: Object, uid: str) -> Object:
         raise WebhookFailure(f"{invalid}webhook response was absent")
     if response.get("uid") != uid:
         raise WebhookFailure(f'{invalid}expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    for key, wanted_type in (
+        ("warnings", list),
+        ("status", dict),
+        ("patch", str),
+        ("patchType", str),
+        ("allowed", bool),
+    ):
+        if response.get(key) is not None and not isinstance(response[key], wanted_type):
+            raise WebhookFailure(f"{invalid}response.{key} has the wrong type")
     kind = response.get("patchType")
     if response.get("patch") and not kind:
         raise WebhookFailure(f"{invalid}webhook returned response.patch but not response.patchType")

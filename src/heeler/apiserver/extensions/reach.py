@@ -46,8 +46,11 @@ class Reach:
         self._bridges: dict[asyncio.Task[None], None] = {}
         self.routes: dict[tuple[str, str], tuple[str, int]] = {}
 
-    async def service(self, namespace: str, name: str, port: int) -> socket.socket:
-        """A connection to one of a Service's ready endpoints. Raises OSError."""
+    async def service(self, namespace: str, name: str, port: int, *, external: bool = False) -> socket.socket:
+        """A connection to one of a Service's ready endpoints, or (`external`) to the name that it stands for.
+
+        Raises OSError.
+        """
         route = self.routes.get((namespace, name))
         if route is not None:
             return await _direct(*route)
@@ -55,7 +58,9 @@ class Reach:
         if service is None:
             raise Unreachable(f'service "{name}" not found')
         if service["spec"].get("type") == "ExternalName":
-            return await _direct(service["spec"]["externalName"], port)
+            if not external:
+                raise Unreachable(f'no endpoints available for service "{name}"')
+            return await _direct(service["spec"]["externalName"], port, check=True)
         found = list(targets(service, port, self._slices(namespace, name)))
         if not found:
             raise Unreachable(f'no endpoints available for service "{name}"')
@@ -116,7 +121,8 @@ def allowed(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return True  # a name: that of an ExternalName
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
     return not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
@@ -130,11 +136,15 @@ def _is_simulated(node: Object) -> bool:
     return (endpoints.get("kubeletEndpoint") or {}).get("Port") == 0
 
 
-async def _direct(host: str, port: int) -> socket.socket:
+async def _direct(host: str, port: int, *, check: bool = False) -> socket.socket:
+    """`check`: the name is somebody's who may not lead the server to itself."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_SECONDS):
         problem: OSError | None = None
         for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            if check and not allowed(str(address[0])):
+                problem = Unreachable("address not allowed")
+                continue
             found = socket.socket(family, kind, protocol)
             found.setblocking(False)
             try:

@@ -96,7 +96,7 @@ class WebhookClient:
         return found
 
     async def _dial(self, namespace: str, name: str, _host: str, port: int) -> socket.socket:
-        return await self._reach.service(namespace, name, port)
+        return await self._reach.service(namespace, name, port, external=True)
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -107,9 +107,11 @@ class WebhookClient:
 async def _whole(answer: Answer) -> bytes:
     """The answer's body. Raises ConnectionError for one that is too large."""
     parts: list[bytes] = []
+    size = 0
     async for part in answer.chunks():
         parts.append(part)
-        if sum(map(len, parts)) > MAX_ANSWER:
+        size += len(part)
+        if size > MAX_ANSWER:
             raise ConnectionError(f"the answer is larger than {MAX_ANSWER >> 20} MiB")
     return b"".join(parts)
 

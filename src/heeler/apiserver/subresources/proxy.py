@@ -42,7 +42,9 @@ async def pod(call: Call, context: Context) -> Raw:
     address = (found.get("status") or {}).get("podIP")
     if not address or not allowed(str(address)):
         raise bad_request("address not allowed")
-    number = int(port) if port.isdigit() else _named_port(found, port)
+    number = int(port) if port.isascii() and port.isdigit() else _named_port(found, port)
+    if not 0 < number < 65536:
+        raise bad_request(f"invalid port: {port}")
     target = Target(str(address), number, found["spec"].get("nodeName") or "")
     return await _forward(call, context, scheme, lambda: context.server.reach.connect(target), f"{address}:{number}")
 

@@ -20,6 +20,8 @@ import httptools
 MAX_IDLE = 32
 #: Seconds to connect, TLS included.
 CONNECT_SECONDS = 10.0
+#: Bytes of an answer's headers together, and how many there may be.
+MAX_HEAD, MAX_HEADERS = 256 * 1024, 1000
 #: Bytes of a body that is read whole.
 MAX_WHOLE = 256 * 1024 * 1024
 
@@ -110,18 +112,24 @@ class _Connection:
     upgraded: bool = False
     rest: bytes = b""
     fresh: bool = True
+    head_bytes: int = 0
+    header_bytes: int = 0
     skip_body: bool = False
     parser: Any = None
 
     def begin(self, *, skip_body: bool) -> None:
         self.headers, self.body = {}, []
         self.complete = self.head = self.upgraded = False
+        self.head_bytes = self.header_bytes = 0
         self.skip_body = skip_body
         self.parser = httptools.HttpResponseParser(self)
 
     # httptools' callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self.header_bytes += len(name) + len(value)
+        if self.header_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS or self.head:
+            return  # `receive` ends what goes on like that; trailers are no headers
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 
@@ -140,6 +148,10 @@ class _Connection:
     async def receive(self) -> None:
         """Take in what comes next. Raises ConnectionError."""
         data = await self.reader.read(262144)
+        if not self.head:
+            self.head_bytes += len(data)
+            if self.head_bytes > MAX_HEAD + 262144:
+                raise ConnectionError(f"the answer's head is larger than {MAX_HEAD >> 10} KiB")
         if not data:
             if self.head and "content-length" not in self.headers and "transfer-encoding" not in self.headers:
                 self.complete, self.keep_alive = True, False
@@ -147,6 +159,8 @@ class _Connection:
             raise ConnectionResetError("the connection was closed by the other side")
         try:
             self.parser.feed_data(data)
+            if self.header_bytes > MAX_HEAD or len(self.headers) > MAX_HEADERS:
+                raise ConnectionError(f"the answer's headers are larger than {MAX_HEAD >> 10} KiB, or too many")
         except httptools.HttpParserUpgrade as upgrade:
             self.upgraded = True
             self.rest = data[upgrade.args[0] :]
