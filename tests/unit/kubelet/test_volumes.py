@@ -97,21 +97,6 @@ def test_a_sub_path_cannot_leave_its_volume(tmp_path: Path) -> None:
         asyncio.run(volumes.mounts(roots(tmp_path), wanted, found, {}))
 
 
-def test_a_volume_s_group_may_read_and_write_all_in_it(tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir(mode=0o700)
-    (tmp_path / "d" / "f").write_text("x")
-    (tmp_path / "d" / "f").chmod(0o400)
-    (tmp_path / "d" / "l").symlink_to("/etc/passwd")
-    before = os.stat("/etc/passwd").st_mode
-    volumes.give_group(tmp_path / "d", os.getgid(), True)
-    assert (tmp_path / "d").stat().st_mode & 0o7777 == 0o2770
-    assert (tmp_path / "d" / "f").stat().st_mode & 0o7777 == 0o660
-    assert os.stat("/etc/passwd").st_mode == before
-    (tmp_path / "d" / "f").chmod(0o400)
-    volumes.give_group(tmp_path / "d", os.getgid(), False)
-    assert (tmp_path / "d" / "f").stat().st_mode & 0o7777 == 0o400
-
-
 def test_a_volume_in_memory_is_as_large_as_the_pod_may_use_at_the_most() -> None:
     limited = pod(container("app", resources={"limits": {"memory": "64Mi"}}))
     assert volumes.memory_size(limited, {"sizeLimit": "1Gi"}, FACTS) == 64 << 20

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 from heeler.base.clock import rfc3339_micro
 from heeler.base.files import private_folder, remove_tree
 from heeler.base.processes import ProgramError, check
-from heeler.kubelet.pods import env, subpaths
+from heeler.kubelet.pods import env, ownership, subpaths
 from heeler.kubelet.pods.amounts import count, pod_amount
 from heeler.kubelet.pods.config import Mounted
 from heeler.kubelet.pods.payload import Payload, VolumeError, of_volume
@@ -125,7 +124,7 @@ async def _persistent(path: Path, source: Object, security: Object) -> None:
     group = security.get("fsGroup")
     if group is not None and source["group"] and not source["readOnly"]:
         always = security.get("fsGroupChangePolicy") != "OnRootMismatch"
-        await asyncio.to_thread(give_group, path, int(group), always)
+        await asyncio.to_thread(ownership.give_group, path, int(group), always)
 
 
 def _make_folder(path: Path) -> None:
@@ -135,26 +134,6 @@ def _make_folder(path: Path) -> None:
         making.mkdir(parents=True, exist_ok=True)
         making.chmod(0o777)
         making.rename(path)
-
-
-def give_group(root: Path, group: int, always: bool) -> None:
-    """Let a group read and write all in a folder, new files included; without `always` only where the folder itself
-    differs. Raises OSError."""
-    state = root.stat()
-    if not always and state.st_gid == group and state.st_mode & 0o2770 == 0o2770:
-        return
-    for folder, folders, files in os.walk(root, topdown=False):
-        for name in [*files, *folders]:
-            _give(f"{folder}/{name}", group)
-    _give(str(root), group)
-
-
-def _give(path: str, group: int) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.chown(path, -1, group, follow_symlinks=False)
-        mode = os.lstat(path).st_mode
-        if not stat.S_ISLNK(mode):
-            os.chmod(path, stat.S_IMODE(mode) | (0o2770 if stat.S_ISDIR(mode) else 0o660))
 
 
 def memory_size(pod: Object, source: Object, facts: env.Facts) -> int:
