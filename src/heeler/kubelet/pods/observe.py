@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,10 +143,7 @@ class Observer:
     def _message(self, container: Any, status: Any, notes: dict[str, str]) -> str:
         """What the container left as its last words: its termination file, or the end of its log."""
         path = termination_file(self._pods, self._uid, str(status.metadata.name), int(status.metadata.attempt))
-        try:
-            data = path.read_bytes()[:MAX_MESSAGE]
-        except OSError:
-            data = b""
+        data = _last_words(path)
         policy = notes.get("io.kubernetes.container.terminationMessagePolicy", "File")
         if not data and policy == "FallbackToLogsOnError" and status.exit_code != 0 and status.log_path:
             data = _log_end(Path(str(status.log_path)))
@@ -157,6 +156,22 @@ def _resources(notes: dict[str, str]) -> Object | None:
     except (KeyError, orjson.JSONDecodeError):
         return None
     return found
+
+
+def _last_words(path: Path) -> bytes:
+    """The start of a termination file; nothing where it can't be read. Containers write there what they like: no more than
+    a message is read, and neither a link nor what isn't a plain file is followed or waited for."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return b""
+        try:
+            return file.read(MAX_MESSAGE)
+        except OSError:
+            return b""
 
 
 _LOG_LINE = re.compile(rb"\S+ (?:stdout|stderr) ([PF]) (.*)\Z", re.DOTALL)
