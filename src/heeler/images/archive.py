@@ -125,6 +125,8 @@ class Archive:
             file = self._tar.extractfile(member) if member is not None else None
         except (KeyError, tarfile.TarError):
             file = None
+        except RecursionError as error:
+            raise ValueError(f"{self._shown}: {name} is a link that leads back to itself") from error
         if file is None:
             raise ValueError(f"{self._shown} lacks {name}, which its index names")
         return file
@@ -144,6 +146,20 @@ class Archive:
             return json.loads(data)
         except ValueError as error:
             raise ValueError(f"{self._shown}: {name} is no JSON: {error}") from error
+        except RecursionError as error:
+            raise ValueError(f"{self._shown}: {name} is nested too deeply") from error
+
+    def _dict(self, value: Any, what: str) -> dict[str, Any]:
+        """An object of a document, empty where it is left out."""
+        if value is not None and not isinstance(value, dict):
+            raise ValueError(f"{self._shown}: {what} is no JSON object")
+        return value or {}
+
+    def _list(self, value: Any, what: str) -> list[Any]:
+        """A list of a document, empty where it is left out."""
+        if value is not None and not isinstance(value, list):
+            raise ValueError(f"{self._shown}: {what} is no list")
+        return value or []
 
     def images(self) -> list[Image]:
         """All images that have a name."""
@@ -169,7 +185,7 @@ class Archive:
         for entry in entries:
             if not isinstance(entry, dict):
                 raise ValueError(f"{self._shown}: index.json is no OCI index")
-            notes = entry.get("annotations") or {}
+            notes = self._dict(entry.get("annotations"), "annotations in index.json")
             name = str(notes.get("io.containerd.image.name") or notes.get("org.opencontainers.image.ref.name", ""))
             names = (full_name(name),) if ":" in name or "/" in name else ()
             digest = self._digest(entry)
@@ -185,8 +201,8 @@ class Archive:
             by_digest[digest] = image
         return list(by_digest.values())
 
-    def _digest(self, descriptor: Mapping[str, Any]) -> str:
-        digest = descriptor.get("digest")
+    def _digest(self, descriptor: Any) -> str:
+        digest = self._dict(descriptor, "a descriptor").get("digest")
         kind, _, rest = str(digest).partition(":")
         if kind != "sha256" or len(rest) != 64 or rest.strip("0123456789abcdef"):
             raise ValueError(f"{self._shown}: {digest!r} is no sha256 digest")
@@ -203,16 +219,17 @@ class Archive:
         if not isinstance(document, dict):
             raise ValueError(f"{self._shown}: {member} is no manifest")
         if descriptor.get("mediaType") in _INDEXES or "manifests" in document:
-            for entry in document.get("manifests") or []:
+            for entry in self._list(document.get("manifests"), f"manifests in {member}"):
                 if f"blobs/sha256/{self._digest(entry)[7:]}" in self._members:
                     self._walk(entry, image, platforms, depth + 1)
             return
-        platform = descriptor.get("platform") or {}
+        platform = self._dict(descriptor.get("platform"), "a descriptor's platform")
         config, layers = document.get("config"), document.get("layers")
         if not isinstance(config, dict) or not isinstance(layers, list):
             raise ValueError(f"{self._shown}: {member} is no image manifest")
         if "os" not in platform:
-            platform = self._json(f"blobs/sha256/{self._digest(config)[7:]}")
+            config_name = f"blobs/sha256/{self._digest(config)[7:]}"
+            platform = self._dict(self._json(config_name), config_name)
         if platform.get("os") not in (None, "unknown"):
             platforms.append(f"{platform.get('os')}/{platform.get('architecture')}")
         for part in [config, *layers]:
@@ -227,13 +244,15 @@ class Archive:
             raise ValueError(f"{self._shown}: manifest.json is no list of images")
         return [self._docker_image(entry) for entry in entries]
 
-    def _docker_image(self, entry: Mapping[str, Any]) -> Image:
-        config_name, layers = str(entry.get("Config", "")), entry.get("Layers") or []
-        config = self._json(config_name)
+    def _docker_image(self, value: Any) -> Image:
+        entry = self._dict(value, "an image in manifest.json")
+        config_name, layers = str(entry.get("Config", "")), self._list(entry.get("Layers"), "Layers in manifest.json")
+        config = self._dict(self._json(config_name), config_name)
         told = f"{config.get('os', 'linux')}/{config.get('architecture', '')}"
         if told != f"linux/{machine_architecture()}":
             raise ValueError(f"{self._shown} has no image for linux/{machine_architecture()}, only for {told}")
-        diffs = (config.get("rootfs") or {}).get("diff_ids") or []
+        rootfs = self._dict(config.get("rootfs"), f"rootfs in {config_name}")
+        diffs = self._list(rootfs.get("diff_ids"), f"diff_ids in {config_name}")
         if len(diffs) != len(layers):
             raise ValueError(
                 f"{self._shown}: {config_name} tells of {len(diffs)} layers, manifest.json of {len(layers)}"
@@ -251,7 +270,11 @@ class Archive:
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": parts[0], "layers": parts[1:]}
         made = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
         blobs[_sha(made)] = Blob(_sha(made), "", made)
-        names = tuple(full_name(name) for name in entry.get("RepoTags") or [])
+        tags = self._list(entry.get("RepoTags"), "RepoTags in manifest.json")
+        wrong = next((tag for tag in tags if not isinstance(tag, str)), None)
+        if wrong is not None:
+            raise ValueError(f"{self._shown}: {wrong!r} in RepoTags is no name")
+        names = tuple(full_name(tag) for tag in tags)
         return Image(names, {"mediaType": MANIFEST, "digest": _sha(made), "size": len(made)}, blobs)
 
     def _layer(self, member: str, diff: str) -> tuple[str, str]:

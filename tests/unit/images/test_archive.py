@@ -120,6 +120,58 @@ def test_what_is_wrong_with_an_archive_is_said(tmp_path: Path) -> None:
             archive.images()
 
 
+DIGEST = "sha256:" + "0" * 64
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+def index(entry: Any, document: Any = None) -> dict[str, bytes]:
+    blob = {} if document is None else {f"blobs/sha256/{DIGEST[7:]}": json.dumps(document).encode()}
+    return {"index.json": json.dumps({"manifests": [entry]}).encode(), **blob}
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"index.json": DEEP}, r"index\.json is nested too deeply"),
+        ({"manifest.json": b'["x"]'}, r"an image in manifest\.json is no JSON object"),
+        ({"manifest.json": b'[{"Config": "c", "RepoTags": ["a"]}]', "c": b"[]x"}, "c is no JSON"),
+        ({"manifest.json": b'[{"Config": "c", "RepoTags": ["a"]}]', "c": b"[1]"}, "c is no JSON object"),
+        ({"manifest.json": b'[{"Config": "c", "RepoTags": ["a"]}]', "c": DEEP}, "c is nested too deeply"),
+        (index({"digest": DIGEST, "annotations": ["x"]}), r"annotations in index\.json is no JSON object"),
+        (index({"digest": DIGEST, "platform": 5}, {"config": {}, "layers": []}), "platform is no JSON object"),
+        (index({"digest": DIGEST}, {"manifests": 5}), "manifests in blobs/.* is no list"),
+        (index({"digest": DIGEST}, {"manifests": ["x"]}), "a descriptor is no JSON object"),
+        (index({"digest": DIGEST}, {"config": {"digest": DIGEST}, "layers": [5]}), "a descriptor is no JSON object"),
+    ],
+)
+def test_wrong_types_in_an_archive_are_said(tmp_path: Path, members: dict[str, bytes], words: str) -> None:
+    with pytest.raises(ValueError, match=words), Archive(tar(tmp_path / "a.tar", members)) as archive:
+        archive.images()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"Layers": 5}, r"Layers in manifest\.json is no list"),
+        ({"RepoTags": 5}, r"RepoTags in manifest\.json is no list"),
+        ({"RepoTags": [5]}, "5 in RepoTags is no name"),
+    ],
+)
+def test_wrong_types_in_an_old_archive_are_said(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words), Archive(docker(tmp_path / "a.tar", **changes)) as archive:
+        archive.images()
+
+
+def test_links_that_lead_to_each_other_are_said(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as made:
+        for name, target in (("manifest.json", "b"), ("b", "manifest.json")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, target
+            made.addfile(info)
+    with pytest.raises(ValueError, match="leads back to itself"), Archive(tmp_path / "a.tar") as archive:
+        archive.images()
+
+
 def test_an_engine_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "find_program", lambda name: None)
     with pytest.raises(ProgramError, match="docker is not installed; podman is not installed"):
