@@ -132,3 +132,48 @@ def test_a_forked_process_is_told(cluster: FreshCluster) -> None:
     os.close(write)
     assert os.read(read, 1000).startswith(b"a forked process has no cluster")
     os.close(read)
+
+
+def deep(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"a": found}
+    return found
+
+
+def definition(schema: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "dogs.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"kind": "Dog", "plural": "dogs"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+
+
+@pytest.mark.parametrize("levels", [300, 400])
+def test_what_is_nested_too_deeply_is_refused(cluster: FreshCluster, levels: int) -> None:
+    cluster.apply(definition({"type": "object", "x-kubernetes-preserve-unknown-fields": True}))
+    cluster.settle()
+    dog = {"apiVersion": "example.com/v1", "kind": "Dog", "metadata": {"name": "rex"}, "spec": deep(levels)}
+    with pytest.raises(StatusError) as found:
+        cluster.create(dog)
+    assert (found.value.code, found.value.message) == (400, "the object is nested too deeply")
+
+
+def test_a_rule_that_takes_too_long_refuses_the_object(cluster: FreshCluster) -> None:
+    rule = "self.l.all(a, self.l.all(b, self.l.all(c, a + b + c >= 0)))"
+    numbers = {"type": "array", "items": {"type": "integer"}}
+    cluster.apply(
+        definition({"type": "object", "properties": {"l": numbers}, "x-kubernetes-validations": [{"rule": rule}]})
+    )
+    cluster.settle()
+    dog = {"apiVersion": "example.com/v1", "kind": "Dog", "metadata": {"name": "rex"}, "l": list(range(200))}
+    with pytest.raises(StatusError) as found:
+        cluster.create(dog)
+    assert found.value.code == 422
+    assert "cost limit exceeded" in found.value.message

@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from heeler.apiserver import paths
 from heeler.apiserver.authenticate.user import impersonate, refusal, user_of
 from heeler.apiserver.authorize.further import attributes
@@ -99,7 +101,7 @@ async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
         return encode_error(unavailable(str(error)), call, error_media(accept))
     except (asyncio.CancelledError, ConnectionError):
         raise
-    except RecursionError:
+    except (RecursionError, orjson.JSONEncodeError):
         log.warning("%s %s: the object is nested too deeply", call.method, call.path)
         return encode_error(bad_request("the object is nested too deeply"), call, error_media(accept))
     except Exception:
@@ -113,6 +115,8 @@ async def handle(call: Call, server: ApiServer) -> Result:
         return (await _decide(call, request_info(call.method, call.path, call.query), "", server))[0]
     except StoreUnavailable as error:
         raise unavailable(str(error)) from error
+    except (RecursionError, orjson.JSONEncodeError) as error:
+        raise bad_request("the object is nested too deeply") from error
 
 
 async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:

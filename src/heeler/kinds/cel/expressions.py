@@ -35,7 +35,10 @@ class Expression:
 
     def evaluate(self, variables: Mapping[str, Any]) -> Any:
         """The value, as plain Python. Raises EvaluationError."""
-        found = self._compiled.eval(data=variables)
+        try:
+            found = self._compiled.eval(data=variables)
+        except RuntimeError as error:  # the library's own limit of steps
+            raise EvaluationError("operation cancelled: actual cost limit exceeded") from error
         if found.type().name() == "ERROR":
             raise EvaluationError(_evaluation_words(str(found.value())))
         return found.plain_value()
