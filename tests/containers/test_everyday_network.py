@@ -268,7 +268,9 @@ def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluste
             "web",
             rule("a.test", "/", "plain"),
             rule("b.test", "/only", "gone"),
-            tls=[{"hosts": ["a.test"], "secretName": "cert"}],
+            rule(f"*.{'x' * 60}.{'y' * 60}.test", "/a?b", "plain"),  # what Envoy would not take holds up nothing
+            rule(f"*.{'x' * 60}.{'y' * 60}.test", "/", "plain"),
+            tls=[{"hosts": ["a.test", "a.test"], "secretName": "cert"}],
         ),
     )
     found = cluster.wait(lambda: cluster.get("ingress", "web")["status"]["loadBalancer"].get("ingress"))
@@ -283,6 +285,7 @@ def test_ingresses_lead_to_services_with_tls_by_name_and_envoy_comes_back(cluste
     assert tls_name(https, "a.test") == ["a.test"] and "localhost" in tls_name(https, "other.test")
     events = ("get", "events", "--field-selector", "involvedObject.kind=Ingress")
     cluster.wait(lambda: 'service "default/gone" not found' in cluster.kubectl(*events))
+    cluster.wait(lambda: "spec.rules[2].http.paths[0].path: '/a?b' is left out" in cluster.kubectl(*events))
     assert len(envoys(cluster)) == 1
     os.kill(int((state(cluster) / f"{cluster.name}-node-0" / "ingress" / "pid").read_text()), signal.SIGKILL)
     cluster.wait(lambda: fetch(http, "/", "a.test") in ("w0", "w1"))

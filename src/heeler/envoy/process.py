@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 STOP_SECONDS, LOOK, RESTART = 5.0, 0.5, 0.2
 #: Bytes of the log that are kept when Envoy starts.
 MAX_LOG = 4 << 20
+#: Bytes of its end that are looked at for refusals.
+MAX_LOOK = 64 << 10
 #: Rights that Envoy keeps: to listen in the host's network from inside the node's, and on ports below 1024.
 CAPABILITIES = "-all,+sys_admin,+net_bind_service"
 
@@ -47,6 +49,7 @@ class Envoy:
         self._folder, self._name, self._netns, self._clock = folder, name, netns, clock
         self._written: dict[str, Json] = {}
         self._process: subprocess.Popen[bytes] | None = None
+        self._read = 0  # bytes of the log
 
     @property
     def host_netns(self) -> Path:
@@ -73,6 +76,20 @@ class Envoy:
 
     def _write(self, file: str, content: Json) -> None:
         write_atomic(self._folder / file, orjson.dumps(content), 0o600)
+
+    def refused(self) -> list[str]:
+        """What Envoy logged since the last call of changes that it did not take: it goes on with what it had before."""
+        path = self._folder / "envoy.log"
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self._read if self._read <= size else 0, size - MAX_LOOK))
+                data = file.read(MAX_LOOK)
+                whole = data.rfind(b"\n") + 1
+                self._read = file.tell() - len(data) + whole
+        except OSError:
+            return []
+        return [line for line in data[:whole].decode(errors="replace").splitlines() if "rejected" in line]
 
     def running(self) -> int | None:
         """The process' id: of this agent's, or of one that an earlier agent left."""

@@ -45,6 +45,8 @@ SECRETS = GroupVersionResource("", "v1", "secrets")
 GATHER, SECRETS_AGAIN = 0.02, 5.0
 #: Ports that are tried where the wanted one is taken, before any free one.
 OTHERWISE = {80: (8080, 8081, 8082), 443: (8443, 8444, 8445)}
+#: Keys that Envoy takes: bits of RSA, curves by their names in certificates.
+MIN_RSA, MAX_RSA, CURVES = 2048, 8192, ("secp256r1", "secp384r1", "secp521r1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +96,33 @@ def choose(wanted: int) -> int:
 
 
 def check_pair(certificate: str, key: str) -> str:
-    """Why a certificate and its key can't be used; "" if they can."""
+    """Why Envoy can't use a certificate and its key; "" if it can."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509.oid import PublicKeyAlgorithmOID
 
     try:
         [leaf, *_] = x509.load_pem_x509_certificates(certificate.encode())
         private = load_pem_private_key(key.encode(), None)
-    except (ValueError, TypeError) as error:
+        public = leaf.public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         return f"tls.crt or tls.key is no PEM: {error}"
-    if leaf.public_key() != private.public_key():
+    if public != private.public_key():
         return "tls.key does not belong to tls.crt"
-    return ""
+    if isinstance(private, rsa.RSAPrivateKey):
+        good = (
+            MIN_RSA <= private.key_size <= MAX_RSA
+            and leaf.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5
+        )
+    elif isinstance(private, ec.EllipticCurvePrivateKey):
+        good = private.curve.name in CURVES
+    else:
+        good = isinstance(private, ed25519.Ed25519PrivateKey)
+    if good:
+        return ""
+    return f"the key must be RSA of {MIN_RSA} to {MAX_RSA} bits, ECDSA on P-256, P-384 or P-521, or Ed25519"
 
 
 class IngressGateway:
@@ -182,6 +199,8 @@ class IngressGateway:
         if self._keeper is None:
             self._envoy.start()
             self._keeper = asyncio.ensure_future(self._envoy.keep())
+        for line in await asyncio.to_thread(self._envoy.refused):
+            log.warning("ingress: Envoy goes on with what it had before: %s", line[:500])
         self._say(mine, problems)
         for ingress in mine:
             await self._status(ingress, gateway)

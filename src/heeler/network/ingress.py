@@ -4,11 +4,14 @@ Of two Ingresses that want the same host and path the older one has it. A path t
 before a prefix of the same length; ImplementationSpecific is a prefix. After a host's own paths come those of Ingresses
 without a host, then the default backends.
 
+Envoy refuses a table of routes or a listener as a whole: what it would not take is left out, and said to its own Ingress.
+
 Source: https://kubernetes.io/docs/concepts/services-networking/ingress/
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +25,9 @@ DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 LEGACY_CLASS = "kubernetes.io/ingress.class"
 #: What services say of ports that speak HTTP/2 without TLS.
 HTTP2 = ("kubernetes.io/h2c", "grpc")
+#: Paths that a request can have and Envoy takes; names of hosts in small letters, with at most one star in front.
+PATH = re.compile(r"/[^?#\x00-\x20\x7f]*")
+HOST = re.compile(r"(?=.{1,253}\Z)(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 Key = tuple[str, str]
 #: A certificate and key in PEM -> why they can't be used, "" if they can.
 CheckPair = Callable[[str, str], str]
@@ -94,10 +100,18 @@ def plan(
     defaults: list[Route] = []
     for ingress in ingresses:
         spec = ingress.get("spec") or {}
-        for rule in spec.get("rules") or []:
-            routes = hosts.setdefault(str(rule.get("host") or "*").lower(), {})
-            for path in (rule.get("http") or {}).get("paths") or []:
+        for at, rule in enumerate(spec.get("rules") or []):
+            host = str(rule.get("host") or "").lower()
+            if host and not _is_host(work, ingress, f"spec.rules[{at}].host", host):
+                continue
+            routes = hosts.setdefault(host or "*", {})
+            for number, path in enumerate((rule.get("http") or {}).get("paths") or []):
                 exact, text = path.get("pathType") == "Exact", str(path.get("path") or "/")
+                if not PATH.fullmatch(text):
+                    where = f"spec.rules[{at}].http.paths[{number}].path"
+                    wanted = 'must start with "/" and have no "?", "#", space or control character'
+                    _problem(work, ingress, "InvalidPath", f"{where}: {text!r} is left out: it {wanted}")
+                    continue
                 key = (text if exact else text.rstrip("/") or "/", exact)
                 if key not in routes:
                     routes[key] = Route(text, exact, _backend(work, ingress, path["backend"]))
@@ -121,6 +135,14 @@ def _ordered(routes: Mapping[tuple[str, bool], Route]) -> tuple[Route, ...]:
 
 def _problem(work: _Work, ingress: Object, reason: str, message: str) -> None:
     work.problems[Problem((namespace_of(ingress), name_of(ingress)), reason, message)] = None
+
+
+def _is_host(work: _Work, ingress: Object, where: str, host: str) -> bool:
+    if HOST.fullmatch(host):
+        return True
+    wanted = 'must be a DNS name, or one after "*."'
+    _problem(work, ingress, "InvalidHost", f"{where}: {host!r} is left out: it {wanted}")
+    return False
 
 
 def _backend(work: _Work, ingress: Object, backend: Object) -> str:
@@ -168,10 +190,13 @@ def _certificates(
     found: dict[tuple[str, str], list[str]] = {}
     default, asked = fallback, False
     for ingress in ingresses:
-        for entry in (ingress.get("spec") or {}).get("tls") or []:
+        for at, entry in enumerate((ingress.get("spec") or {}).get("tls") or []):
             asked = True
             pair = _pair(work, ingress, str(entry.get("secretName") or ""), check)
-            hosts = [h.lower() for h in entry.get("hosts") or [] if h.lower() not in names]
+            # Each once, whatever its letters: a name in two places makes Envoy refuse the listener.
+            asked_for = dict.fromkeys(str(h).lower() for h in entry.get("hosts") or [])
+            where = f"spec.tls[{at}].hosts"
+            hosts = [h for h in asked_for if _is_host(work, ingress, where, h) and h not in names]
             if pair is None:
                 continue
             if not entry.get("hosts") and default is fallback:

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
 
+from heeler.base.clock import SystemClock
 from heeler.envoy import snapshot as envoy
+from heeler.envoy.process import Envoy
 from heeler.envoy.snapshot import Gateway, Snapshot
 from heeler.network.gateway import check_pair
 from heeler.network.ingress import Problem, Sources, chosen, plan, secrets_of
@@ -157,3 +166,93 @@ def test_a_key_of_another_certificate_is_found_out() -> None:
     one, other = (pki.new_authority(n, 1_700_000_000.0) for n in "ab")
     assert check_pair(one.certificate.decode(), one.key.decode()) == ""
     assert check_pair(one.certificate.decode(), other.key.decode()) == "tls.key does not belong to tls.crt"
+
+
+@pytest.mark.parametrize("kind", ["Prefix", "Exact", "ImplementationSpecific"])
+@pytest.mark.parametrize("bad", ["/a?b", "/a#b", "/a b", "/a\r\nx: y", "/\0", "a"])
+def test_a_path_that_envoy_refuses_is_left_out_and_told(bad: str, kind: str) -> None:
+    snapshot, problems = made(ingress("i", ("a.com", [path("/ok"), path(bad, kind)])))
+    assert [r.path for h in snapshot.hosts for r in h.routes] == ["/ok"]
+    assert [(p.reason, p.message) for p in problems] == [
+        (
+            "InvalidPath",
+            f"spec.rules[0].http.paths[1].path: {bad!r} is left out: "
+            'it must start with "/" and have no "?", "#", space or control character',
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad", ["*", "a.*.com", "*.", "a..com", "a.com:80", "a\r\nb", "a b", "-a", "a.com.\n", "x" * 254]
+)
+def test_a_host_that_envoy_refuses_is_left_out_and_told(bad: str) -> None:
+    tls = [{"hosts": [bad, "b.com"], "secretName": "one"}]
+    found = ingress("i", (bad, [path("/")]), ("b.com", [path("/")]), tls=tls)
+    snapshot, problems = made(found, secrets={("default", "one"): ("c", "k")})
+    assert [h.domain for h in snapshot.hosts] == ["b.com"]
+    assert [c.names for c in snapshot.certificates] == [("b.com",), ()]
+    assert [(p.reason, p.message.partition(":")[0]) for p in problems] == [
+        ("InvalidHost", "spec.rules[0].host"),
+        ("InvalidHost", "spec.tls[0].hosts"),
+    ]
+
+
+def test_a_name_has_one_certificate_however_often_it_is_written() -> None:
+    tls = [
+        {"hosts": ["a.com", "A.com", "a.com"], "secretName": "one"},
+        {"hosts": ["a.COM", "b.com"], "secretName": "two"},
+    ]
+    secrets = {("default", "one"): ("c1", "k1"), ("default", "two"): ("c2", "k2")}
+    snapshot, problems = made(ingress("i", ("a.com", [path("/")]), tls=tls), secrets=secrets)
+    assert ([c.names for c in snapshot.certificates], problems) == ([("a.com",), ("b.com",), ()], [])
+
+
+@given(st.text(max_size=12).map("/".__add__) | st.text("/?#a.", max_size=6), st.text("aA*.-\n", max_size=8))
+def test_whatever_an_ingress_says_envoy_takes_the_routes(text: str, host: str) -> None:
+    snapshot, _ = made(ingress("i", (host, [path(text), path(text, "Exact")])))
+    found = envoy.routes(snapshot)["resources"][0]["virtual_hosts"]
+    domains = [domain for one in found for domain in one["domains"]]
+    assert len(domains) == len(set(domains))
+    assert all(d == "*" or ("*" not in d[1:] and not set(d) & set("\0\r\n")) for d in domains)
+    for match in (route["match"] for one in found for route in one["routes"]):
+        # The rule of Envoy's RouteMatch; its "$" is the very end.
+        assert re.fullmatch(r"[^?#]+[^?#/]", match.get("path_separated_prefix", "/a"))
+        assert not re.search(r"[?#\0\r\n]", match.get("path", ""))
+
+
+def _signed(key: Any, digest: Any = None) -> tuple[str, str]:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a.com")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    builder = builder.not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+    certificate = builder.not_valid_after(datetime(2027, 1, 1, tzinfo=UTC)).sign(key, digest)
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return certificate.public_bytes(pem).decode(), private.decode()
+
+
+def test_a_key_that_envoy_refuses_is_found_out() -> None:
+    sha = hashes.SHA256()
+    weak = (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP224R1()))
+    for key in weak:
+        assert check_pair(*_signed(key, sha)).startswith("the key must be RSA of 2048 to 8192 bits, ECDSA on P-256")
+    curves = [ec.generate_private_key(curve) for curve in (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1())]
+    assert {check_pair(*_signed(key, sha)) for key in (*curves, rsa.generate_private_key(65537, 2048))} == {""}
+    assert check_pair(*_signed(ed25519.Ed25519PrivateKey.generate())) == ""
+
+
+def test_the_expression_of_the_longest_host_with_a_star_is_within_envoys_limit() -> None:
+    layer = envoy.bootstrap("/f", "n")["layered_runtime"]["layers"][0]["static_layer"]
+    assert layer["re2.max_program_size.error_level"] >= 2 * 253  # its size by Envoy: 265 for the longest name
+
+
+def test_what_envoy_refused_is_read_from_its_log_once(tmp_path: Path) -> None:
+    made = Envoy(tmp_path, "n", tmp_path, SystemClock())
+    assert made.refused() == []
+    line = "[w] Filesystem config update rejected: bad route"
+    with (tmp_path / "envoy.log").open("a") as file:
+        file.write(f"[w] started\n{line}\n[w] half of a line rejected")
+        file.flush()
+        assert (made.refused(), made.refused()) == ([line], [])
+        file.write(": x\n")
+        file.flush()
+        assert made.refused() == ["[w] half of a line rejected: x"]
