@@ -25,7 +25,7 @@ from heeler.network.health import HealthChecks
 from heeler.network.policies import OUTSIDE
 from heeler.network.proxy import SERVICES, Proxy
 from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object
+from heeler.objects.value import GroupVersionResource, Object, name_of, namespace_of
 
 log = logging.getLogger(__name__)
 
@@ -188,6 +188,7 @@ class NodeNetwork:
         self.proxy.listen(changed.set)
         exposed: list[expose.Exposure] = []
         told: dict[tuple[str, str], tuple[str, ...]] = {}
+        refused: frozenset[tuple[str, str, str]] = frozenset()
         try:
             await self.proxy.synced.wait()
             while True:
@@ -199,6 +200,7 @@ class NodeNetwork:
                 found = self.proxy.services()
                 await publisher.update(publish.targets(found, self.options.node_ip, exposed))
                 self._published.set()
+                refused = self._tell_refused(found, refused)
                 await self._balance(found, publisher, told)
                 await self._exposed_or(changed, stamp, CLOSED_SECONDS if publisher.closed else None)
         finally:
@@ -217,6 +219,18 @@ class NodeNetwork:
                 return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(changed.wait(), seconds)
+
+    def _tell_refused(
+        self, found: list[Object], told: frozenset[tuple[str, str, str]]
+    ) -> frozenset[tuple[str, str, str]]:
+        """Events for ports that annotations don't get, each once; what has been told."""
+        now = {(namespace_of(s), name_of(s), text): s for s, text in publish.refused(found)}
+        for key, service in now.items():
+            if key not in told:
+                log.warning("service %s/%s: %s", *key)
+                shown = {"apiVersion": "v1", "kind": "Service", **service}
+                self._events.event(shown, "Warning", publish.REFUSED, key[2])
+        return frozenset(now)
 
     async def _balance(
         self, found: list[Object], publisher: publish.Publisher, told: dict[tuple[str, str], tuple[str, ...]]

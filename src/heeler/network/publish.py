@@ -4,6 +4,8 @@ Published are services of type LoadBalancer (on their own port), of type NodePor
 annotation `heeler.dev/publish`: "8080" (the host's port for the first service port) or "8080:http,8443:https" (host port :
 service port's name or number), and what `heeler expose` remembered. A host port that is taken gives way to another; where
 each is to be found stands in `published.json`.
+
+Who may write Services may annotate them, but the host's ports below 1024 are root's to give: an annotation doesn't get them.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ ANNOTATION = "heeler.dev/publish"
 HOST = "127.0.0.1"
 #: LoadBalancer Services of another class are somebody else's.
 LOAD_BALANCER_CLASS = "heeler.dev/localhost"
+#: The lowest host port that an annotation gets, and the reason of the event about one that asks for less.
+LOWEST, REFUSED = 1024, "PortRefused"
 EXPOSED, ANNOTATED, BALANCED, NODE_PORT = "expose", "annotation", "loadBalancer", "nodePort"
 
 
@@ -92,13 +96,36 @@ def targets(services: Sequence[Object], node_ip: str, exposures: Sequence[Exposu
 def _annotated(where: tuple[str, str], text: str, ports: Sequence[Object], ip: str) -> list[Target]:
     out = []
     for part in text.split(","):
-        host, _, inner = part.strip().partition(":")
+        outer, _, inner = part.strip().partition(":")
+        host = _host_port(outer)
         found = [p for p in ports if not inner or inner in (p.get("name"), str(p.get("port")))]
-        if not host.isdigit() or not 0 < int(host) < 65536 or not found:
+        if not host or not found:
             log.warning("service %s/%s: %s: %r is no HOSTPORT[:PORT] of it", *where, ANNOTATION, part)
             continue
+        if host < LOWEST:
+            continue  # `refused` tells of it
         protocol = str(found[0].get("protocol") or "TCP")
-        out.append(Target(*where, str(found[0].get("name") or ""), int(host), ip, int(found[0]["port"]), protocol))
+        out.append(Target(*where, str(found[0].get("name") or ""), host, ip, int(found[0]["port"]), protocol))
+    return out
+
+
+def _host_port(text: str) -> int:
+    """A port's number; 0 for what is none."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+    return number if number < 65536 else 0
+
+
+def refused(services: Sequence[Object]) -> list[tuple[Object, str]]:
+    """Services whose annotation asks for ports of the host that it doesn't get, each with a sentence about them."""
+    out = []
+    for service in services:
+        asked = str((meta(service).get("annotations") or {}).get(ANNOTATION) or "").split(",")
+        hosts = sorted({_host_port(part.strip().partition(":")[0]) for part in asked})
+        low = [str(host) for host in hosts if 0 < host < LOWEST]
+        if low:
+            shown = ", ".join(low[:10]) + (", ..." if low[10:] else "")
+            text = f"annotation {ANNOTATION}: not published on port {shown} of the host: below {LOWEST} only "
+            out.append((service, text + "`heeler expose` and LoadBalancer Services are"))
     return out
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heeler.network import balancers, conntrack, health, nft, publish, services, transaction
+from heeler.network.expose import Exposure
 from heeler.objects.value import Object
 
 SETTINGS = services.Settings("heeler", "n1", "10.244.0.0/16", "10.96.0.0/12", "100.64.0.0/24", False)
@@ -210,6 +211,17 @@ def test_node_ports_and_annotations_are_published() -> None:
         publish.Target("default", "noted", "tls", 8443, "10.96.0.5", 443),
         publish.Target("default", "web", "http", 30080, "192.0.2.1", 30080, "TCP", publish.NODE_PORT),
     ]
+
+
+def test_an_annotation_gets_no_low_port_of_the_host_but_others_do() -> None:
+    asking = service("web", type="LoadBalancer", ports=[{"name": "http", "port": 80}])
+    asking["metadata"]["annotations"] = {publish.ANNOTATION: f"22,443:http,8080,\u00b2,{'9' * 5000}"}
+    exposed = [Exposure("Service", "default", "web", "80", 81)]
+    got = [(t.host_port, t.reason) for t in publish.targets([asking], "192.0.2.1", exposed)]
+    assert got == [(81, publish.EXPOSED), (8080, publish.ANNOTATED), (80, publish.BALANCED)]
+    [(told, text)] = publish.refused([asking, service("other")])
+    assert told is asking
+    assert "not published on port 22, 443 of the host" in text
 
 
 def test_from_outside_a_local_policy_without_own_endpoints_drops() -> None:
