@@ -123,9 +123,15 @@ def test_what_comes_through_a_published_port_is_held_to_policies(cluster: LocalC
     cluster.wait(lambda: fetch(port))
     apply(cluster, {**policy, "spec": closed})
     cluster.wait(lambda: fetch(port, seconds=0.5) == "")
+    # after the policy: a connection that Envoy has already would go on
+    apply(cluster, ingress_object("held", rule("p.test", "/gone", "gone"), rule("p.test", "/", "held")))
+    [entry] = cluster.wait(lambda: cluster.get("ingress", "held")["status"]["loadBalancer"].get("ingress"))
+    http = entry["ports"][0]["port"]
+    cluster.wait(lambda: fetch(http, "/gone", "p.test") == "503")
+    assert fetch(http, "/", "p.test", seconds=0.5) == ""
     apply(cluster, {**policy, "spec": opened})
-    cluster.wait(lambda: fetch(port) in ("w0", "w1"))
-    cluster.kubectl("delete", "networkpolicy,service", "closed", "held", "--ignore-not-found")
+    cluster.wait(lambda: fetch(port) in ("w0", "w1") and fetch(http, "/", "p.test") in ("w0", "w1"))
+    cluster.kubectl("delete", "ingress,networkpolicy,service", "held", "closed", "--ignore-not-found")
 
 
 def test_ports_are_exposed_listed_kept_over_a_restart_and_removed(cluster: LocalCluster) -> None:

@@ -25,8 +25,9 @@ STOP_SECONDS, LOOK, RESTART = 5.0, 0.5, 0.2
 MAX_LOG = 4 << 20
 #: Bytes of its end that are looked at for refusals.
 MAX_LOOK = 64 << 10
-#: Rights that Envoy keeps: to listen in the host's network from inside the node's, and on ports below 1024.
-CAPABILITIES = "-all,+sys_admin,+net_bind_service"
+#: Rights that Envoy keeps: to listen in the host's network from inside the node's, on ports below 1024, and to mark
+#: what it sends to pods.
+CAPABILITIES = "-all,+sys_admin,+net_bind_service,+net_admin"
 
 
 def binary() -> str | None:

@@ -24,6 +24,8 @@ RETRY_ON, RETRY_SAFE = "connect-failure,refused-stream,reset-before-request", "r
 RETRIES = 4
 # A SYN that got lost is sent again after a second: there must be time for that.
 CONNECT_TIMEOUT, IDLE_TIMEOUT, STREAM_IDLE_TIMEOUT = "2.5s", "60s", "300s"
+#: Linux' numbers of what marks a socket's packets.
+SOL_SOCKET, SO_MARK = 1, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """Where it listens: address, ports (0: not at all), and the file of the network namespace of its sockets."""
+    """Where it listens: address, ports (0: not at all), and the file of the network namespace of its sockets. `mark` is
+    set on the packets to endpoints (0: none), which takes CAP_NET_ADMIN."""
 
     address: str
     http: int
     https: int
     netns: str = ""
+    mark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +108,11 @@ def bootstrap(folder: str, name: str) -> Json:
     }
 
 
-def clusters(snapshot: Snapshot) -> Json:
-    return {"resources": [_cluster(cluster) for cluster in snapshot.clusters]}
+def clusters(snapshot: Snapshot, mark: int = 0) -> Json:
+    return {"resources": [_cluster(cluster, mark) for cluster in snapshot.clusters]}
 
 
-def _cluster(cluster: Cluster) -> Json:
+def _cluster(cluster: Cluster, mark: int) -> Json:
     ends = [
         {"endpoint": {"address": {"socket_address": {"address": ip, "port_value": port}}}}
         for ip, port in cluster.endpoints
@@ -132,6 +136,9 @@ def _cluster(cluster: Cluster) -> Json:
             "max_ejection_percent": 50,
         },
     }
+    if mark:
+        option = {"level": SOL_SOCKET, "name": SO_MARK, "int_value": mark, "state": "STATE_PREBIND"}
+        out["upstream_bind_config"] = {"socket_options": [{"description": "mark", **option}]}
     protocol: Json = {"http2_protocol_options": {}} if cluster.http2 else {"http_protocol_options": {}}
     options = TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     out["typed_extension_protocol_options"] = {
@@ -269,7 +276,7 @@ def _chain(name: str, routes_file: str, certificate: Certificate | None = None) 
 def files(snapshot: Snapshot, gateway: Gateway, folder: str) -> dict[str, Json]:
     """File -> content, in the order in which they are to be written: what is referred to comes first."""
     return {
-        "clusters.json": clusters(snapshot),
+        "clusters.json": clusters(snapshot, gateway.mark),
         "routes.json": routes(snapshot),
         "listeners.json": listeners(snapshot, gateway, f"{folder}/routes.json"),
     }

@@ -28,6 +28,7 @@ from heeler.envoy.snapshot import Gateway
 from heeler.network import ingress as plans
 from heeler.network.follow import Mirror
 from heeler.network.ingress import Key, Problem, Sources
+from heeler.network.policies import OUTSIDE
 from heeler.network.proxy import Proxy
 from heeler.network.publish import HOST
 from heeler.objects.status import StatusError
@@ -214,7 +215,7 @@ class IngressGateway:
             ports = []
             for wanted, old in zip(self._options.wanted, before, strict=True):
                 ports.append(old if old and (ours or free(old)) else await asyncio.to_thread(choose, wanted))
-            self._gateway = Gateway(HOST, ports[0], ports[1], str(self._envoy.host_netns))
+            self._gateway = Gateway(HOST, ports[0], ports[1], str(self._envoy.host_netns), OUTSIDE)
             text = {"http": ports[0], "https": ports[1], "address": HOST, "wanted": list(self._options.wanted)}
             write_atomic(self._options.record, orjson.dumps(text), 0o644)
         return self._gateway

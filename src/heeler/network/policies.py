@@ -22,7 +22,8 @@ from heeler.network.nft import PORT, PROTOCOL, SOURCE, TARGET, Json, Rule, Rules
 from heeler.objects import selectors
 from heeler.objects.value import Object, labels_of, meta, name_of, namespace_of
 
-#: The mark of packets that came in through a port published on the host: they are held to policies as if from outside.
+#: The mark of packets that came in through an Ingress or a port published on the host: they are held to policies as if
+#: from outside.
 OUTSIDE = 0x10000
 ACCEPT: Json = {"accept": None}
 ESTABLISHED: Json = {
