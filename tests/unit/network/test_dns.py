@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from heeler.base.clock import SystemClock
 from heeler.base.random import SystemRandom
 from heeler.network.dns import message
-from heeler.network.dns.answers import NOERROR, NXDOMAIN, answer
+from heeler.network.dns.answers import NOERROR, NXDOMAIN, SERVFAIL, answer
 from heeler.network.dns.forward import Forwarder, lifetime, name_servers
 from heeler.network.dns.records import Records, Srv
 from heeler.network.dns.server import DnsServer, Resolver, bind
@@ -181,6 +181,41 @@ def test_no_bytes_break_the_resolver(data: bytes) -> None:
 @given(st.binary(max_size=40))
 def test_no_question_after_a_good_head_breaks_the_resolver(data: bytes) -> None:
     test_no_bytes_break_the_resolver.hypothesis.inner_test(b"\0\1\1\0\0\1\0\0\0\0\0\0" + data)  # type: ignore[attr-defined]
+
+
+def _pointers(count: int) -> bytes:
+    """A question, a NULL record with a chain of pointers, each to the one before it, and a name that points to its end."""
+    head = b"\0\1\1\0\0\1\0\2\0\0\0\0" + b"\1a\0\0\1\0\1" + b"\0\0\x0a\0\1\0\0\0\0"
+    start = len(head) + 2
+    chain = b"\0\0" + b"".join((0xC000 | (start + 2 * at)).to_bytes(2, "big") for at in range(count))
+    last = (0xC000 | (start + 2 * count)).to_bytes(2, "big")
+    return head + len(chain).to_bytes(2, "big") + chain + last + b"\0\x0a\0\1\0\0\0\0\0\1x"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        _pointers(2000),
+        b"\0\1\1\0\0\1\0\0\0\0\0\0" + (b"\x3f" + b"a" * 63) * 5 + b"\0\0\1\0\1",
+        b"\0\1\1\0\0\1\0\0\0\0\0\0" + b"\x50" + b"a" * 80 + b"\0\0\1\0\1",
+    ],
+    ids=["pointers", "name", "label"],
+)
+def test_names_that_cannot_be_followed_or_written_are_malformed(records: Records, data: bytes) -> None:
+    assert message.parse(_pointers(2)).name == "a"
+    for tcp in (False, True):
+        reply = resolver(records).at_once(data, tcp)
+        assert reply is not None and (reply[:2], reply[3] & 15) == (data[:2], message.FORMERR)
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure() -> None:
+    known = {("shop", "far"): service("far", type="ExternalName", externalName="a" * 200)}
+    question = dnslib.DNSRecord.question("far.shop.svc.cluster.local")
+    found = resolver(Records(known, {}, domain="cluster.local", address="10.96.0.10"))
+    assert asyncio.run(found.in_time(bytes(question.pack())))[3] & 15 == SERVFAIL
+    reply = question.reply()
+    reply.add_answer(dnslib.RR("far.shop.svc.cluster.local", 5, rdata=dnslib.CNAME(dnslib.DNSLabel([b"a" * 200]))))
+    assert message.pack(message.parse(bytes(question.pack())), reply, 512)[3] & 15 == SERVFAIL
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import dnslib
 from heeler.base.clock import Clock
 from heeler.base.files import read_text
 from heeler.base.random import Random
-from heeler.network.dns.message import EDNS_SIZE, TCP_SIZE, Query
+from heeler.network.dns.message import EDNS_SIZE, FAULTS, TCP_SIZE, Query
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class Forwarder:
             try:
                 async with asyncio.timeout(TRY_SECONDS):
                     found = await self._from(server, query)
-            except (OSError, TimeoutError, ValueError, dnslib.DNSError, asyncio.IncompleteReadError) as error:
+            except (OSError, TimeoutError, asyncio.IncompleteReadError, *FAULTS) as error:
                 log.debug("%s: %s: %s", server, query.name, error)
                 continue
             if found.header.rcode not in FAILURES:
@@ -166,7 +166,7 @@ def _answers(received: bytes, asked: bytes, query: Query) -> bool:
         return False
     try:
         message = dnslib.DNSRecord.parse(received)
-    except dnslib.DNSError:
+    except FAULTS:
         return False
     same = str(message.q.qname).lower() == str(query.message.q.qname).lower() and message.q.qtype == query.type
     return same or not message.questions

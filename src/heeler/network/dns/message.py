@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import dnslib
+from dnslib.label import DNSBuffer, DNSLabelError
 
-from heeler.network.dns.answers import TTL, Answer, Line
+from heeler.network.dns.answers import SERVFAIL, TTL, Answer, Line
 from heeler.network.dns.records import Srv
 
 #: Bytes of a UDP answer: without EDNS, and at most with it (no fragments on any path); of anything by TCP.
@@ -21,6 +22,10 @@ QUERY, FORMERR, NOTIMP, REFUSED, BADVERS = 0, 1, 4, 5, 16
 TRANSFERS = (251, 252)
 #: The zone's SOA: refresh, retry, expire.
 REFRESH, RETRY, EXPIRE = 7200, 1800, 86400
+
+
+#: What reading a message or writing a name can raise; a long enough chain of pointers is followed too deep.
+FAULTS = (dnslib.DNSError, DNSLabelError, ValueError, IndexError, KeyError, RecursionError)
 
 
 class Malformed(Exception):
@@ -58,7 +63,9 @@ def parse(data: bytes) -> Query:
     try:
         message = dnslib.DNSRecord.parse(data)
         name = text(message.q.qname) if message.questions else ""
-    except (dnslib.DNSError, ValueError, IndexError, KeyError) as error:
+        for question in message.questions:
+            DNSBuffer().encode_name(question.qname)  # too long a name can be read, but not be written into an answer
+    except FAULTS as error:
         raise Malformed(_bare(data, FORMERR)) from error
     if message.header.opcode != QUERY:
         raise Malformed(_bare(data, NOTIMP))
@@ -130,7 +137,15 @@ def failed(query: Query, code: int) -> Any:
 
 
 def pack(query: Query, reply: Any, limit: int) -> bytes:
-    """The bytes, not more than `limit`: what doesn't fit is left out and the answer marked as truncated."""
+    """The bytes, not more than `limit`: what doesn't fit is left out and the answer marked as truncated. Names that can't
+    be written (another resolver's, an ExternalName's) are a failure."""
+    try:
+        return _fitted(query, reply, limit)
+    except DNSLabelError:
+        return _fitted(query, failed(query, SERVFAIL), limit)
+
+
+def _fitted(query: Query, reply: Any, limit: int) -> bytes:
     options = [dnslib.EDNS0(udp_len=EDNS_SIZE, flags="do" if query.dnssec else "")] if query.edns else []
     extra = list(reply.ar)
     reply.ar = extra + options

@@ -87,7 +87,11 @@ class Resolver:
         ready = self.at_once(data, tcp)
         if ready is not None:
             return ready
-        return message.pack(query, await self._with_others(query), limit)
+        try:
+            reply = await self._with_others(query)
+        except message.FAULTS:  # an ExternalName may be no name that DNS has
+            reply = message.failed(query, answers.SERVFAIL)
+        return message.pack(query, reply, limit)
 
     async def _with_others(self, query: Query) -> Any:
         found = answers.answer(self._records, query.name, query.type_name, self._own)
