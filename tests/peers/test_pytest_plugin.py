@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -155,7 +156,13 @@ def _interrupt(folder: Path, number: int, wait: float) -> tuple[list[str], list[
         if not (left := _left(mark)):
             break
         time.sleep(0.1)
-    return left, [p for p in temporary.rglob("*") if p.is_file() and not p.is_relative_to(temporary / "pytest")]
+    files = [p for p in temporary.rglob("*") if p.is_file() and not p.is_relative_to(temporary / "pytest")]
+    return left, [p for p in files if not _is_probe(p)]
+
+
+def _is_probe(path: Path) -> bool:
+    """Python's `tempfile` tries a folder by a file that it removes at once, unless it is killed just then."""
+    return re.fullmatch(r"[a-z0-9_]{8}", path.name) is not None and path.read_bytes() in (b"", b"blat")
 
 
 @pytest.mark.timeout(300)
