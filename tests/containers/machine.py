@@ -25,7 +25,9 @@ def processes(name: str) -> dict[str, list[int]]:
         line = " ".join(words)
         if "heeler.cli.main" in words:
             ours = f"/clusters/{name}" in line and ("revive" in words or words[-1] == "supervisor")
-            if ours or ("--foreground" in words and name in words):
+            if "--foreground" in words and name in words:
+                found["foreground"].append(pid)
+            elif ours:
                 found["supervisor"].append(pid)
             elif f"/clusters/{name}" in line and words[-1] == "control-plane":
                 found["control-plane"].append(pid)
