@@ -8,6 +8,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from heeler.kubelet.pods.config import POD_NAME, Dns, sandbox
@@ -327,6 +329,33 @@ def test_a_sandbox_that_comes_back_after_its_pod_is_gone_is_removed(
                 await asyncio.sleep(0.1)
             assert await runtime.sandboxes() == []
             await node.until(lambda: not [g for g in groups.left() if g.endswith("nobody")])
+
+    asyncio.run(main())
+
+
+def test_a_shim_without_a_sandbox_is_ended_and_others_are_not(cluster: str, tmp_path: Path, archive: Path) -> None:
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            node.api.put("pods", pod("a", WAIT))
+            before = (await node.phase("a", "Running"))["containerStatuses"][0]["containerID"]
+            words = (
+                "-c",
+                "import time; time.sleep(100)",
+                "-id",
+                "0" * 64,
+                "-address",
+                str(node.options.containerd_socket),
+            )
+            stray = subprocess.Popen([sys.executable, *words])  # noqa: ASYNC220 (it sleeps)
+            counts: dict[int, int] = {}
+            for _ in range(4):
+                assert stray.poll() is None
+                counts = await node.node._end_stray_shims(counts)
+            assert set(counts) == {stray.pid}
+            assert stray.wait(10) == -signal.SIGKILL
+            await asyncio.sleep(1)
+            assert node.container("a")["containerID"] == before
+            assert node.container("a")["restartCount"] == 0
 
     asyncio.run(main())
 

@@ -67,6 +67,23 @@ def _shim_sockets(options: NodeOptions) -> list[Path]:
     return [SHIM_SOCKETS / name for name in names]
 
 
+def shims(options: NodeOptions) -> list[tuple[int, str]]:
+    """The node's shims: process and sandbox."""
+    socket_path = str(options.containerd_socket)
+    found = []
+    for pid, arguments in all_processes():
+        told = dict(itertools.pairwise(arguments))
+        if told.get("-address") == socket_path and "-id" in told:
+            found.append((pid, told["-id"]))
+    return found
+
+
+async def remove_dead_sockets(clock: Clock) -> None:
+    """Take away shims' sockets that nobody listens on any more."""
+    for path in await _dead_sockets(clock):
+        path.unlink(missing_ok=True)
+
+
 async def _dead_sockets(clock: Clock) -> list[Path]:
     """Shims' sockets where nobody listens. A shim that was killed while it started may leave neither bundle nor line in the
     log; whosever these are, they are of no use to anybody. Looked at twice: a socket is there before it is listened on.
