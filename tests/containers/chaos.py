@@ -45,7 +45,7 @@ SLEEP = "trap 'exit 0' TERM; while :; do sleep 1; done"
 #: Deployments of one client at a time, replicas of each.
 MOST_DEPLOYMENTS, MOST_REPLICAS = 2, 2
 #: Seconds for one request, until all has converged, and until all is cleared away.
-REQUEST, CONVERGE, CLEAR = 20.0, 180.0, 60.0
+REQUEST, CONVERGE, CLEAR = 20.0, 180.0, 90.0
 #: What may be lost on the way: the answer, not the write. Too busy or not there for a moment.
 UNANSWERED = (OSError, TimeoutError, EOFError)
 
