@@ -16,12 +16,10 @@ from heeler.base.dialing import dial_error
 from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
-from heeler.wire.streams.pipe import join
+from heeler.wire.streams.pipe import TCP_TUNNEL, join
 
 #: A node whose agent doesn't listen at the node's own address says here where (this machine's loopback, mostly).
 ADDRESS = "heeler.dev/kubelet-address"
-#: What a connection to a node's agent becomes when it is to carry another one.
-TUNNEL = "heeler-tunnel"
 #: Nodes whose connections are kept.
 MAX_CLIENTS = 1000
 #: Headers that concern one connection only, or the server's own affairs.
@@ -57,7 +55,7 @@ class KubeletConnections:
         """A TCP connection from the node to an address that it reaches. Raises OSError in words for a person."""
         where, number = _address(node), _port(node)
         url = f"https://{f'[{where}]' if ':' in where else where}:{number}/tunnel/{host}/{port}"
-        headers = [("Connection", "Upgrade"), ("Upgrade", TUNNEL)]
+        headers = [("Connection", "Upgrade"), ("Upgrade", TCP_TUNNEL)]
         try:
             answer = await self._client(node["metadata"]["name"]).request("POST", url, headers=headers)
         except OSError as error:
@@ -104,9 +102,15 @@ def _address(node: Object) -> str:
     raise ConnectionError(f"node {node['metadata']['name']} has no address")
 
 
-def _port(node: Object) -> int:
+def agent_port(node: Object) -> int | None:
+    """The port that the Node object names for its agent: 0 for a simulated node, None if it names none."""
     endpoints = (node.get("status") or {}).get("daemonEndpoints") or {}
-    port = int((endpoints.get("kubeletEndpoint") or {}).get("Port") or 0)
+    port = (endpoints.get("kubeletEndpoint") or {}).get("Port")
+    return None if port is None else int(port)
+
+
+def _port(node: Object) -> int:
+    port = agent_port(node)
     if not port:
         raise ConnectionError(
             f"node {node['metadata']['name']} has no agent to ask (a simulated node runs no containers)"

@@ -33,10 +33,9 @@ def doctor(name: str | None, data_dir: Path | None, output: str) -> None:
     try:
         layout = layout_of(name, data_dir, who, os.environ)
         findings = asyncio.run(_examine(layout))
-        if layout.load() is None and asked:
-            findings.append(checks.Finding("cluster", "fail", no_cluster(name, layout, who, os.environ)))
-        elif layout.load() is None:
-            findings.append(checks.Finding("cluster", "ok", no_cluster(name, layout, who, os.environ)))
+        if layout.load() is None:
+            why = no_cluster(name, layout, who, os.environ)
+            findings.append(checks.Finding("cluster", "fail" if asked else "ok", why))
     except LocalError as error:
         fail(str(error))
     if output == "json":

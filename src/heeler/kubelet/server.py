@@ -37,7 +37,7 @@ from heeler.objects.value import Object, name_of
 from heeler.wire.http import server as http
 from heeler.wire.http.messages import Request, Response, Stream, Upgrade
 from heeler.wire.streams import channels
-from heeler.wire.streams.pipe import pipe
+from heeler.wire.streams.pipe import TCP_TUNNEL, pipe
 
 if TYPE_CHECKING:
     from heeler.kubelet.pods.manager import Agent
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 SPDY_HEADERS = (("upgrade", "SPDY/3.1"), ("connection", "Upgrade"))
 #: A connection that becomes one into the node's network, and the seconds that it may take.
-TCP_TUNNEL, TUNNEL_SECONDS = "heeler-tunnel", 10.0
+TUNNEL_SECONDS = 10.0
 #: Seconds that a client may take to open its streams.
 STREAM_SECONDS = 30.0
 

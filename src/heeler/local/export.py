@@ -15,8 +15,8 @@ import platform
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -73,7 +73,7 @@ async def export(
             "heeler": __version__,
             "python": platform.python_version(),
             "system": platform.platform(),
-            "spec": {**_plain(spec), "registries": sorted(spec.registries)},
+            "spec": {**asdict(spec), "registries": sorted(spec.registries)},
         }
         archive.add("summary.json", orjson.dumps({**machine, **summary}, option=orjson.OPT_INDENT_2))
         report("logs", f"{_logs(archive, layout)} files")
@@ -85,12 +85,6 @@ async def export(
         report("machine", f"{await _machine(archive, layout, spec)} files")
     finally:
         archive.close()
-
-
-def _plain(spec: Spec) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(spec)
 
 
 def _logs(archive: Archive, layout: Layout) -> int:

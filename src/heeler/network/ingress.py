@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from heeler.envoy.snapshot import Certificate, Cluster, Route, Snapshot, VirtualHost
 from heeler.network.services import usable_addresses
 from heeler.objects.value import Object, labels_of, meta, name_of, namespace_of
+from heeler.workloads.endpoints import SERVICE_NAME
 
 CONTROLLER = "heeler.dev/ingress"
 CLASS = "heeler"
@@ -92,9 +93,7 @@ def plan(
     """The snapshot for these Ingresses (see `chosen`). `fallback` is the certificate for names that have none."""
     by_service: dict[Key, list[Object]] = {}
     for piece in sources.slices:
-        by_service.setdefault((namespace_of(piece), labels_of(piece).get("kubernetes.io/service-name", "")), []).append(
-            piece
-        )
+        by_service.setdefault((namespace_of(piece), labels_of(piece).get(SERVICE_NAME, "")), []).append(piece)
     work = _Work(sources, by_service)
     hosts: dict[str, dict[tuple[str, bool], Route]] = {}
     defaults: list[Route] = []

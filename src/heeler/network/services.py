@@ -28,6 +28,7 @@ from heeler.network.nft import (
     vmap,
 )
 from heeler.objects.value import Object, labels_of, name_of, namespace_of
+from heeler.workloads.endpoints import SERVICE_NAME
 
 #: Marks of packets that are to be masqueraded, and that are to be dropped (a nat chain can't).
 MARK, DROP = 0x4000, 0x8000
@@ -96,7 +97,7 @@ def service_ports(services: Sequence[Object], slices: Sequence[Object], settings
     """Every port of every service that has an address, in a fixed order."""
     by_service: dict[tuple[str, str], list[Object]] = {}
     for piece in slices:
-        owner = labels_of(piece).get("kubernetes.io/service-name", "")
+        owner = labels_of(piece).get(SERVICE_NAME, "")
         if owner and piece.get("addressType", "IPv4") == "IPv4":
             by_service.setdefault((namespace_of(piece), owner), []).append(piece)
     out = []

@@ -34,6 +34,15 @@ DEFAULT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What webhooks are chosen by, made once for all of them: the request, its new and old object, its namespace."""
+
+    request: Request
+    objects: tuple[Object | None, Object | None]
+    namespace: Object | None
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """One webhook of a configuration that takes this request, in the form (apiVersion) that its rule names."""
 
@@ -89,25 +98,30 @@ async def _hooks(write: Write, plural: str) -> list[Hook]:
     subresource = write.subresource
     if subresource and (subresource == "scale" or write.kind.subresources[subresource].foreign):
         return []
-    return [hook for one in configurations for hook in await _taking(write, one)]
+    asked = _asked(write)
+    return [hook for one in configurations for hook in await _taking(write, asked, one)]
 
 
-async def _taking(write: Write, configuration: Object) -> list[Hook]:
+def _asked(write: Write) -> Asked:
+    request = requests.request(write)
+    return Asked(request, requests.objects(write), requests.namespace(write, request))
+
+
+async def _taking(write: Write, asked: Asked, configuration: Object) -> list[Hook]:
     out = []
     for webhook in configuration.get("webhooks") or ():
         key = f"{configuration['metadata']['uid']}/{webhook['name']}"
-        for request, version in _forms(write, webhook.get("matchPolicy", "Equivalent")):
-            if _matches(write, webhook, request):
-                if await _conditions_hold(write, webhook):
+        for request, version in _forms(asked.request, webhook.get("matchPolicy", "Equivalent")):
+            if _matches(asked, webhook, request):
+                if await _conditions_hold(write, asked, webhook):
                     review = next((v for v in VERSIONS if v in webhook.get("admissionReviewVersions", ())), "v1")
                     out.append(Hook(webhook, key, version, review))
                 break
     return out
 
 
-def _forms(write: Write, policy: str) -> Iterator[tuple[Request, str]]:
+def _forms(asked: Request, policy: str) -> Iterator[tuple[Request, str]]:
     """The request as it was made, then as it would be in the kind's other versions."""
-    asked = requests.request(write)
     yield asked, asked.version
     if policy == "Equivalent":
         for group, version in asked.versions:
@@ -115,7 +129,7 @@ def _forms(write: Write, policy: str) -> Iterator[tuple[Request, str]]:
                 yield requests.of_version(asked, group, version), version
 
 
-def _matches(write: Write, webhook: Object, request: Request) -> bool:
+def _matches(asked: Asked, webhook: Object, request: Request) -> bool:
     from heeler.kinds.cel.policies import matches
 
     if not webhook.get("rules"):
@@ -126,22 +140,21 @@ def _matches(write: Write, webhook: Object, request: Request) -> bool:
         "objectSelector": webhook.get("objectSelector") or {},
         "matchPolicy": "Exact",
     }
-    return matches(match, request, requests.objects(write), requests.namespace(write, request))
+    return matches(match, request, asked.objects, asked.namespace)
 
 
-async def _conditions_hold(write: Write, webhook: Object) -> bool:
+async def _conditions_hold(write: Write, asked: Asked, webhook: Object) -> bool:
     """All match conditions are true. One that can't be evaluated: the failure policy decides. Raises 403."""
     conditions = webhook.get("matchConditions")
     if not conditions:
         return True
     policy = {"failurePolicy": webhook.get("failurePolicy", "Fail"), "matchConditions": conditions}
-    request = requests.request(write)
-    values = requests.values(write, request, requests.objects(write), requests.namespace(write, request))
+    values = requests.values(write, asked.request, asked.objects, asked.namespace)
     # a validation that never holds is found exactly if all conditions do
     findings = await requests.findings(write, {**policy, "validations": [{"expression": "false"}]}, values)
     for finding in findings:
         if finding.error:
-            raise requests.denied(write, f"{finding.message}", "Forbidden")
+            raise requests.denied(write, finding.message, "Forbidden")
     return bool(findings)
 
 

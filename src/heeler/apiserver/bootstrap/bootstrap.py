@@ -20,6 +20,7 @@ from heeler.objects import apply
 from heeler.objects.decode import decode
 from heeler.objects.value import Object
 from heeler.store.store import KeyExists, KeyNotFound, RevisionMismatch, StoreUnavailable
+from heeler.workloads.endpoints import SERVICE_NAME
 
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
@@ -126,7 +127,7 @@ async def _kubernetes_service(server: ApiServer) -> None:
             "metadata": {
                 "name": "kubernetes",
                 "namespace": "default",
-                "labels": {"kubernetes.io/service-name": "kubernetes"},
+                "labels": {SERVICE_NAME: "kubernetes"},
             },
             "addressType": f"IPv{ipaddress.ip_address(own).version}",
             "endpoints": [{"addresses": [own], "conditions": {"ready": True}}],

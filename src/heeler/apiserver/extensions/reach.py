@@ -13,15 +13,15 @@ import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from heeler.apiserver.nodes import ADDRESS, KubeletConnections
+from heeler.apiserver.nodes import ADDRESS, KubeletConnections, agent_port
 from heeler.objects.value import Object
 from heeler.wire.http.messages import Stream
 from heeler.wire.streams.pipe import pipe
+from heeler.workloads.endpoints import SERVICE_NAME
 
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
 
-SERVICE_NAME = "kubernetes.io/service-name"
 #: Seconds to reach a pod.
 CONNECT_SECONDS = 10.0
 
@@ -132,8 +132,7 @@ def _is_ours(node: Object) -> bool:
 
 def _is_simulated(node: Object) -> bool:
     """Its pods' addresses lead nowhere, or to somebody else on this machine's network."""
-    endpoints = (node.get("status") or {}).get("daemonEndpoints") or {}
-    return (endpoints.get("kubeletEndpoint") or {}).get("Port") == 0
+    return agent_port(node) == 0
 
 
 async def _direct(host: str, port: int, *, check: bool = False) -> socket.socket:

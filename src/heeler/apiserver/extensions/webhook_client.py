@@ -56,7 +56,7 @@ class WebhookClient:
 
     async def call(self, config: Object, body: Object, seconds: int) -> Object:
         """Post an object to a `clientConfig`; what comes back. Raises WebhookFailure."""
-        url, shown = address(config, seconds)
+        url = address(config, seconds)
         client = self._client(config, url)
         try:
             async with asyncio.timeout(seconds):
@@ -68,9 +68,9 @@ class WebhookClient:
                 )
                 data = await _whole(answer)
         except TimeoutError:
-            raise WebhookFailure(f'failed to call webhook: Post "{shown}": context deadline exceeded') from None
+            raise WebhookFailure(f'failed to call webhook: Post "{url}": context deadline exceeded') from None
         except OSError as error:
-            raise WebhookFailure(f'failed to call webhook: Post "{shown}": {_why(url, error)}') from error
+            raise WebhookFailure(f'failed to call webhook: Post "{url}": {_why(url, error)}') from error
         if not 200 <= answer.status < 300:
             raise WebhookFailure(f"failed to call webhook: {_refusal(answer.status, data)}")
         try:
@@ -116,8 +116,8 @@ async def _whole(answer: Answer) -> bytes:
     return b"".join(parts)
 
 
-def address(config: Object, seconds: int) -> tuple[str, str]:
-    """The URL of a `clientConfig`, and how messages show it."""
+def address(config: Object, seconds: int) -> str:
+    """The URL of a `clientConfig`."""
     if config.get("url"):
         url = str(config["url"])
     else:
@@ -125,8 +125,7 @@ def address(config: Object, seconds: int) -> tuple[str, str]:
         path = service.get("path") or "/"
         path = path if path.startswith("/") else f"/{path}"
         url = f"https://{service['name']}.{service['namespace']}.svc:{service.get('port') or 443}{path}"
-    url += f"{'&' if urlsplit(url).query else '?'}timeout={seconds}s"
-    return url, url
+    return f"{url}{'&' if urlsplit(url).query else '?'}timeout={seconds}s"
 
 
 def _trust(config: Object) -> ssl.SSLContext:

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from heeler.objects.value import Object, labels_of, name_of, namespace_of
+from heeler.workloads.endpoints import SERVICE_NAME
 
 SCHEMA = "1.1.0"
-SERVICE_NAME = "kubernetes.io/service-name"
 #: A service's share among the targets of an SRV record: the whole, divided by their number.
 WEIGHT = 100
 

@@ -7,9 +7,12 @@ import contextlib
 import socket
 from collections.abc import Sequence
 
+from heeler.base.together import end
 from heeler.wire.http.messages import Stream
 
 PIECE = 65536
+#: What a connection to a node's agent is upgraded to when it is to carry another one (Heeler's own protocol).
+TCP_TUNNEL = "heeler-tunnel"
 
 
 async def join(one: Stream, other: Stream) -> None:
@@ -48,11 +51,9 @@ async def pipe(made: socket.socket, stream: Stream) -> None:
             await stream.close()
 
 
-async def _either(both: Sequence[asyncio.Future[None]]) -> None:
+async def _either(both: Sequence[asyncio.Task[None]]) -> None:
     """Until one is done; the other is ended too."""
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+        await end(both)
