@@ -12,10 +12,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from heeler.base.clock import SystemClock
+from heeler.base.processes import check
 from heeler.kubelet.pods.config import POD_NAME, Dns, sandbox
 from heeler.kubelet.pods.worker import PODS
-from heeler.kubelet.runtime import containerd
+from heeler.kubelet.runtime import containerd, leftovers
 from heeler.kubelet.runtime.cri import RuntimeFault
+from heeler.kubelet.strays import PATIENCE, Strays
 from tests.containers.node import WAIT, pod, started
 
 
@@ -333,26 +336,37 @@ def test_a_sandbox_that_comes_back_after_its_pod_is_gone_is_removed(
     asyncio.run(main())
 
 
-def test_a_shim_without_a_sandbox_is_ended_and_others_are_not(cluster: str, tmp_path: Path, archive: Path) -> None:
+def test_what_broken_starts_left_is_cleared_and_pods_are_not(cluster: str, tmp_path: Path, archive: Path) -> None:
+    """A shim, its task, a network namespace and an address, all of a sandbox that nobody knows; and a start under way."""
+
     async def main() -> None:
         async with started(cluster, tmp_path, archive) as node:
             node.api.put("pods", pod("a", WAIT))
             before = (await node.phase("a", "Running"))["containerStatuses"][0]["containerID"]
-            words = (
-                "-c",
-                "import time; time.sleep(100)",
-                "-id",
-                "0" * 64,
-                "-address",
-                str(node.options.containerd_socket),
-            )
-            stray = subprocess.Popen([sys.executable, *words])  # noqa: ASYNC220 (it sleeps)
-            counts: dict[int, int] = {}
-            for _ in range(4):
-                assert stray.poll() is None
-                counts = await node.node._end_stray_shims(counts)
-            assert set(counts) == {stray.pid}
-            assert stray.wait(10) == -signal.SIGKILL
+            options, runtime = node.options, node.node.runtime
+            assert runtime is not None
+            nobody = "0" * 64
+            words = f"-namespace k8s.io -id {nobody} -address {options.containerd_socket}".split()
+            shim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)", *words])  # noqa: ASYNC220 (it sleeps)
+            task = node.node.paths.task_state / nobody
+            (task / "rootfs").mkdir(parents=True)
+            await check(["mount", "-t", "tmpfs", "none", str(task / "rootfs")])
+            address = options.state / "addresses" / "heeler" / "10.244.0.250"
+            address.write_text(f"{nobody}\r\neth0")
+            space = node.node.paths.state / "run" / leftovers.NAMESPACES / "cni-nobody"
+            space.touch()
+            await check(["unshare", f"--net={space}", "true"])
+
+            strays = Strays(options, node.node.paths, runtime, SystemClock())
+            runtime.under_way.add(0)  # a start that nobody has answered: these might be its own
+            for number in range(3):
+                await strays.look(number * PATIENCE)
+            assert {stray.sort for stray in strays.seen} == {"shim", "task", "address", "namespace"}
+            assert shim.poll() is None and task.exists() and address.exists() and space.exists()
+            runtime.under_way.clear()
+            await strays.look(3 * PATIENCE)
+            assert shim.wait(10) == -signal.SIGKILL
+            assert not task.exists() and not address.exists() and not space.exists()
             await asyncio.sleep(1)
             assert node.container("a")["containerID"] == before
             assert node.container("a")["restartCount"] == 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from heeler.base import pki
 from heeler.base.clock import Clock
 from heeler.base.files import private_folder
 from heeler.base.netns import NETNS_FOLDER, NetNamespace
-from heeler.base.processes import ProgramError, find_program, send_signal
+from heeler.base.processes import ProgramError, find_program
 from heeler.base.random import Random
 from heeler.base.together import together
 from heeler.client.client import Client
@@ -39,6 +38,7 @@ from heeler.kubelet.runtime import containerd
 from heeler.kubelet.runtime.containerd import RuntimePaths
 from heeler.kubelet.runtime.cri import Runtime, RuntimeFault
 from heeler.kubelet.sources import Sources
+from heeler.kubelet.strays import Strays
 from heeler.network import links, podnet, publish
 from heeler.network.node import NetworkOptions, NodeNetwork
 from heeler.objects.status import StatusError
@@ -105,8 +105,9 @@ def network_options(options: NodeOptions) -> NetworkOptions:
     )
 
 
-#: Looks, ten seconds apart, after which a shim without a sandbox is ended.
-STRAY_LOOKS = 4
+#: Seconds after a start of containerd, in which what broken starts have left is looked for every ten seconds; then
+#: every minute.
+SUSPICIOUS = 180
 
 
 class Node:
@@ -342,39 +343,19 @@ class Node:
 
     async def _keep_runtime(self) -> None:
         """Start containerd again where it died; containers run on under their shims meanwhile."""
-        suspicious, strange = 180, dict[int, int]()
+        assert self.runtime is not None
+        strays = Strays(self.options, self.paths, self.runtime, self.clock)
+        seconds = 0
         while True:
             await self.clock.sleep(1.0)
-            if suspicious > 0:
-                suspicious -= 1
-                if suspicious % 10 == 0:
-                    strange = await self._end_stray_shims(strange)
+            seconds += 1
+            if seconds % (10 if seconds <= SUSPICIOUS else 60) == 0:
+                await strays.look(self.clock.monotonic())
             if containerd.running(self.paths) is None:
                 log.warning("containerd is not running: it is started again")
                 netns = NETNS_FOLDER / self.options.node_netns
                 await containerd.start(self.paths, self._binary(), netns, self.clock)
-                suspicious, strange = 180, {}
-
-    async def _end_stray_shims(self, before: dict[int, int]) -> dict[int, int]:
-        """Shims of starts that containerd's end broke off: nobody knows their sandbox, and nobody would end them.
-
-        `before` and the answer: how often in a row a process was found like that; a sandbox under way isn't listed either.
-        """
-        if self.runtime is None:
-            return {}
-        try:
-            known = {sandbox.id for sandbox in await self.runtime.sandboxes()}
-        except RuntimeFault:
-            return before
-        strays = [pid for pid, sandbox in teardown.shims(self.options) if sandbox not in known]
-        counts = {pid: before.get(pid, 0) + 1 for pid in strays}
-        for pid, count in counts.items():
-            if count >= STRAY_LOOKS:
-                log.warning("shim %d belongs to no sandbox: it is ended", pid)
-                send_signal(pid, signal.SIGKILL)
-        if any(count >= STRAY_LOOKS for count in counts.values()):
-            await teardown.remove_dead_sockets(self.clock)
-        return counts
+                seconds = 0
 
     async def _stop(self, agent: Agent) -> None:
         """At an orderly end: containers run on, or are stopped with containerd."""

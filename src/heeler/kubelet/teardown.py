@@ -68,12 +68,12 @@ def _shim_sockets(options: NodeOptions) -> list[Path]:
 
 
 def shims(options: NodeOptions) -> list[tuple[int, str]]:
-    """The node's shims: process and sandbox."""
+    """The shims of the node's pods: process and sandbox. Not those of what somebody runs beside them with `ctr`."""
     socket_path = str(options.containerd_socket)
     found = []
     for pid, arguments in all_processes():
         told = dict(itertools.pairwise(arguments))
-        if told.get("-address") == socket_path and "-id" in told:
+        if told.get("-address") == socket_path and told.get("-namespace") == "k8s.io" and "-id" in told:
             found.append((pid, told["-id"]))
     return found
 

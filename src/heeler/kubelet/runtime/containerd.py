@@ -187,8 +187,7 @@ async def start(paths: RuntimePaths, binary: str, netns: Path | None, clock: Clo
     found_left = leftovers.halves(paths.root, paths.state / "run") + leftovers.addresses(paths.root, paths.state)
     await asyncio.to_thread(leftovers.remove, found_left)
     for space in await asyncio.to_thread(leftovers.namespaces, paths.state / "run"):
-        await check(["umount", "--lazy", str(space)])
-        space.unlink(missing_ok=True)
+        await leftovers.remove_namespace(space)
     enter = ["nsenter", f"--net={netns}"] if netns is not None else []
     log = os.open(paths.root / "containerd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:

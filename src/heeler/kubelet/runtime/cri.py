@@ -32,6 +32,8 @@ class Runtime:
         facts = schema("cri")
         self._runtime = facts.service(self._channel, "runtime.v1.RuntimeService")
         self._images = facts.service(self._channel, "runtime.v1.ImageService")
+        #: How many starts of sandboxes have begun, and the numbers of those (from 0) that are not answered yet.
+        self.begun, self.under_way = 0, set[int]()
 
     async def close(self) -> None:
         await self._channel.close()
@@ -65,7 +67,13 @@ class Runtime:
 
     async def run_sandbox(self, config: Plain, handler: str = "") -> str:
         """The new sandbox' id."""
-        answer = await self._call(self._runtime, "RunPodSandbox", LONG, config=config, runtime_handler=handler)
+        number = self.begun
+        self.begun += 1
+        self.under_way.add(number)
+        try:
+            answer = await self._call(self._runtime, "RunPodSandbox", LONG, config=config, runtime_handler=handler)
+        finally:
+            self.under_way.discard(number)
         return str(answer.pod_sandbox_id)
 
     async def stop_sandbox(self, sandbox: str) -> None:

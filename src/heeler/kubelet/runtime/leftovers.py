@@ -1,16 +1,20 @@
-"""What a containerd that was killed in the middle of something has left, and never looks at again. Found before it starts anew.
+"""What a containerd that was killed in the middle of something has left, and never looks at again.
+
+Found before it starts anew; what comes to light only later, `heeler.kubelet.strays` finds while it runs.
 
 `root` and `state` are containerd's own folders of these names.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from heeler.base.files import read_text, remove_tree
+from heeler.base.processes import check
 
 TASKS = Path("io.containerd.runtime.v2.task/k8s.io")
 SANDBOXES = Path("io.containerd.grpc.v1.cri/sandboxes")
@@ -40,13 +44,23 @@ def namespaces(state: Path) -> list[Path]:
     files = sorted((state / NAMESPACES).glob("*"))
     if not files:
         return []
-    used = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            with contextlib.suppress(OSError):
-                found = os.stat(f"/proc/{entry}/ns/net")
-                used.add((found.st_dev, found.st_ino))
-    return [file for file in files if (file.stat().st_dev, file.stat().st_ino) not in used and file.is_mount()]
+    used = {_identity(Path("/proc", entry, "ns", "net")) for entry in os.listdir("/proc") if entry.isdigit()}
+    return [file for file in files if _identity(file) not in used | {None}]
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+async def remove_namespace(file: Path) -> None:
+    """Raises ProgramError."""
+    if await asyncio.to_thread(os.path.ismount, file):  # not Path.is_mount: to it only folders are
+        await check(["umount", "--lazy", str(file)])
+    remove([file])
 
 
 def remove(paths: Iterable[Path]) -> None:
