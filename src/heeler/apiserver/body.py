@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -130,8 +131,36 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
     return strictly(value, kind, version, call, validation, duplicates)
 
 
-def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, yaml_duplicates: list[str]) -> Object:
-    """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored."""
+def read_body(call: Call, kind: Kind, kinds: Kinds, validation: str, also: tuple[str, ...] = ()) -> Object:
+    """The same for a kind that only a subresource takes; an empty body is an empty object.
+
+    `also`: further apiVersions in which it is taken."""
+    version = kind.versions[0]
+    value = call.object
+    duplicates: list[str] = []
+    if value is None:
+        try:
+            value, duplicates = parse(call) if call.body else ({}, [])
+        except Unparsable as error:
+            raise bad_request(str(error)) from None
+        if isinstance(value, dict) and value.get("apiVersion") in also:
+            value = {**value, "apiVersion": kind.api_version(version)}
+        check_kind(value, kind, version, kinds, call.body)
+    return strictly(value, kind, version, call, validation, duplicates)
+
+
+def strictly(
+    value: Any,
+    kind: Kind,
+    version: str,
+    call: Call,
+    validation: str,
+    yaml_duplicates: Sequence[str] = (),
+    duplicates: Sequence[str] = (),
+) -> Object:
+    """Decode into the kind's type; unknown and repeated fields are refused, warned of or ignored.
+
+    `duplicates`: a line for each key that came twice in what the value was made of."""
     where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
     strict = validation != "Ignore"
     obj: Object
@@ -142,7 +171,7 @@ def strictly(value: Any, kind: Kind, version: str, call: Call, validation: str, 
     obj["kind"] = kind.kind
     obj["apiVersion"] = kind.api_version(version)
     if strict:
-        found: list[str] = []
+        found = list(duplicates)
         if yaml_duplicates and validation == "Strict":
             found.append("yaml: unmarshal errors:\n  " + "\n  ".join(yaml_duplicates))
         elif yaml_duplicates:
@@ -192,33 +221,19 @@ def check_kind(value: Any, kind: Kind, version: str, kinds: Kinds, raw: bytes) -
             f"the API version in the data ({api_version}) does not match the expected API version "
             f"({kind.api_version(version)})"
         )
-    internal = kind.group.split(".", 1)[0] or "core"
     raise bad_request(
-        f"{where}converting ({given_version}.{given_kind}) to ({internal}.{kind.kind}): unknown conversion"
+        f"{where}converting ({given_version}.{given_kind}) to ({internal_name(kind.group)}.{kind.kind}): unknown conversion"
     )
+
+
+def internal_name(group: str) -> str:
+    """The Go package of a group's internal types, as messages name it."""
+    return group.split(".", 1)[0] or "core"
 
 
 def _known(kinds: Kinds, group: str, version: str, kind: str) -> bool:
     """Is it a kind, or the list of one?"""
     return any(kinds.by_kind(group, version, name) is not None for name in (kind, kind.removesuffix("List")))
-
-
-def check_type_meta(value: Any, kind: str, group: str, version: str, kinds: Kinds, raw: bytes) -> None:
-    """The same for a kind that only a subresource takes (Scale, Eviction, TokenRequest). Raises 400."""
-    if not isinstance(value, dict):
-        raise bad_request("couldn't get version/kind; json parse error: the body is no object")
-    expected = f"{group}/{version}" if group else version
-    given_version, given = str(value.get("apiVersion") or expected), str(value.get("kind") or kind)
-    if (given_version, given) == (expected, kind):
-        return
-    if given == kind and given_version in ("policy/v1beta1", "v1"):
-        return
-    own_group, _, short = given_version.rpartition("/")
-    where = f'{given} in version "{short}" cannot be handled as a {kind}: '
-    if kinds.by_kind(own_group, short, given) is None:
-        raise bad_request(f'{where}no kind "{given}" is registered for version "{given_version}" in scheme {_SCHEME}')
-    internal = group.split(".", 1)[0] or "core"
-    raise bad_request(f"{where}converting ({short}.{given}) to ({internal}.{kind}): unknown conversion")
 
 
 def _custom_mismatch(kind: Kind, version: str, value: Object, api_version: str, patched: bool) -> StatusError:

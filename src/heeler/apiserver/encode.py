@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from heeler.apiserver.body import internal_name
 from heeler.apiserver.cache import head_of
 from heeler.apiserver.call import Call, Many, One, Plain, Raw, Result, Watching
 from heeler.apiserver.negotiate import JSON, YAML, Format
@@ -48,6 +49,7 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
             return result.status, _shaped(result.object, result.rows_of, call, format, server)
         return result.status, result.object
     if isinstance(result, One):
+        _check_shape(format, result.kind, collection=False)
         if format.shape == "Table":
             objects = [result.value()]
             include = call.param("includeObject")
@@ -57,6 +59,7 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
         if result.item is not None:
             return result.status, result.item.served(result.api_version)
         return result.status, result.value()
+    _check_shape(format, result.kind, collection=True)
     if format.shape == "Table":
         objects = [i.in_version(result.api_version) for i in result.items]
         return 200, _table(result.kind, objects, format, server, call.param("includeObject"), _list_meta(result))
@@ -67,13 +70,24 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
     return 200, _list_bytes(result)
 
 
+def _check_shape(format: Format, kind: Kind, *, collection: bool) -> None:
+    """Metadata of a list was asked for as that of an object, or the other way round. Raises 406."""
+    if not format.shape.startswith("PartialObjectMetadata") or format.shape.endswith("List") == collection:
+        return
+    package = "unstructured.Unstructured" if kind.custom else f"{internal_name(kind.group)}.{kind.kind}"
+    told = f"is a list (*{package}List)" if collection else f"is not a list (*{package})"
+    text = f"you requested {format.shape}, but the requested object {told}"
+    raise StatusError(406, "NotAcceptable", text)
+
+
 def _shaped(found: Object, kind: Kind, call: Call, format: Format, server: ApiServer) -> Object:
     """An object or list that isn't stored, as a table or as metadata only."""
     collection = "items" in found
     head = {"kind": kind.kind, "apiVersion": found["apiVersion"]}
     objects = [{**head, **item} for item in found["items"]] if collection else [found]
     if format.shape == "Table":
-        return _table(kind, objects, format, server, call.param("includeObject"), {})
+        meta = {} if collection else _meta_of(found)
+        return _table(kind, objects, format, server, call.param("includeObject"), meta)
     items = [_partial(kind, obj, format) for obj in objects]
     if not collection:
         return items[0]

@@ -55,7 +55,13 @@ async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -
             Response(200, [("Content-Type", "application/json")], orjson.dumps(VERSION, option=orjson.OPT_INDENT_2))
         )
     if first == "metrics" and len(parts) == 1:
-        return Raw(Response(200, [("Content-Type", "text/plain; version=0.0.4; charset=utf-8")], metrics.text(server)))
+        return Raw(
+            Response(
+                200,
+                [("Content-Type", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores")],
+                metrics.text(server),
+            )
+        )
     if first == "openapi":
         return _openapi(call, parts[1:], server)
     if call.path in ("/.well-known/openid-configuration", "/openid/v1/jwks"):

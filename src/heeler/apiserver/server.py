@@ -113,7 +113,7 @@ class ApiServer:
         self.discovery_documents: dict[str, tuple[str, bytes]] = {}
         self._groups: frozenset[str] = frozenset()
         self._feed: asyncio.Task[None] | None = None
-        self._definitions: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Load the cache from the store and follow it."""
@@ -123,6 +123,7 @@ class ApiServer:
         await self._load()
         from heeler.apiserver.bootstrap.bootstrap import bootstrap
         from heeler.apiserver.extensions.definitions import Definitions
+        from heeler.apiserver.loops import flow_schemas
         from heeler.apiserver.services import ServiceHooks
 
         self.hooks["", "services"] = ServiceHooks(self)
@@ -133,7 +134,8 @@ class ApiServer:
             await metrics.serve(self)
         definitions = Definitions(self)
         await definitions.load()
-        self._definitions = asyncio.get_running_loop().create_task(definitions.run())
+        loop = asyncio.get_running_loop()
+        self._loops = [loop.create_task(part) for part in (definitions.run(), flow_schemas.keep(self))]
         self.ready = True
 
     async def _load(self) -> None:
@@ -181,7 +183,7 @@ class ApiServer:
         self.ready = False
         self.reach.close()
         await self.webhooks.close()
-        for task in (self._definitions, self._feed):
+        for task in (*self._loops, self._feed):
             if task is not None:
                 task.cancel()
 

@@ -13,6 +13,7 @@ import orjson
 
 from heeler.apiserver.cache import ROOT, encode, key_of
 from heeler.base.clock import rfc3339
+from heeler.kinds.core.service_rules import FAMILIES
 from heeler.objects import faults
 from heeler.objects.status import internal_error, invalid
 from heeler.objects.value import Object
@@ -27,6 +28,14 @@ NETWORKING = "networking.k8s.io"
 RANDOM_TRIES = 16
 #: Addresses searched in order at most.
 MAX_SEARCHED = 65_536
+
+
+def _family_of(address: str) -> str:
+    """IPv4 or IPv6; "" for what is no address."""
+    try:
+        return f"IPv{ipaddress.ip_address(address).version}"
+    except ValueError:
+        return ""
 
 
 class Taken:
@@ -88,7 +97,7 @@ class ServiceHooks:
     async def _allocate(self, obj: Object, taken: Taken, dry_run: bool, old: Object | None = None) -> None:
         spec = obj["spec"]
         if spec.get("type") != "ExternalName":
-            self._families(spec)
+            self._families(spec, obj["metadata"].get("name", ""))
             if spec.get("clusterIP") != "None":
                 await self._cluster_address(obj, taken, dry_run, _addresses(old or {}))
             elif not spec.get("clusterIPs"):
@@ -96,9 +105,26 @@ class ServiceHooks:
         if spec.get("type") in ("NodePort", "LoadBalancer"):
             await self._node_ports(obj, taken, dry_run, _ports(old or {}))
 
-    def _families(self, spec: Object) -> None:
-        """Single-stack clusters give what they have; RequireDualStack is refused by the rules of the kind."""
+    def _families(self, spec: Object, name: str) -> None:
+        """This cluster has one family: what asks for the other one is refused. Raises 422."""
         headless_without_selector = spec.get("clusterIP") == "None" and not spec.get("selector")
+        addresses = spec.get("clusterIPs") or [spec.get("clusterIP") or "None"]
+        found = [
+            faults.invalid(f"spec.clusterIPs[{at}]", addresses, f"{family} is not configured on this cluster")
+            for at, family in enumerate(_family_of(address) for address in addresses)
+            if family not in ("", self._family)
+        ]
+        if not headless_without_selector:
+            found += [
+                faults.invalid(f"spec.ipFamilies[{at}]", family, "not configured on this cluster")
+                for at, family in enumerate(spec.get("ipFamilies") or ())
+                if family in FAMILIES and family != self._family
+            ]
+            if spec.get("ipFamilyPolicy") == "RequireDualStack":
+                why = "this cluster is not configured for dual-stack services"
+                found.append(faults.invalid("spec.ipFamilyPolicy", "RequireDualStack", why))
+        if found:
+            raise invalid("Service", "", name, found)
         if not spec.get("ipFamilyPolicy"):
             spec["ipFamilyPolicy"] = "RequireDualStack" if headless_without_selector else "SingleStack"
         if not spec.get("ipFamilies"):
@@ -208,15 +234,16 @@ class ServiceHooks:
     async def _take_given_port(self, obj: Object, index: int, port: int, taken: Taken, dry_run: bool) -> None:
         low, high = self._server.settings.service_node_port_range
         why = ""
+        if dry_run:  # upstream looks neither at the range nor at who has it
+            return
         if not low <= port <= high:
             why = f"provided port is not in the valid range. The range of valid ports is {low}-{high}"
-        elif not dry_run and not await self._create_port(obj, port):
+        elif not await self._create_port(obj, port):
             why = "provided port is already allocated"
         if why:
             fault = faults.invalid(f"spec.ports[{index}].nodePort", port, why)
             raise invalid("Service", "", obj["metadata"].get("name", ""), [fault])
-        if not dry_run:
-            taken.ports.append(port)
+        taken.ports.append(port)
 
     async def _take_any_port(self, obj: Object, taken: Taken, dry_run: bool, index: int) -> int:
         low, high = self._server.settings.service_node_port_range

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from heeler.base.clock import parse_rfc3339, rfc3339
+from heeler.base.clock import parse_rfc3339
 from heeler.client.discovery import Discovery, discover
 from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
@@ -19,7 +19,7 @@ from heeler.controllers.resources import DEPLOYMENTS, PODS, REPLICA_SETS, REPLIC
 from heeler.objects import selectors
 from heeler.objects.status import StatusError, qualified
 from heeler.objects.value import GroupVersionResource, Object, labels_of, meta
-from heeler.workloads import owners, pods, rollout
+from heeler.workloads import disruption, owners, pods, rollout
 
 BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
 #: An eviction that was granted must show as a deletion within this time, or it counts no more.
@@ -172,15 +172,14 @@ class DisruptionController:
         }
         if granted:
             status["disruptedPods"] = granted
-        value, reason = ("True", "SufficientPods") if found.allowed > 0 else ("False", "InsufficientPods")
-        status["conditions"] = _with(budget, value, reason, "", now, generation)
+        status["conditions"] = disruption.counted(budget, found.allowed, now)
         return status
 
     def _failed(self, budget: Object, message: str, now: float) -> Object:
         status = {**(budget.get("status") or {}), "disruptionsAllowed": 0}
         for name in ("currentHealthy", "desiredHealthy", "expectedPods"):
             status.setdefault(name, 0)
-        return {**status, "conditions": _with(budget, "False", "SyncFailed", message, now, 0)}
+        return {**status, "conditions": disruption.conditions(budget, "False", "SyncFailed", message, now, 0)}
 
     async def _write(self, budget: Object, status: Object) -> None:
         if status == (budget.get("status") or {}):
@@ -217,20 +216,3 @@ def _status(body: bytes) -> Object:
 
 def _replicas(obj: Object | None) -> int:
     return int(obj["spec"].get("replicas") or 0) if obj is not None else 0
-
-
-def _with(budget: Object, value: str, reason: str, message: str, now: float, generation: int) -> list[Object]:
-    """The conditions with DisruptionAllowed as it is now."""
-    known = pods.condition(budget, "DisruptionAllowed")
-    others = [c for c in (budget.get("status") or {}).get("conditions") or () if c["type"] != "DisruptionAllowed"]
-    since = known["lastTransitionTime"] if known is not None and known["status"] == value else rfc3339(now)
-    fresh: Object = {
-        "type": "DisruptionAllowed",
-        "status": value,
-        "lastTransitionTime": since,
-        "reason": reason,
-        "message": message,
-    }
-    if generation:
-        fresh["observedGeneration"] = generation
-    return [*others, fresh]

@@ -15,7 +15,7 @@ from heeler.kinds.kind import Kind, Own
 from heeler.kinds.types import read_schema
 
 #: Served subresource kinds without a resource of their own, and their OpenAPI names.
-_SUBRESOURCE_TYPES = {
+SUBRESOURCE_TYPES = {
     ("autoscaling", "v1", "Scale"): "io.k8s.api.autoscaling.v1.Scale",
     ("policy", "v1", "Eviction"): "io.k8s.api.policy.v1.Eviction",
     ("authentication.k8s.io", "v1", "TokenRequest"): "io.k8s.api.authentication.v1.TokenRequest",
@@ -98,7 +98,7 @@ def _built_in() -> Iterator[Kind]:
 def _name_types(row: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     for entry in row["subresources"].values():
         gvk = (entry["group"], entry["version"], entry["kind"])
-        entry["type"] = _SUBRESOURCE_TYPES.get(gvk) or next(
+        entry["type"] = SUBRESOURCE_TYPES.get(gvk) or next(
             (r["type"] for r in rows if (r["group"], r["version"], r["kind"]) == gvk), ""
         )
 

@@ -207,6 +207,17 @@ def items_by_key(values: list[Value] | None, type: Type) -> dict[str, Value]:
     return out
 
 
+def members(values: list[Value] | None, type: Type) -> dict[str, Any]:
+    """List items by name; of those that share a name a tuple: such items are members together, what is in them isn't."""
+    out: dict[str, Any] = items_by_key(values, type)
+    if len(out) == len(values or ()):
+        return out
+    together: dict[str, list[Value]] = {}
+    for item in values or ():
+        together.setdefault(next(iter(items_by_key([item], type))), []).append(item)
+    return out | {key: tuple(items) for key, items in together.items() if len(items) > 1}
+
+
 # --- sets of whole values, compiled once for each type --------------------------------------------------------------
 
 #: Makes the node of a present value; None stands for "a leaf, whatever the value".
@@ -304,8 +315,8 @@ def _list_maker(type: Type) -> Callable[[Any], FieldSet]:
             return MEMBER
         maker = _added_maker(item)
         out: FieldSet = {SELF: MEMBER}
-        for key, one in items_by_key(value, type).items():
-            out[key] = MEMBER if maker is None else maker(one)
+        for key, one in members(value, type).items():
+            out[key] = MEMBER if maker is None or isinstance(one, tuple) else maker(one)
         return out
 
     return make
@@ -378,12 +389,13 @@ def _created_maker(type: Type) -> Callable[[Any], FieldSet]:
         if field is None:
             return ("f:" + name, _free_node, False, None)
         maker: _Maker
-        there = field.always and not field.pointer
-        if there and field.type.form == "struct" and not field.type.atomic:
+        filled = field.always and not field.pointer
+        if filled and field.type.form == "struct" and not field.type.atomic:
             maker = _created_maker(field.type)
         else:
             maker = _added_maker(field.type)
-        found = ("f:" + name, maker, there, zero(field.type) if there else None)
+        # an empty object has a field that is always written, be it null
+        found = ("f:" + name, maker, field.always, zero(field.type) if filled else None)
         table[name] = found
         return found
 
@@ -494,6 +506,8 @@ def _compare(old: Value, new: Value, type: Type) -> Comparison | None:
     """None if nothing differs; `_CHANGED` stands for a leaf that differs."""
     if old is new or _equal(old, new):
         return None
+    if isinstance(old, tuple) or isinstance(new, tuple):
+        return _CHANGED
     if is_leaf(type) or (type.form == "any" and not (isinstance(old, dict) and isinstance(new, dict))):
         return _CHANGED
     if not old and not new:
@@ -504,7 +518,7 @@ def _compare(old: Value, new: Value, type: Type) -> Comparison | None:
         item = type.item or ANY
         if type.list_type == "set":
             item = _LEAF
-        return _compare_children(items_by_key(old, type), items_by_key(new, type), lambda _: (item, None))
+        return _compare_children(members(old, type), members(new, type), lambda _: (item, None))
     if not isinstance(old or {}, dict) or not isinstance(new or {}, dict):
         return _CHANGED
     olds = {"f:" + name: value for name, value in (old or {}).items()}
@@ -558,4 +572,4 @@ def _compare_children(
 
 def _whole(value: Value, type: Type) -> FieldSet:
     maker = _added_maker(type)
-    return MEMBER if maker is None else maker(value)
+    return MEMBER if maker is None or isinstance(value, tuple) else maker(value)

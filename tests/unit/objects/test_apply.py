@@ -197,3 +197,13 @@ def test_comparison_sets_add_up(data, spec, other_data, other_spec):
     assert fieldsets.intersection(there.added, there.removed) == {}
     whole = fieldsets.union(there.added, there.modified)
     assert fieldsets.difference(fieldsets.difference(whole, there.modified), there.added) == {}
+
+
+def test_items_that_share_a_name_are_owned_together_and_not_what_is_in_them():
+    twice = [{"name": "c", "image": "a"}, {"name": "c", "image": "b"}]
+    made = put(None, thing(spec={"containers": twice}))
+    assert fields(made)["m"]["f:spec"]["f:containers"] == {'k:{"name":"c"}': {}}
+    same = put(made, thing(spec={"containers": twice}), manager="n", now=LATER)
+    assert fields(same) == fields(made)
+    changed = put(made, thing(spec={"containers": [twice[0], {"name": "c", "image": "x"}]}), manager="n", now=LATER)
+    assert fields(changed)["n"]["f:spec"]["f:containers"] == {'k:{"name":"c"}': {}}

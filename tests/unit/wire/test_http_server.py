@@ -129,3 +129,34 @@ def test_an_upgrade_that_was_refused_ends_the_connection() -> None:
         assert await reader.read() == b""
 
     talk(story)
+
+
+def test_a_method_that_no_parser_knows_reaches_the_application() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"FOO /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi")
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"FOO /a 2 ")
+        writer.write(b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"GET /b 0 ")
+        writer.write(b"CONNECT-X /c HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await answer(reader) == (b"HTTP/1.1 200 OK", b"CONNECT-X /c 0 ")
+
+    talk(story)
+
+
+def test_an_unknown_method_behind_another_request_is_no_request() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nFOO /b HTTP/1.1\r\nHost: x\r\n\r\n")
+        said = await reader.read()
+        assert said.count(b"HTTP/1.1 400") == 1 and b"FOO" not in said
+
+    talk(story)
+
+
+def test_what_is_no_method_is_refused() -> None:
+    for line in (b"G(ET / HTTP/1.1", b"A" * 33 + b" / HTTP/1.1", b"FOO FOO / HTTP/1.1"):
+
+        async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: bytes = line) -> None:
+            writer.write(line + b"\r\nHost: x\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 400")
+
+        talk(story)

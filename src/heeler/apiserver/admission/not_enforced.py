@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
 
+_FLOW_CONTROL = "requests are not queued by flow schemas and priority levels in this version of Heeler"
 #: (group, plural) -> what is missing. An entry goes when the capability comes.
 NOT_ENFORCED = {
     (
@@ -14,6 +15,8 @@ NOT_ENFORCED = {
         "mutatingadmissionpolicies",
     ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
     ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",
+    ("flowcontrol.apiserver.k8s.io", "flowschemas"): _FLOW_CONTROL,
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): _FLOW_CONTROL,
 }
 
 

@@ -10,8 +10,7 @@ import ipaddress
 import logging
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.bootstrap import local_path
-from heeler.apiserver.bootstrap.own import token_controller
+from heeler.apiserver.bootstrap import flow_control, local_path, own
 from heeler.apiserver.bootstrap.roles import default_objects
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.services import NETWORKING, ServiceHooks
@@ -48,8 +47,11 @@ async def bootstrap(server: ApiServer) -> None:
     objects = [{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": n}} for n in NAMESPACES]
     await asyncio.gather(*(ensure(server, obj) for obj in objects))
     more = local_path.objects() if server.settings.local_path else []
-    first = [*default_objects(), *token_controller(), *_priorities(), *_network(server), *more]
-    await asyncio.gather(*(ensure(server, obj) for obj in first))
+    flow = flow_control.objects(rfc3339(server.clock.time()))
+    first = [*default_objects(), *own.objects(), *_priorities(), *_network(server), *more]
+    await asyncio.gather(
+        *(ensure(server, obj) for obj in first), *(ensure(server, obj, manager=flow_control.MANAGER) for obj in flow)
+    )
     await _kubernetes_service(server)
     hooks = server.hooks.get(("", "services"))
     if isinstance(hooks, ServiceHooks):
@@ -151,7 +153,7 @@ async def _kubernetes_service(server: ApiServer) -> None:
     )
 
 
-async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = ()) -> None:
+async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = (), manager: str = MANAGER) -> None:
     """Create an object unless it is there; parts named in `replace` are kept as given, roles get missing rules."""
     group, _, version = obj["apiVersion"].rpartition("/")
     kind = server.kinds.by_kind(group, version, obj["kind"])
@@ -168,7 +170,7 @@ async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = ()) 
     draft["metadata"] |= {"uid": server.random.uuid(), "creationTimestamp": now}
     kind.default(draft, version)
     managed = apply.track_update(
-        None, draft, kind.type(version), manager=MANAGER, api_version=obj["apiVersion"], now=now
+        None, draft, kind.type(version), manager=manager, api_version=obj["apiVersion"], now=now
     )
     status = draft.get("status")
     kind.prepare_create(draft)

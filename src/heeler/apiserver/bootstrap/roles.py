@@ -117,29 +117,6 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "get list update watch | core | pods",
         EVENTS,
     ),
-    "system:controller:cluster-dns-controller": (
-        f"{WATCH} | core | nodes",
-        "create get list watch | core | services",
-        "create delete get list update watch | discovery.k8s.io | endpointslices",
-        EVENTS,
-    ),
-    # A node's network part (services, policies, DNS, published ports): it reads the whole cluster's objects of its kinds,
-    # and writes where LoadBalancers are to be found.
-    "system:heeler-network": (
-        f"{WATCH} | core | namespaces nodes services",
-        f"{READ} | core | pods",
-        "patch | core | services/status",
-        f"{WATCH} | discovery.k8s.io | endpointslices",
-        f"{WATCH} | networking.k8s.io | networkpolicies",
-        EVENTS,
-    ),
-    # The Ingress gateway: secrets one by one, those that Ingresses name.
-    "system:heeler-ingress": (
-        f"{WATCH} | networking.k8s.io | ingresses",
-        "create list watch | networking.k8s.io | ingressclasses",
-        "patch | networking.k8s.io | ingresses/status",
-        "get | core | secrets",
-    ),
     "system:controller:device-taint-eviction-controller": (
         "delete get list watch | core | pods",
         "patch update | core | pods/status",
@@ -247,6 +224,8 @@ LABELS: dict[str, dict[str, str]] = {
     "system:aggregate-to-view": {"rbac.authorization.k8s.io/aggregate-to-view": "true"},
 }
 
+#: At the server's start rules and subjects that are missing are put back.
+AUTOUPDATE = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
 #: Bindings to a role of the same name: (subject kind, name).
 BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "cluster-admin": (("Group", "system:masters"),),
@@ -256,8 +235,6 @@ BINDINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "system:public-info-viewer": (("Group", "system:authenticated"), ("Group", "system:unauthenticated")),
     "system:monitoring": (("Group", "system:monitoring"),),
     "system:kube-dns": (("ServiceAccount", "kube-system/kube-dns"),),
-    "system:heeler-ingress": (("User", "system:heeler-ingress"),),
-    "system:heeler-network": (("User", "system:heeler-network"),),
     "system:kube-scheduler": (("User", "system:kube-scheduler"),),
     "system:volume-scheduler": (("User", "system:kube-scheduler"),),
 }
@@ -314,7 +291,7 @@ def _object(kind: str, key: str, content: Object) -> Object:
     if namespace:
         metadata["namespace"] = namespace
     metadata["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults", **content.pop("labels", {})}
-    metadata["annotations"] = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+    metadata["annotations"] = dict(AUTOUPDATE)
     return {"kind": kind, "apiVersion": f"{GROUP}/v1", "metadata": metadata, **content}
 
 

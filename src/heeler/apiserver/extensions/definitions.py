@@ -7,21 +7,19 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.cache import Item, Watcher, encode, prefix_of
+from heeler.apiserver.cache import Item, encode, prefix_of
+from heeler.apiserver.loops.follow import follow
 from heeler.apiserver.status_writer import write_status
 from heeler.base.clock import rfc3339
 from heeler.kinds.apiextensions.customresourcedefinition import FINALIZER
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects.value import Object
-from heeler.store.store import KeyNotFound, RevisionMismatch, StoreError
+from heeler.store.store import RevisionMismatch
 
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
-
-log = logging.getLogger(__name__)
 
 GROUP, PLURAL = "apiextensions.k8s.io", "customresourcedefinitions"
 #: Objects of a deleted definition that are removed at once.
@@ -53,30 +51,7 @@ class Definitions:
                 await self._serve(item.fresh())
 
     async def run(self) -> None:
-        watcher = Watcher(None)
-        self._cache.watchers[watcher] = None
-        waiting = dict.fromkeys(self._cache.items)
-        try:
-            while True:
-                for key in list(waiting):
-                    waiting.pop(key)
-                    try:
-                        await self._reconcile(key)
-                    except (RevisionMismatch, KeyNotFound):
-                        waiting[key] = None  # somebody else wrote it: look again
-                    except StoreError as error:
-                        log.warning("definition %s: %s", key, error)
-                        waiting[key] = None
-                        await self._server.clock.sleep(1.0)
-                while watcher.queue:
-                    waiting[watcher.queue.popleft().item.key] = None
-                if watcher.overflown:
-                    watcher.overflown = False
-                    waiting |= dict.fromkeys(self._cache.items)
-                if not waiting:
-                    await watcher.wait()
-        finally:
-            self._cache.watchers.pop(watcher, None)
+        await follow(self._cache, self._reconcile, self._server.clock)
 
     async def _reconcile(self, key: str) -> None:
         item = self._cache.items.get(key)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.admission.pod_topology_labels import of_node
-from heeler.apiserver.body import Unparsable, check_kind, parse
+from heeler.apiserver.body import read_body
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
 from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
+from heeler.kinds.bodies import BINDING
 from heeler.objects import faults
 from heeler.objects.status import bad_request, conflict, invalid
 from heeler.objects.value import Object
@@ -20,35 +21,23 @@ if TYPE_CHECKING:
 
 async def create(call: Call, context: Context) -> Plain:
     """POST of a Binding to the pod."""
-    return await _bind(call, context, _read(call, context))
+    options = write_options(call, "CreateOptions")
+    return await _bind(call, context, options, read_body(call, BINDING, context.server.kinds, options.validation))
 
 
 async def create_in_collection(call: Call, context: Context) -> Plain:
     """POST to the old collection of bindings: the pod is the binding's name."""
     from heeler.apiserver.request import Context as Made
 
-    obj = _read(call, context)
+    options = write_options(call, "CreateOptions")
+    obj = read_body(call, BINDING, context.server.kinds, options.validation)
     pods = context.server.kind("", "pods")
     context.info.name = (obj.get("metadata") or {}).get("name", "")
     made = Made(context.server, context.user, context.info, pods, "v1", "binding")
-    return await _bind(call, made, obj)
+    return await _bind(call, made, options, obj)
 
 
-def _read(call: Call, context: Context) -> Object:
-    if isinstance(call.object, dict):
-        return call.object
-    binding = context.server.kinds.by_path("", "v1", "bindings")
-    assert binding is not None
-    try:
-        value, _ = parse(call)
-    except Unparsable as error:
-        raise bad_request(str(error)) from None
-    check_kind(value, binding, "v1", context.server.kinds, call.body)
-    return value if isinstance(value, dict) else {}
-
-
-async def _bind(call: Call, context: Context, obj: Object) -> Plain:
-    options = write_options(call, "CreateOptions")
+async def _bind(call: Call, context: Context, options: WriteOptions, obj: Object) -> Plain:
     metadata, target = obj.get("metadata") or {}, obj.get("target") or {}
     name = context.info.name
     if metadata.get("name") and metadata["name"] != name:

@@ -8,28 +8,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.admission.chain import Write, admit, check
-from heeler.apiserver.body import Unparsable, check_type_meta, parse
+from heeler.apiserver.body import read_body
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
+from heeler.apiserver.status_writer import write_status
 from heeler.apiserver.verbs.delete import DeleteOptions, delete_object
 from heeler.base.clock import rfc3339
+from heeler.kinds.bodies import EVICTION
 from heeler.objects import selectors
 from heeler.objects.status import StatusError, bad_request, not_found, too_many_requests
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch
+from heeler.workloads import disruption
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
 
 GROUP = "policy"
 TRIES = 16
+#: Older apiVersions in which an Eviction is taken.
+ALSO = ("policy/v1beta1", "v1")
 
 
 async def create(call: Call, context: Context) -> Plain:
     """POST of an Eviction."""
     options = write_options(call, "CreateOptions")
-    body = _read(call, context)
+    body = read_body(call, EVICTION, context.server.kinds, options.validation, ALSO)
     name, namespace = context.info.name, context.info.namespace
     given = (body.get("metadata") or {}).get("name", "")
     if given and given != name:
@@ -88,19 +93,6 @@ async def _tell(context: Context, key: str) -> None:
             continue
 
 
-def _read(call: Call, context: Context) -> Object:
-    if isinstance(call.object, dict):
-        return call.object
-    if not call.body:
-        return {}
-    try:
-        value, _ = parse(call)
-    except Unparsable as error:
-        raise bad_request(str(error)) from None
-    check_type_meta(value, "Eviction", GROUP, "v1", context.server.kinds, call.body)
-    return value if isinstance(value, dict) else {}
-
-
 def _counts(pod: Object) -> bool:
     """A pod that isn't running yet, has finished or is going already disturbs nobody."""
     phase = (pod.get("status") or {}).get("phase")
@@ -123,16 +115,18 @@ async def _ask_budget(context: Context, pod: Object, dry_run: bool) -> None:
         entry = await context.server.store.get(key)
         if entry is None:
             return
-        budget = Item(kind, key, entry.value, entry.revision).fresh()
+        item = Item(kind, key, entry.value, entry.revision)
+        budget = item.fresh()
         _check_budget(budget)
         if dry_run:
             return
-        status = budget["status"]
+        status, now = budget["status"], context.server.clock.time()
         status["disruptionsAllowed"] -= 1
-        name, moment = pod["metadata"]["name"], rfc3339(context.server.clock.time())
-        status["disruptedPods"] = {**(status.get("disruptedPods") or {}), name: moment}
+        status["disruptedPods"] = {**(status.get("disruptedPods") or {}), pod["metadata"]["name"]: rfc3339(now)}
+        if status["disruptionsAllowed"] == 0:
+            status["conditions"] = disruption.counted(budget, 0, now)
         try:
-            await context.server.store.update(key, encode(budget), entry.revision)
+            await write_status(context.server, item, budget)
             return
         except (RevisionMismatch, KeyNotFound):
             continue

@@ -55,7 +55,7 @@ async def service(call: Call, context: Context) -> Raw:
     namespace = context.info.namespace
     found = await context.server.lookup_fresh("", "services", namespace, name)
     if found is None:
-        raise not_found("services", "", name)
+        raise unavailable(f'no endpoints available for service "{name}"')
     ports = found["spec"].get("ports") or []
     chosen = ports[0] if not port and len(ports) == 1 else next((p for p in ports if port in _names(p)), None)
     if chosen is None:

@@ -14,7 +14,7 @@ from heeler.apiserver.options import write_options
 from heeler.apiserver.request_info import demanded
 from heeler.apiserver.user import MASTERS, User
 from heeler.base.clock import rfc3339
-from heeler.objects import faults
+from heeler.objects import apply, faults
 from heeler.objects.faults import Fault
 from heeler.objects.status import bad_request, invalid, not_found, too_large
 from heeler.objects.value import Object
@@ -30,7 +30,19 @@ def _read(call: Call, context: Context) -> Object:
     if len(call.body) > MAX_REVIEW_BYTES:  # whoever is known may ask: what a question costs is bounded
         raise too_large(f"Request entity too large: limit is {MAX_REVIEW_BYTES}")
     options = write_options(call, "CreateOptions")
-    return read_object(call, context.kind, context.version, context.server.kinds, options.validation)
+    kind = context.kind
+    obj = read_object(call, kind, context.version, context.server.kinds, options.validation)
+    managed = apply.track_update(
+        None,
+        obj,
+        kind.type(context.version),
+        manager=options.manager,
+        api_version=context.api_version,
+        now=rfc3339(context.server.clock.time()),
+    )
+    if managed:
+        obj.setdefault("metadata", {})["managedFields"] = managed
+    return obj
 
 
 def _answer(context: Context, spec: Object | None, status: Object, metadata: Object | None = None) -> Plain:

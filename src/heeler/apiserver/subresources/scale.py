@@ -7,14 +7,16 @@ https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resou
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from heeler.apiserver.body import Unparsable, check_type_meta, parse
+from heeler.apiserver.body import check_kind, read_body, strictly
 from heeler.apiserver.cache import key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
-from heeler.apiserver.verbs.patch import APPLY, JSON_PATCH, MERGE, STRATEGIC, configuration
+from heeler.apiserver.verbs.patch import APPLY, JSON_PATCH, MERGE, STRATEGIC, configuration, unfit
 from heeler.apiserver.verbs.update import change_object
+from heeler.kinds.bodies import SCALE
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects import apply, faults, json_patch, merge_patch, selectors
 from heeler.objects.status import StatusError, bad_request, invalid, modified, not_found, unsupported_media_type
@@ -23,7 +25,9 @@ from heeler.objects.value import Object
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
 
-GROUP, API_VERSION = "autoscaling", "autoscaling/v1"
+GROUP, VERSION, API_VERSION = "autoscaling", "v1", "autoscaling/v1"
+#: (the Scale that the object shows, the object) -> the Scale that is wanted
+NewScale = Callable[[Object, Object], Object]
 
 
 def scale_of(obj: Object, paths: Object | None = None) -> Object:
@@ -92,7 +96,7 @@ async def get(call: Call, context: Context) -> Plain:
     item = context.server.cache.of(kind).items.get(key_of(kind, info.namespace, info.name))
     if item is None:
         raise not_found(kind.plural, kind.group, info.name)
-    return Plain(scale_of(item.in_version(context.api_version), _paths(context)))
+    return Plain(scale_of(item.in_version(context.api_version), _paths(context)), rows_of=SCALE)
 
 
 def _paths(context: Context) -> Object | None:
@@ -102,18 +106,11 @@ def _paths(context: Context) -> Object | None:
 
 async def update(call: Call, context: Context) -> Plain:
     options = write_options(call, "UpdateOptions")
-    if isinstance(call.object, dict):
-        value: Any = call.object
-    else:
-        try:
-            value, _ = parse(call)
-        except Unparsable as error:
-            raise bad_request(str(error)) from None
-        check_type_meta(value, "Scale", GROUP, "v1", context.server.kinds, call.body)
+    value = read_body(call, SCALE, context.server.kinds, options.validation)
     name = (value.get("metadata") or {}).get("name", "")
     if name != context.info.name:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({context.info.name})")
-    return await _write(call, context, options, lambda _: value)
+    return await _write(call, context, options, lambda *_: value)
 
 
 async def patch(call: Call, context: Context) -> Plain:
@@ -130,20 +127,29 @@ async def patch(call: Call, context: Context) -> Plain:
     if body is None:
         body = json_patch.decode(call.body) if media == JSON_PATCH else merge_patch.decode(call.body)
 
-    def new_scale(live: Object) -> Object:
-        patched = json_patch.apply(live, body) if media == JSON_PATCH else merge_patch.apply(live, body)
-        return patched if isinstance(patched, dict) else {}
+    def patched(scale: Object) -> Any:
+        return json_patch.apply(scale, body) if media == JSON_PATCH else merge_patch.apply(scale, body)
+
+    def new_scale(scale: Object, live: Object) -> Object:
+        found = patched(scale)
+        try:
+            check_kind(found, SCALE, VERSION, context.server.kinds, b"")
+            quiet = Call(call.method, call.path, warnings=call.warnings)
+            return strictly(found, SCALE, VERSION, quiet, options.validation, [])
+        except StatusError as error:
+            shown = {**scale, "metadata": {**scale["metadata"], **_managers(live, _replicas_path(_paths(context)))}}
+            raise unfit(error, SCALE.kind, patched(shown)) from None
 
     return await _write(call, context, options, new_scale)
 
 
-async def _write(call: Call, context: Context, options: WriteOptions, new_scale: Any) -> Plain:
+async def _write(call: Call, context: Context, options: WriteOptions, new_scale: NewScale) -> Plain:
     kind, info = context.kind, context.info
 
     paths = _paths(context)
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
-        wanted = new_scale(scale_of(live, paths))
+        wanted = new_scale(scale_of(live, paths), live)
         revision = (wanted.get("metadata") or {}).get("resourceVersion")
         if revision and revision != live["metadata"]["resourceVersion"]:
             raise modified(kind.plural, kind.group, info.name)
@@ -152,7 +158,19 @@ async def _write(call: Call, context: Context, options: WriteOptions, new_scale:
 
     # the object itself is written, as its main resource would be; the subresource names who did it
     found = await change_object(call, context, options, change)
-    return Plain(scale_of(found.value(), paths))
+    return Plain(scale_of(found.value(), paths), rows_of=SCALE)
+
+
+def _managers(live: Object, path: str) -> Object:
+    """Who manages the replicas, as upstream shows it in a Scale."""
+    out = []
+    for entry in live["metadata"].get("managedFields") or ():
+        node = entry.get("fieldsV1") or {}
+        for step in path.lstrip(".").split("."):
+            node = node.get(f"f:{step}") if isinstance(node, dict) else None
+        if node is not None:
+            out.append({**entry, "apiVersion": API_VERSION, "fieldsV1": {"f:spec": {"f:replicas": {}}}})
+    return {"managedFields": out} if out else {}
 
 
 def _replicas_path(paths: Object | None) -> str:
@@ -162,10 +180,6 @@ def _replicas_path(paths: Object | None) -> str:
 def _replicas(scale: Object, context: Context, paths: Object | None) -> int:
     """The number that a Scale wants. Raises 400, 422."""
     replicas = (scale.get("spec") or {}).get("replicas") or 0
-    if isinstance(replicas, bool) or not isinstance(replicas, int):
-        shown = "string" if isinstance(replicas, str) else "number"
-        text = f"json: cannot unmarshal {shown} into Go struct field ScaleSpec.spec.replicas of type int32"
-        raise bad_request(f'Scale in version "v1" cannot be handled as a Scale: {text}')
     if replicas < 0 and paths is not None:
         fault = faults.invalid(_replicas_path(paths), replicas, "should be a non-negative integer")
         raise invalid(context.kind.kind, context.kind.group, context.info.name, [fault])
@@ -179,7 +193,8 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> Plain:
     """Server-side apply: whoever applies a scale comes to manage the field where the replicas stand."""
     value, _ = configuration(call)
     kind, paths = context.kind, _paths(context)
-    check_type_meta(value, "Scale", GROUP, "v1", context.server.kinds, call.body)
+    check_kind(value, SCALE, VERSION, context.server.kinds, call.body)
+    value = strictly(value, SCALE, VERSION, call, options.validation, [])
     replicas = _replicas(value, context, paths)
     applied = _with_replicas({"apiVersion": context.api_version, "metadata": {}}, _replicas_path(paths), replicas)
 
@@ -197,4 +212,4 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> Plain:
         return result.object, result.managed_fields
 
     found = await change_object(call, context, options, change)
-    return Plain(scale_of(found.value(), paths))
+    return Plain(scale_of(found.value(), paths), rows_of=SCALE)

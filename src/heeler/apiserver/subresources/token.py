@@ -5,22 +5,23 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/authentication-resou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heeler.apiserver.admission.node_restriction import check_token
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
-from heeler.apiserver.body import Unparsable, check_type_meta, parse
+from heeler.apiserver.body import read_body
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
 from heeler.base.clock import rfc3339
-from heeler.objects import faults
+from heeler.kinds.bodies import TOKEN_REQUEST
+from heeler.objects import apply, faults
 from heeler.objects.status import StatusError, bad_request, conflict, invalid, not_found, not_implemented
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
 
-GROUP = "authentication.k8s.io"
+GROUP, VERSION = "authentication.k8s.io", "v1"
 DEFAULT_SECONDS = 3600
 MIN_SECONDS = 600
 MAX_SECONDS = 2**32
@@ -38,11 +39,21 @@ async def create(call: Call, context: Context) -> Plain:
     tokens = context.server.service_accounts
     if not isinstance(tokens, ServiceAccountTokens):
         raise not_implemented("serviceaccounts/token without a signing key (--service-account-signing-key-file)")
-    body = _read(call, context)
+    body = read_body(call, TOKEN_REQUEST, context.server.kinds, options.validation)
     spec = body.setdefault("spec", {})
     await check_token(context, spec)
     seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
-    _validate(spec, seconds)
+    now = rfc3339(context.server.clock.time())
+    managed = apply.track_update(
+        None,
+        body,
+        TOKEN_REQUEST.type(VERSION),
+        manager=options.manager,
+        api_version=f"{GROUP}/v1",
+        now=now,
+        subresource="token",
+    )
+    _validate(seconds)
     namespace, name = context.info.namespace, context.info.name
     account = await context.server.lookup_fresh("", "serviceaccounts", namespace, name)
     if account is None:
@@ -53,7 +64,13 @@ async def create(call: Call, context: Context) -> Plain:
     if not options.dry_run:
         token, end = tokens.issue(account, audiences=audiences, seconds=seconds, bound=bound, node=node)
         status = {"token": token, "expirationTimestamp": rfc3339(end)}
-    metadata: Object = {"name": name, "namespace": namespace, "creationTimestamp": rfc3339(context.server.clock.time())}
+    metadata: Object = {
+        "name": name,
+        "namespace": namespace,
+        "uid": context.server.random.uuid(),
+        "creationTimestamp": now,
+        "managedFields": managed,
+    }
     return Plain(
         {
             "kind": "TokenRequest",
@@ -70,25 +87,8 @@ async def create(call: Call, context: Context) -> Plain:
     )
 
 
-def _read(call: Call, context: Context) -> Object:
-    if isinstance(call.object, dict):
-        return dict(call.object)
-    if not call.body:
-        return {}
-    try:
-        value, _ = parse(call)
-    except Unparsable as error:
-        raise bad_request(str(error)) from None
-    check_type_meta(value, "TokenRequest", GROUP, "v1", context.server.kinds, call.body)
-    return value if isinstance(value, dict) else {}
-
-
-def _validate(spec: Object, seconds: Any) -> None:
+def _validate(seconds: int) -> None:
     path, found = "spec.expirationSeconds", []
-    if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise bad_request(
-            "json: cannot unmarshal string into Go struct field TokenRequestSpec.spec.expirationSeconds of type int64"
-        )
     if seconds < MIN_SECONDS:
         found.append(faults.invalid(path, seconds, "may not specify a duration less than 10 minutes"))
     if seconds > MAX_SECONDS:
@@ -107,7 +107,7 @@ async def _bound(
     if found is None:
         kind = f"{reference.get('apiVersion', '')}, Kind={reference.get('kind', '')}"
         raise bad_request(f"cannot bind token to object of type {kind if '/' in kind else '/' + kind}")
-    claim, plural = found
+    (claim, plural), shown = found, reference["kind"]
     name = reference.get("name", "")
     obj = await context.server.lookup_fresh("", plural, "" if plural == "nodes" else namespace, name)
     if obj is None:
@@ -118,7 +118,7 @@ async def _bound(
             f"the UID in the bound object reference ({uid}) does not match the UID in record. "
             "The object might have been deleted and then recreated"
         )
-        raise conflict(plural, "", name, why)
+        raise conflict(shown, "", name, why)
     node = None
     if claim == "pod":
         own = (obj.get("spec") or {}).get("serviceAccountName") or "default"

@@ -43,6 +43,9 @@ KNOWN = frozenset(
     )
 )
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
+NAMESPACES = ("", "namespaces")
+#: Kinds that upstream marks in their own storage: no grace period, no new generation.
+MARKED_ONLY = (NAMESPACES, ("apiextensions.k8s.io", "customresourcedefinitions"))
 #: Kinds whose dependents are orphaned when nobody says otherwise.
 ORPHANED_BY_DEFAULT = (("batch", "jobs"), ("", "replicationcontrollers"))
 #: Kinds whose deleted object is the answer (others answer with a Status).
@@ -250,7 +253,7 @@ def plan(kind: Kind, old: Object, options: DeleteOptions, now: float) -> tuple[O
     new = {**old, "metadata": metadata}
     finalizers = _finalizers(kind, old, options)
     grace = kind.graceful(old, options.grace)
-    is_namespace = (kind.group, kind.plural) == ("", "namespaces")
+    is_namespace = (kind.group, kind.plural) == NAMESPACES
     waits = bool(finalizers) or bool(grace) or (is_namespace and bool((old.get("spec") or {}).get("finalizers")))
     under_way = bool(metadata.get("deletionTimestamp"))
     if under_way:
@@ -267,11 +270,13 @@ def plan(kind: Kind, old: Object, options: DeleteOptions, now: float) -> tuple[O
             return old, False
     else:
         _mark(metadata, grace or 0, now)
+        if (kind.group, kind.plural) in MARKED_ONLY:
+            del metadata["deletionGracePeriodSeconds"]
+            _set(metadata, "generation", old["metadata"].get("generation"))
     _set(metadata, "finalizers", finalizers)
     if not waits and grace is None and not under_way:
         return old, True  # nothing of a deletion is ever seen
     if is_namespace:
-        metadata.pop("deletionGracePeriodSeconds", None)
         new["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
     return new, not waits
 
@@ -290,7 +295,7 @@ def _shorten(metadata: Object, grace: int) -> None:
     metadata["deletionGracePeriodSeconds"] = grace
 
 
-def _set(metadata: Object, name: str, value: list[str]) -> None:
+def _set(metadata: Object, name: str, value: Any) -> None:
     if value:
         metadata[name] = value
     else:

@@ -6,7 +6,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/ and recorded a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,6 +20,7 @@ from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
 from heeler.kinds.internal_form import external
 from heeler.objects import apply, faults, json_patch, merge_patch, strategic, yaml_text
+from heeler.objects.decode import duplicate_keys, may_repeat_keys
 from heeler.objects.status import (
     StatusError,
     bad_request,
@@ -53,15 +54,21 @@ async def patch(call: Call, context: Context) -> One:
     if media == APPLY:
         return await _apply(call, context, options)
     body = _decode(call, media)
+    repeated = duplicate_keys(call.body) if media != JSON_PATCH and _may_repeat(call, body, options) else []
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
-        new = _typed(draft, call, context, options, lambda: _patched(_in_order(live, context), body, media, context))
+        shown = lambda: _patched(_in_order(live, context), body, media, context)
+        new = _typed(draft, call, context, options, shown, repeated)
         _check_identity(new, live, context)
         reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
         return new, [] if reset else None
 
     return await change_object(call, context, options, change, retry=True)
+
+
+def _may_repeat(call: Call, body: Any, options: WriteOptions) -> bool:
+    return bool(call.body) and options.validation != "Ignore" and may_repeat_keys(call.body, body)
 
 
 def _in_order(live: Object, context: Context) -> Object:
@@ -70,21 +77,34 @@ def _in_order(live: Object, context: Context) -> Object:
     return ordered
 
 
-def _typed(draft: Any, call: Call, context: Context, options: WriteOptions, in_order: Callable[[], Any]) -> Object:
-    """The patched document as an object of the kind. Raises 422 with the document (made anew, in order) in it."""
+def _typed(
+    draft: Any,
+    call: Call,
+    context: Context,
+    options: WriteOptions,
+    in_order: Callable[[], Any],
+    repeated: Sequence[str],
+) -> Object:
+    """The patched document as an object of the kind; `repeated`: keys that the patch has twice.
+
+    Raises 422 with the document (made anew, in order) in it."""
     kind = context.kind
     try:
         if draft.get("kind") != kind.kind or draft.get("apiVersion") != context.api_version:
             check_kind(draft, kind, context.version, context.server.kinds, b"")
-        return strictly(draft, kind, context.version, _reader(call), options.validation, [])
+        return strictly(draft, kind, context.version, _reader(call), options.validation, duplicates=repeated)
     except StatusError as error:
         if kind.custom and error.code == 422:
             raise
-        # the words before the fault itself name what the document says that it is
-        _, _, why = error.message.partition(f" cannot be handled as a {kind.kind}: ")
-        shown = orjson.dumps(_ordered(in_order())).decode()
-        fault = faults.invalid("patch", shown, why or error.message)
-        raise invalid("", "", "", [fault]) from None
+        raise unfit(error, kind.kind, in_order()) from None
+
+
+def unfit(error: StatusError, kind: str, document: Object) -> StatusError:
+    """A patched document that is none of the kind, as a fault of the patch."""
+    # the words before the fault itself name what the document says that it is
+    _, _, why = error.message.partition(f" cannot be handled as a {kind}: ")
+    shown = orjson.dumps(_ordered(document)).decode()
+    return invalid("", "", "", [faults.invalid("patch", shown, why or error.message)])
 
 
 def _ordered(draft: Object) -> Object:

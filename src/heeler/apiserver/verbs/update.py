@@ -49,7 +49,7 @@ async def update(call: Call, context: Context) -> One:
             raise modified(kind.plural, kind.group, info.name)
         if not revision and not kind.allow_unconditional_update:
             fault = faults.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-            raise invalid(kind.plural if kind.custom else kind.kind, kind.group, info.name, [fault])
+            raise invalid(kind.plural, kind.group, info.name, [fault])
         return {**obj, "metadata": dict(obj["metadata"])}, [] if resets else None
 
     key = key_of(kind, info.namespace, info.name)

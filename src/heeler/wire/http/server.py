@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import http
 import logging
+import re
 import socket
 import ssl
 from collections import deque
@@ -41,6 +42,8 @@ IDLE_SECONDS = 180.0
 WRITE_HIGH_WATER = 256 * 1024
 
 _REASONS = {s.value: s.phrase for s in http.HTTPStatus}
+#: A request line up to its target; methods of more than 32 characters are nobody's.
+_METHOD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -161,12 +164,28 @@ class _Connection(asyncio.Protocol):
                 rest = data[upgrade.args[0] :] if upgrade.args else b""
                 self._transport.pause_reading()
                 self._early = rest
+        except httptools.HttpParserInvalidMethodError:
+            self._take_other_method(data)
         except httptools.HttpParserError:
             self._refuse(400, "400 Bad Request")
         # a line that never ends calls nothing back: what came for the head (or for trailers) is counted here
         if self._header_bytes > MAX_HEADER_BYTES and self._stream is None:
             self._refuse(431, "431 Request Header Fields Too Large")
 
+    def _take_other_method(self, data: bytes) -> None:
+        """The parser knows registered methods only; any other is for the application to refuse (RFC 9110 section 9.1).
+
+        The request is read as a GET, its own method kept beside. Only where it begins with this data."""
+        found = _METHOD.match(data)
+        if found is None or self._method or self._header_bytes != len(data):
+            self._refuse(400, "400 Bad Request")
+            return
+        self._parser = httptools.HttpRequestParser(self)
+        self._method, self._header_bytes = found[1].decode(), 0
+        self.data_received(b"GET " + data[found.end() :])
+
+    #: Of the request being read, where the parser doesn't know it.
+    _method = ""
     _early = b""
     #: The client asked for another protocol: the parser takes nothing more, whatever the answer is.
     _upgrading = False
@@ -239,7 +258,7 @@ class _Connection(asyncio.Protocol):
         target = self._target.decode("latin-1")
         path, _, query = target.partition("?")
         request = Request(
-            method=self._parser.get_method().decode("latin-1"),
+            method=self._method or self._parser.get_method().decode("latin-1"),
             target=target,
             path=unquote(path) if "%" in path else path,
             query=parse_query(query) if query else {},
@@ -248,7 +267,7 @@ class _Connection(asyncio.Protocol):
             oversized=self._oversized,
             peer=self._peer,
         )
-        self._body = []
+        self._body, self._method = [], ""
         if self._task is not None:  # it came while another is answered: answers keep the order of requests
             if len(self._waiting) >= MAX_PIPELINED:
                 self._refuse(400, "400 Bad Request: too many requests at once")
