@@ -15,6 +15,7 @@ from pathlib import Path
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.authenticate.token_file import TokenFile
 from heeler.apiserver.loops.compaction import compact_for_ever
+from heeler.apiserver.loops.memory import give_back_for_ever
 from heeler.apiserver.nodes import KubeletConnections
 from heeler.apiserver.request import serve
 from heeler.apiserver.server import ApiServer, Settings
@@ -99,11 +100,16 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
 
     await server.start()
     listener = await listen(handler, host=options.bind_address, port=options.secure_port, tls=tls, bound=options.bound)
-    compaction = asyncio.get_running_loop().create_task(compact_for_ever(store, clock))
+    loop = asyncio.get_running_loop()
+    loops = [
+        loop.create_task(compact_for_ever(store, clock)),
+        loop.create_task(give_back_for_ever(server.seats, clock)),
+    ]
     try:
         yield Running(server, listener, pki.Renewing(tls, files.certificate, files.key))
     finally:
-        compaction.cancel()
+        for task in loops:
+            task.cancel()
         await listener.close()
         await server.close()
 

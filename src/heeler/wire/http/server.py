@@ -38,6 +38,8 @@ MAX_PIPELINED = 256
 HANDSHAKE_SECONDS = 10.0
 #: Seconds that a connection may be idle between requests.
 IDLE_SECONDS = 180.0
+#: Seconds that a client may take nothing in of what is written to it.
+STALL_SECONDS = 120.0
 #: Bytes that wait to be written before a stream's producer has to wait.
 WRITE_HIGH_WATER = 256 * 1024
 
@@ -285,9 +287,7 @@ class _Connection(asyncio.Protocol):
                 return
             keep_alive = keep_alive and not self._closing and not self._upgrading
             if isinstance(answer.body, bytes):
-                self._write_whole(answer, request.method == "HEAD", keep_alive)
-                if self._paused is not None:
-                    await self._paused
+                await self._write_whole(answer, request.method == "HEAD", keep_alive)
             else:
                 chunked = self._parser.get_http_version() != "1.0"
                 keep_alive = keep_alive and chunked
@@ -320,7 +320,7 @@ class _Connection(asyncio.Protocol):
         text = "\r\n".join(lines) + "\r\n" + more + "\r\n"
         return text.encode("utf-8")
 
-    def _write_whole(self, answer: Response, head_only: bool, keep_alive: bool) -> None:
+    async def _write_whole(self, answer: Response, head_only: bool, keep_alive: bool) -> None:
         body = cast(bytes, answer.body)
         more = f"Content-Length: {len(body)}\r\n" if answer.status not in (204, 304) else ""
         if not keep_alive:
@@ -331,7 +331,24 @@ class _Connection(asyncio.Protocol):
         elif len(body) < 65536:
             self._transport.write(head + body)
         else:
-            self._transport.writelines([head, body])
+            # in pieces: what is encrypted ahead of a client that reads slowly would be as large as the body, for each
+            self._transport.write(head)
+            whole = memoryview(body)
+            for start in range(0, len(body), WRITE_HIGH_WATER):
+                self._transport.write(whole[start : start + WRITE_HIGH_WATER])
+                await self._drained()
+        await self._drained()
+
+    async def _drained(self) -> None:
+        """Until the client has taken in most of what was written. Raises ConnectionResetError if it doesn't, or is gone."""
+        if self._paused is not None:
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await self._paused
+            except TimeoutError:
+                raise ConnectionResetError("the client takes nothing in") from None
+        if self._transport.is_closing():
+            raise ConnectionResetError("the client has gone")
 
     async def _write_stream(self, answer: Response, keep_alive: bool, *, chunked: bool) -> None:
         """HTTP/1.0 knows no chunks: there the end of the connection is the end of the body."""
@@ -344,10 +361,7 @@ class _Connection(asyncio.Protocol):
                 if not chunk:
                     continue
                 self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
-                if self._paused is not None:
-                    await self._paused
-                if self._transport.is_closing():
-                    raise ConnectionResetError
+                await self._drained()
             if chunked:
                 self._transport.write(b"0\r\n\r\n")
         finally:
@@ -356,7 +370,7 @@ class _Connection(asyncio.Protocol):
                 await body.aclose()
 
     async def _upgrade(self, answer: Upgrade) -> None:
-        self._stream = UpgradedStream(self._transport, self._wait_writable)
+        self._stream = UpgradedStream(self._transport, self._drained)
         self._transport.write(self._head(101, answer.headers, ""))
         if self._early:
             self._stream.feed(self._early)
@@ -369,12 +383,6 @@ class _Connection(asyncio.Protocol):
         finally:
             self._task = None
             self._transport.close()
-
-    async def _wait_writable(self) -> None:
-        if self._paused is not None:
-            await self._paused
-        if self._transport.is_closing():
-            raise ConnectionResetError("the client has gone")
 
     def finish(self) -> None:
         """End streams, and the connection after the request under way."""
