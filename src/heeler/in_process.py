@@ -23,6 +23,9 @@ from heeler.objects.status import StatusError, internal_error
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.wire.http.messages import Response
 
+#: Bytes of one event of another API server's watch.
+MAX_LINE = 16 << 20
+
 
 class InProcessClient:
     """Calls as one user."""
@@ -60,6 +63,8 @@ class InProcessClient:
             return found.value()
         if isinstance(found, Plain):
             return found.object
+        if isinstance(found, Raw):  # another API server's answer
+            return _object_of((await _bytes(found))[1])
         raise internal_error(f"{method} {path} gave no object")
 
     async def get(self, resource: GroupVersionResource, name: str, namespace: str | None = None) -> Object:
@@ -84,6 +89,8 @@ class InProcessClient:
             **{"continue": continue_token},
         )
         found = await self._handle("GET", resource.path(namespace), query)
+        if isinstance(found, Raw):
+            return _listing(_object_of((await _bytes(found))[1]))
         if isinstance(found, Plain):
             return Listing(found.object.get("items") or [], "")
         assert isinstance(found, Many)
@@ -109,6 +116,11 @@ class InProcessClient:
             timeoutSeconds=str(timeout_seconds) if timeout_seconds else "",
         )
         found = await self._handle("GET", resource.path(namespace), query)
+        if isinstance(found, Raw):
+            async for line in _lines(found):
+                event = _object_of(line)
+                yield WatchEvent(event["type"], event["object"])
+            return
         assert isinstance(found, Watching)
         events: Any = found.events
         try:
@@ -186,6 +198,43 @@ class InProcessClient:
         except StatusError as error:
             return error.code, orjson.dumps(error.status())
         return await _bytes(found)
+
+
+def _object_of(data: bytes) -> Object:
+    """What another API server answered. Raises StatusError where that is no object."""
+    try:
+        found = orjson.loads(data)
+    except ValueError as error:
+        raise internal_error(f"the aggregated API server's answer is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise internal_error("the aggregated API server's answer is no object")
+    return found
+
+
+def _listing(found: Object) -> Listing:
+    metadata = found.get("metadata") or {}
+    kind, version = str(found.get("kind") or "").removesuffix("List"), found.get("apiVersion")
+    items = [{"kind": kind, "apiVersion": version, **item} for item in found.get("items") or ()]
+    return Listing(items, metadata.get("resourceVersion") or "", metadata.get("continue") or "")
+
+
+async def _lines(found: Raw) -> AsyncIterator[bytes]:
+    """The lines of another API server's watch; one that is too long ends it. Raises StatusError."""
+    assert isinstance(found.response, Response)
+    body: Any = found.response.body
+    rest = b""
+    if isinstance(body, bytes):
+        return
+    try:
+        async for chunk in body:
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line:
+                    yield line
+            if len(rest) > MAX_LINE:
+                raise internal_error(f"an event of the aggregated API server is larger than {MAX_LINE >> 20} MiB")
+    finally:
+        await body.aclose()
 
 
 async def _bytes(found: Result) -> tuple[int, bytes]:

@@ -32,13 +32,13 @@ def api_versions(server: ApiServer) -> Object:
 
 def group_list(server: ApiServer) -> Object:
     """/apis"""
-    groups = [_group(name, versions) for name, versions in server.kinds.groups() if name]
+    groups = [_group(name, versions) for name, versions in server.aggregator.groups() if name]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
 def group(server: ApiServer, name: str) -> Object | None:
     """/apis/GROUP, or None where nothing is served."""
-    for found, versions in server.kinds.groups():
+    for found, versions in server.aggregator.groups():
         if found == name:
             return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, versions)}
     return None
@@ -96,19 +96,21 @@ def _subresource(kind: Kind, sub: Subresource) -> Object:
 def aggregated(server: ApiServer, *, core: bool) -> Object:
     """/api and /apis in the aggregated form (apidiscovery.k8s.io/v2)."""
     items = []
-    for name, versions in server.kinds.groups():
+    for name, versions in server.aggregator.groups():
         if bool(name) == core:
             continue
-        entries = [
-            {
-                "version": v,
-                "resources": [_aggregated(kind) for kind in _kinds(server, name, v)],
-                "freshness": "Current",
-            }
-            for v in versions
-        ]
+        entries = [_version(server, name, v) for v in versions]
         items.append({"metadata": {"name": name} if name else {}, "versions": entries})
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def _version(server: ApiServer, group: str, version: str) -> Object:
+    """A version's entry; what another server serves is as good as its last answer."""
+    remote = server.aggregator.remote(group, version)
+    if remote is not None:
+        return server.aggregator.documents(remote).entry(version)
+    resources = [_aggregated(kind) for kind in _kinds(server, group, version)]
+    return {"version": version, "resources": resources, "freshness": "Current"}
 
 
 def _aggregated(kind: Kind) -> Object:

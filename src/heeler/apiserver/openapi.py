@@ -199,8 +199,14 @@ def v2_protobuf(server: ApiServer) -> bytes:
 def v3_index(server: ApiServer) -> Object:
     """/openapi/v3: where each group version's document is."""
     out: Object = {}
-    for name, versions in server.kinds.groups():
+    for name, versions in server.aggregator.groups():
         for version in versions:
+            remote = server.aggregator.remote(name, version)
+            if remote is not None:
+                address = server.aggregator.documents(remote).openapi
+                if address:
+                    out[remote.path[1:]] = {"serverRelativeURL": address}
+                continue
             key = f"apis/{name}/{version}" if name else f"api/{version}"
             body = v3(server, key) or b""
             out[key] = {"serverRelativeURL": f"/openapi/v3/{key}?hash={hashlib.sha256(body).hexdigest()[:32].upper()}"}

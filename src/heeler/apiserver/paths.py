@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from heeler.apiserver import discovery, metrics, openapi, openapi_protobuf
+from heeler.apiserver.aggregation.proxy import forward
 from heeler.apiserver.call import Call, Plain, Raw
 from heeler.apiserver.encode import compress, encode
 from heeler.apiserver.negotiate import negotiate
@@ -63,7 +64,7 @@ async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -
             )
         )
     if first == "openapi":
-        return _openapi(call, parts[1:], server)
+        return await _openapi(call, info, user, parts[1:], server)
     if call.path in ("/.well-known/openid-configuration", "/openid/v1/jwks"):
         return _issuer(call, server)
     return not_found()
@@ -93,7 +94,7 @@ def _object(call: Call, obj: Object, server: ApiServer) -> Raw:
 
 def _paths(server: ApiServer) -> list[str]:
     out = ["/.well-known/openid-configuration", "/api", "/api/v1", "/apis", "/apis/"]
-    for name, versions in server.kinds.groups():
+    for name, versions in server.aggregator.groups():
         if name:
             out += [f"/apis/{name}", *(f"/apis/{name}/{v}" for v in versions)]
     for name in HEALTH:
@@ -183,7 +184,7 @@ def _aggregated_document(call: Call, which: str, server: ApiServer) -> Raw:
     return Raw(compress(call, Response(200, headers, body)))
 
 
-def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:
+async def _openapi(call: Call, info: RequestInfo, user: User, parts: list[str], server: ApiServer) -> Raw:
     if parts == ["v2"]:
         accept = call.headers.get("accept", "")
         if "protobuf" in accept and not accept.startswith("application/json"):
@@ -193,6 +194,9 @@ def _openapi(call: Call, parts: list[str], server: ApiServer) -> Raw:
     if parts == ["v3"]:
         return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(openapi.v3_index(server))))
     if parts[:1] == ["v3"]:
+        remote = server.aggregator.remote_of("/" + "/".join(parts[1:]))
+        if remote is not None:
+            return await forward(call, info, user, remote, server.aggregator)
         found = openapi.v3(server, "/".join(parts[1:]))
         if found is None:
             return Raw(Response(404, []))

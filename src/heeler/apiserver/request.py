@@ -1,6 +1,7 @@
 """The way of a request, top to bottom: who may ask, then what is done. No middleware: read it as it runs.
 
     request info → authenticate → impersonate → flow control → authorize → negotiate → the verb → encode
+                                                                 └ of another server's group: handed on to it
 
 `serve` answers HTTP, `handle` gives the result itself to a client in the same process. A refusal is raised as StatusError
 anywhere on the way and answered once, here.
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from heeler.apiserver import paths
+from heeler.apiserver.aggregation.proxy import forward
 from heeler.apiserver.authenticate.user import impersonate, refusal, user_of
 from heeler.apiserver.authorize.further import attributes
 from heeler.apiserver.call import Call, Raw, Result
@@ -127,6 +129,9 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
     with server.seats.taken(info.verb, user):
         if await server.authorizer.allows(user, attributes(info)) is None:
             raise refusal(user, attributes(info), server.authorizer.reason(user, attributes(info)))
+        remote = server.aggregator.remote_of(call.path)
+        if remote is not None:
+            return await forward(call, info, user, remote, server.aggregator), Format()
         if not info.is_resource:
             return await paths.answer(call, info, user, server), Format()
         context = find(info, user, server)

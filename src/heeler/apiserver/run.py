@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from heeler.apiserver.aggregation.transport import Credentials
+from heeler.apiserver.aggregation.trust import Trust
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.authenticate.token_file import TokenFile
 from heeler.apiserver.loops.compaction import compact_for_ever
@@ -52,6 +54,10 @@ class Options:
     kubelet_client_certificate: Path | None = None
     kubelet_client_key: Path | None = None
     kubelet_certificate_authority: Path | None = None
+    proxy_client_cert_file: Path | None = None
+    proxy_client_key_file: Path | None = None
+    requestheader_client_ca_file: Path | None = None
+    requestheader_allowed_names: tuple[str, ...] = ()
     advertise_address: str = ""
     extra_server_names: tuple[str, ...] = ()
     warn_not_enforced: bool = False
@@ -93,6 +99,13 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
         server.nodes = KubeletConnections(
             options.kubelet_client_certificate, options.kubelet_client_key, options.kubelet_certificate_authority
         )
+    if options.proxy_client_cert_file and options.proxy_client_key_file:
+        server.aggregator.transport.credentials = Credentials(
+            options.proxy_client_cert_file, options.proxy_client_key_file
+        )
+    server.trust = Trust(
+        _pem(options.client_ca_file), _pem(options.requestheader_client_ca_file), options.requestheader_allowed_names
+    )
     tls = pki.server_context(files.certificate, files.key, options.client_ca_file)
 
     async def handler(request: Request) -> Response | Upgrade:
@@ -160,6 +173,10 @@ def _add_token_sources(server: ApiServer, options: Options, files: Files, clock:
     )
     server.service_accounts = tokens
     server.token_sources.append(tokens)
+
+
+def _pem(file: Path | None) -> str:
+    return file.read_text() if file else ""
 
 
 def _own_address(bind: str) -> str:

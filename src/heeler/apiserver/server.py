@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from heeler.apiserver.aggregation.aggregator import Aggregator
+from heeler.apiserver.aggregation.trust import Trust, publish
 from heeler.apiserver.authorize.authorizer import Authorizer, CachedPods, CachedRoles
 from heeler.apiserver.authorize.node import NodeAuthorizer
 from heeler.apiserver.authorize.rbac import Rbac
@@ -102,6 +104,9 @@ class ApiServer:
         self.nodes: NodeConnections | None = None
         self.reach = Reach(self)
         self.webhooks = WebhookClient(self.reach)
+        self.aggregator = Aggregator(self)
+        #: Whom other API servers are told to believe.
+        self.trust = Trust()
         self.figures: object | None = None
         self.hooks: dict[tuple[str, str], Hooks] = {}
         self.roles = CachedRoles(self)
@@ -136,6 +141,8 @@ class ApiServer:
         await definitions.load()
         loop = asyncio.get_running_loop()
         self._loops = [loop.create_task(part) for part in (definitions.run(), flow_schemas.keep(self))]
+        await publish(self, self.trust)
+        await self.aggregator.start()
         self.ready = True
 
     async def _load(self) -> None:
@@ -182,6 +189,7 @@ class ApiServer:
     async def close(self) -> None:
         self.ready = False
         self.reach.close()
+        await self.aggregator.close()
         await self.webhooks.close()
         for task in (*self._loops, self._feed):
             if task is not None:
@@ -203,6 +211,7 @@ class ApiServer:
         self._groups = frozenset()
         self.openapi_documents.clear()
         self.discovery_documents.clear()
+        self.aggregator.kinds_changed()
 
     def groups(self) -> frozenset[str]:
         """The groups that are served."""

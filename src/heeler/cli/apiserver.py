@@ -87,6 +87,22 @@ EXAMPLE = (
     help="Authority of the agents' certificates.",
 )
 @click.option(
+    "--proxy-client-cert-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Client certificate for aggregated API servers.",
+)
+@click.option("--proxy-client-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
+@click.option(
+    "--requestheader-client-ca-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Authority of that certificate, which aggregated API servers are told to trust.",
+)
+@click.option(
+    "--requestheader-allowed-names", default="", help="Comma-separated common names that it may have; any without it."
+)
+@click.option(
     "--allow-privileged",
     type=bool,
     is_flag=False,
@@ -135,6 +151,10 @@ def apiserver(**flags: Any) -> None:
             kubelet_client_certificate=flags["kubelet_client_certificate"],
             kubelet_client_key=flags["kubelet_client_key"],
             kubelet_certificate_authority=flags["kubelet_certificate_authority"],
+            proxy_client_cert_file=flags["proxy_client_cert_file"],
+            proxy_client_key_file=flags["proxy_client_key_file"],
+            requestheader_client_ca_file=flags["requestheader_client_ca_file"],
+            requestheader_allowed_names=_split(flags["requestheader_allowed_names"]),
             advertise_address=flags["advertise_address"],
             warn_not_enforced=flags["warn_not_enforced"],
             allow_privileged=flags["allow_privileged"],

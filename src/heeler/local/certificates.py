@@ -19,6 +19,9 @@ from heeler.objects import yaml_text
 #: Certificates are made anew when they end within so many seconds.
 RENEW_SECONDS = 30 * 86400
 AGENT_CLIENT = "kube-apiserver-kubelet-client"
+#: As whom the API server hands requests on to other API servers; its authority is one of its own, since whoever it signs for
+#: may speak for anybody.
+FRONT_PROXY = "front-proxy-client"
 #: The identity of the nodes' network part, and the file of its access.
 NETWORK_USER, NETWORK = "system:heeler-network", "network"
 #: Likewise of the Ingress gateway.
@@ -28,7 +31,7 @@ INGRESS_USER, INGRESS = "system:heeler-ingress", "ingress"
 def prepare(layout: Layout, spec: Spec, nodes: list[str], clock: Clock) -> None:
     """Make what is missing or old."""
     folder, now = layout.pki, clock.time()
-    authority = _authority(folder, now)
+    authority = _authority(folder, "ca", "heeler-ca", now)
     address = str(ipaddress.ip_network(spec.service_cidr)[1])
     names = [
         "localhost",
@@ -44,6 +47,9 @@ def prepare(layout: Layout, spec: Spec, nodes: list[str], clock: Clock) -> None:
         pair = pki.issue(authority, "kube-apiserver", now, server_names=names)
         pair.save(folder / "apiserver.crt", folder / "apiserver.key")
     _client(folder, authority, "apiserver-kubelet-client", AGENT_CLIENT, (), now)
+    _client(
+        folder, _authority(folder, "front-proxy-ca", "heeler-front-proxy-ca", now), FRONT_PROXY, FRONT_PROXY, (), now
+    )
     _client(folder, authority, "admin", "heeler-admin", ("system:masters",), now)
     if nodes:
         for name, user in ((NETWORK, NETWORK_USER), (INGRESS, INGRESS_USER)):
@@ -91,10 +97,10 @@ def write_kubeconfig(path: Path, spec: Spec, folder: Path, name: str) -> None:
     write_atomic(path, text, 0o600)
 
 
-def _authority(folder: Path, now: float) -> pki.KeyPair:
-    certificate, key = folder / "ca.crt", folder / "ca.key"
+def _authority(folder: Path, file: str, name: str, now: float) -> pki.KeyPair:
+    certificate, key = folder / f"{file}.crt", folder / f"{file}.key"
     if not certificate.exists() or not key.exists():
-        pki.new_authority("heeler-ca", now).save(certificate, key)
+        pki.new_authority(name, now).save(certificate, key)
     return pki.KeyPair.load(certificate, key)
 
 

@@ -52,6 +52,9 @@ def renew(layout: Layout, found: Context) -> None:
     connections = found.server.nodes
     if connections is not None:
         connections.renew()
+    proxy = found.server.aggregator.transport.credentials
+    if proxy is not None:
+        proxy.renew()
     if spec.kubeconfig:
         fresh = kubeconfig.entry(spec.context, certificates.admin_access(layout, spec))
         kubeconfig.renew_in(Path(spec.kubeconfig), spec.context, fresh)

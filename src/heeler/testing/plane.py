@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import orjson
 
+from heeler.apiserver.aggregation.transport import Credentials
+from heeler.apiserver.aggregation.trust import Trust
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.cache import ROOT
 from heeler.apiserver.loops.compaction import compact_for_ever
@@ -31,6 +33,7 @@ from heeler.base.stepped import SteppedClock, SteppedLoop
 from heeler.base.tasks import Tasks
 from heeler.client.kubeconfig import Access
 from heeler.cluster import Context, start_parts
+from heeler.local.certificates import FRONT_PROXY
 from heeler.local.layout import Spec
 from heeler.objects.status import StatusError
 from heeler.store.memory import MemoryStore
@@ -60,6 +63,9 @@ class Identity(NamedTuple):
     authority: pki.KeyPair
     server: pki.KeyPair
     admin: pki.KeyPair
+    #: Signs the certificate with which requests are handed on to other API servers.
+    proxy_authority: pki.KeyPair
+    proxy: pki.KeyPair
     signing: bytes
 
 
@@ -67,11 +73,13 @@ class Identity(NamedTuple):
 def identity() -> Identity:
     """Made once in a process."""
     now = SystemClock().time()
-    authority = pki.new_authority("heeler-test-ca", now)
+    authority, proxies = pki.new_authority("heeler-test-ca", now), pki.new_authority("heeler-test-front-proxy-ca", now)
     return Identity(
         authority,
         pki.issue(authority, "kube-apiserver", now, server_names=["localhost", "127.0.0.1", "kubernetes.default.svc"]),
         pki.issue(authority, "heeler-admin", now, organizations=("system:masters",), client=True),
+        proxies,
+        pki.issue(proxies, FRONT_PROXY, now, client=True),
         pki.new_authority("service-accounts", now).key,  # an RSA key would take a tenth of a second to make
     )
 
@@ -262,6 +270,7 @@ async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Acce
     clock = SteppedClock(loop, real.time())
     keys, store = identity(), MemoryStore()
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    stack = contextlib.ExitStack()
     try:
         bound.bind(("127.0.0.1", 0))
         port: int = bound.getsockname()[1]
@@ -282,6 +291,13 @@ async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Acce
         )
         server.service_accounts = tokens
         server.token_sources.append(tokens)
+        server.aggregator.transport.credentials = Credentials(
+            stack.enter_context(memory_file("front-proxy.crt", keys.proxy.certificate)),
+            stack.enter_context(memory_file("front-proxy.key", keys.proxy.key)),
+        )
+        server.trust = Trust(
+            keys.authority.certificate.decode(), keys.proxy_authority.certificate.decode(), (FRONT_PROXY,)
+        )
         with (
             memory_file("ca.crt", keys.authority.certificate) as authority,
             memory_file("apiserver.crt", keys.server.certificate) as certificate,
@@ -321,4 +337,5 @@ async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Acce
         finally:
             await server.close()
     finally:
+        stack.close()
         bound.close()

@@ -14,7 +14,6 @@ NOT_ENFORCED = {
         "admissionregistration.k8s.io",
         "mutatingadmissionpolicies",
     ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
-    ("apiregistration.k8s.io", "apiservices"): "APIService is stored, but nothing is proxied by this version of Heeler",
     ("flowcontrol.apiserver.k8s.io", "flowschemas"): _FLOW_CONTROL,
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): _FLOW_CONTROL,
 }

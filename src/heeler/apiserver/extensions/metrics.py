@@ -16,8 +16,8 @@ import orjson
 
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import list_options
-from heeler.base.clock import parse_rfc3339, rfc3339
-from heeler.kinds.metrics.kinds import GROUP, VERSION, kinds
+from heeler.base.clock import parse_rfc3339
+from heeler.kinds.metrics.kinds import GROUP, kinds
 from heeler.objects import selectors
 from heeler.objects.status import bad_request, not_found
 from heeler.objects.value import Object, labels_of, name_of, namespace_of, uid_of
@@ -36,12 +36,6 @@ PATIENCE, FRESH = 5.0, 1.0
 #: Bytes of a node's answer; nodes asked at the same time.
 MAX_ANSWER, MAX_ASKED = 8 << 20, 32
 
-_APISERVICE: Object = {
-    "kind": "APIService",
-    "apiVersion": "apiregistration.k8s.io/v1",
-    "metadata": {"name": f"{VERSION}.{GROUP}", "labels": {"kube-aggregator.kubernetes.io/automanaged": "true"}},
-    "spec": {"group": GROUP, "version": VERSION, "groupPriorityMinimum": 100, "versionPriority": 100},
-}
 _READER: Object = {
     "kind": "ClusterRole",
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -54,21 +48,13 @@ _READER: Object = {
 
 
 async def serve(server: ApiServer) -> None:
-    """Add the kinds, and what shows that they are there."""
+    """Add the kinds, and who may read them."""
     from heeler.apiserver.bootstrap.bootstrap import ensure
 
     for kind in kinds():
         server.kinds.add(kind)
     server.served_changed()
     server.figures = Figures(server)
-    condition = {
-        "type": "Available",
-        "status": "True",
-        "lastTransitionTime": rfc3339(server.clock.time()),
-        "reason": "Local",
-        "message": "Local APIServices are always available",
-    }
-    await ensure(server, {**_APISERVICE, "status": {"conditions": [condition]}})
     await ensure(server, _READER)
 
 

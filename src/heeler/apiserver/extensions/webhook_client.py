@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from heeler.base import pki
-from heeler.base.dialing import dial_error
 from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
+from heeler.wire.http.failures import failure
 
 if TYPE_CHECKING:
     from heeler.apiserver.extensions.reach import Reach
@@ -70,7 +70,7 @@ class WebhookClient:
         except TimeoutError:
             raise WebhookFailure(f'failed to call webhook: Post "{url}": context deadline exceeded') from None
         except OSError as error:
-            raise WebhookFailure(f'failed to call webhook: Post "{url}": {_why(url, error)}') from error
+            raise WebhookFailure(f'failed to call webhook: Post "{url}": {failure(url, error)}') from error
         if not 200 <= answer.status < 300:
             raise WebhookFailure(f"failed to call webhook: {_refusal(answer.status, data)}")
         try:
@@ -108,11 +108,14 @@ async def _whole(answer: Answer) -> bytes:
     """The answer's body. Raises ConnectionError for one that is too large."""
     parts: list[bytes] = []
     size = 0
-    async for part in answer.chunks():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_ANSWER:
-            raise ConnectionError(f"the answer is larger than {MAX_ANSWER >> 20} MiB")
+    try:
+        async for part in answer.chunks():
+            parts.append(part)
+            size += len(part)
+            if size > MAX_ANSWER:
+                raise ConnectionError(f"the answer is larger than {MAX_ANSWER >> 20} MiB")
+    finally:
+        await answer.close()
     return b"".join(parts)
 
 
@@ -131,30 +134,6 @@ def address(config: Object, seconds: int) -> str:
 def _trust(config: Object) -> ssl.SSLContext:
     bundle = config.get("caBundle")
     return pki.client_context(base64.b64decode(bundle) if bundle else None)
-
-
-def _why(url: str, error: OSError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: {_certificate(error)}"
-    if isinstance(error, ssl.SSLError):
-        return f"tls: {error.reason or error}".lower()
-    if error.errno:
-        parts = urlsplit(url)
-        return dial_error(parts.hostname or "", parts.port or 443, error)
-    return "EOF" if isinstance(error, ConnectionResetError) else str(error)
-
-
-def _certificate(error: ssl.SSLCertVerificationError) -> str:
-    """Go's words for OpenSSL's codes."""
-    found = {
-        10: "x509: certificate has expired or is not yet valid",
-        9: "x509: certificate has expired or is not yet valid",
-        18: "x509: certificate signed by unknown authority",
-        19: "x509: certificate signed by unknown authority",
-        20: "x509: certificate signed by unknown authority",
-        21: "x509: certificate signed by unknown authority",
-    }.get(error.verify_code)
-    return found or f"x509: {error.verify_message}"
 
 
 def _refusal(status: int, data: bytes) -> str:

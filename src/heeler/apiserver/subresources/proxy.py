@@ -9,27 +9,22 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from heeler.apiserver.call import Call, Raw
+from heeler.apiserver.extensions.forwarding import handed_back, passed_on
 from heeler.apiserver.extensions.reach import Target, Unreachable, allowed
 from heeler.base.dialing import dial_error
 from heeler.objects.status import StatusError, bad_request, not_found, unavailable
 from heeler.objects.value import Object
-from heeler.wire.http.client import Answer, HttpClient
-from heeler.wire.http.messages import Request, Response, Upgrade
-from heeler.wire.streams.pipe import join
+from heeler.wire.http.client import HttpClient
+from heeler.wire.http.messages import Request, Response
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
 
-#: Headers of one connection only, and what the server must not show to others.
-_HOP = (
-    "authorization connection content-length expect host keep-alive proxy-authenticate proxy-authorization te trailer "
-    "transfer-encoding x-remote-user x-remote-group"
-).split()
 _HTTP = ("http", "")
 
 
@@ -129,10 +124,7 @@ async def _forward(
         return await dial()
 
     client = HttpClient(_any_certificate() if scheme == "https" else None, dial=dialled)
-    kept = [(k, v) for k, v in call.headers.items() if k not in _HOP and not k.startswith("impersonate-")]
-    if "upgrade" in call.headers:
-        kept.append(("connection", "Upgrade"))
-    kept.append(("X-Forwarded-Uri", call.path))
+    kept = [*passed_on(call.headers), ("X-Forwarded-Uri", call.path)]
     try:
         answer = await client.request(
             call.method, f"{scheme}://{shown}{_rest(call, context)}", headers=kept, body=call.body
@@ -143,26 +135,16 @@ async def _forward(
         host, _, port = shown.rpartition(":")
         why = dial_error(host, int(port), error) if error.errno or isinstance(error, TimeoutError) else str(error)
         raise StatusError(503, "ServiceUnavailable", f"error trying to reach service: {why}", {}) from error
-    headers = [(k, _moved(k, v, call, context)) for k, v in answer.headers.items() if k not in _HOP]
-    if answer.status == 101:
-        return Raw(Upgrade([*headers, ("connection", "Upgrade")], functools.partial(join, answer.stream())))
-    return Raw(Response(answer.status, headers, _body(answer, client)))
+    moved = functools.partial(_moved, call, context)
+    return Raw(await handed_back(answer, call.method, header=moved, done=client.close))
 
 
-def _moved(name: str, value: str, call: Call, context: Context) -> str:
+def _moved(call: Call, context: Context, name: str, value: str) -> str:
     """A redirect within the other side goes through the proxy too."""
     if name != "location" or not value.startswith("/"):
         return value
     before = call.path.partition("/proxy")[0]
     return f"{before}/proxy{value}"
-
-
-async def _body(answer: Answer, client: HttpClient) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in answer.chunks():
-            yield chunk
-    finally:
-        await client.close()
 
 
 def _any_certificate() -> ssl.SSLContext:

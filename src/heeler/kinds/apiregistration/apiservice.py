@@ -15,8 +15,19 @@ def _default(service: Object, version: str) -> None:
 
 
 def _prepare_create(service: Object) -> None:
-    """A service without a reference is served here, and so is available."""
     service["status"] = {}
+
+
+def local_condition(now: str) -> Object:
+    """Of a service that is served by this server itself."""
+    condition = {"type": "Available", "status": "True", "lastTransitionTime": now, "reason": "Local"}
+    return {**condition, "message": "Local APIServices are always available"}
+
+
+def _stamp(service: Object, now: str) -> None:
+    """A service without a reference is served here, and so is available."""
+    if (service.get("spec") or {}).get("service") is None and not (service.get("status") or {}).get("conditions"):
+        service["status"] = {"conditions": [local_condition(now)]}
 
 
 def _service(service: Object) -> str:
@@ -40,6 +51,7 @@ OWN = Own(
     default=_default,
     status=True,
     prepare_create=_prepare_create,
+    stamp=_stamp,
     allow_unconditional_update=False,
     columns=(
         NAME,

@@ -16,7 +16,7 @@ from heeler.kinds.kind import Column, Getter, Kind, Own
 from heeler.kinds.meta.objectmeta import create_rules, update_rules
 from heeler.kinds.printing import NAME, human_duration
 from heeler.kinds.types import type_named
-from heeler.objects import faults
+from heeler.objects import faults, versions
 from heeler.objects.decode import DecodeError, decode
 from heeler.objects.faults import Fault
 from heeler.objects.schema import Type
@@ -42,7 +42,7 @@ class CustomKind(Kind):
         self._stored = next(v["name"] for v in spec["versions"] if v.get("storage"))
         storage = f"{spec['group']}/{self._stored}"
         facts: list[Mapping[str, Any]] = [
-            _facts(definition, v) for v in sorted(served, key=lambda v: _priority(v["name"]))
+            _facts(definition, v) for v in sorted(served, key=lambda v: versions.priority(v["name"]))
         ]
         has_status = "status" in (self._versions[self._stored].get("subresources") or {})
         own = Own(
@@ -115,7 +115,7 @@ class CustomKind(Kind):
             return str(found["deprecationWarning"])
         text = f"{self.api_version(version)} {self.kind} is deprecated"
         better = [v for v in self.versions if not self._versions[v].get("deprecated")]
-        newer = [v for v in better if _priority(v) < _priority(version)]
+        newer = [v for v in better if versions.priority(v) < versions.priority(version)]
         return f"{text}; use {self.api_version(newer[0])} {self.kind}" if newer else text
 
     def settle(self, obj: Object) -> None:
@@ -241,17 +241,6 @@ def _hash(text: str) -> str:
     import hashlib
 
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
-
-
-def _priority(version: str) -> tuple[int, int, int, str]:
-    """Versions in order: v2, v1, v1beta2, v1alpha1, then others by name."""
-    import re
-
-    found = re.fullmatch(r"v(\d+)(?:(alpha|beta)(\d+))?", version)
-    if found is None:
-        return (3, 0, 0, version)
-    stage = {None: 0, "beta": 1, "alpha": 2}[found[2]]
-    return (stage, -int(found[1]), -int(found[3] or 0), "")
 
 
 def _column(found: Object) -> Column:
