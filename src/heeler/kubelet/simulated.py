@@ -307,7 +307,7 @@ class SimulatedNodes:
         elif ip and uid not in node.addresses:  # it ran before we came
             node.addresses[uid] = ip
             node.taken[ip] = None
-        if pods.is_terminating(new) or pods.phase(new) == "Pending" or ends.planned(new):
+        if pods.is_terminating(new) or pods.phase(new) == "Pending" or ends.planned(new) or given_up(new):
             self._queue.add(key_of(new))
 
     async def _work(self) -> None:
@@ -334,6 +334,9 @@ class SimulatedNodes:
             await self._stop(node, pod)
         elif pods.phase(pod) == "Pending":
             await self._start(node, pod)
+        elif given_up(pod):
+            ready = _condition("Ready", "True", rfc3339(self._clock.time()))
+            await self._write_pod_status(node, pod, {"conditions": [ready]})
         else:
             await self._go_on(node, key, pod)
 
@@ -435,6 +438,13 @@ def running(pod: Object, host_ip: str, pod_ip: str, now: str) -> Object:
             for c in spec["initContainers"]
         ]
     return status
+
+
+def given_up(pod: Object) -> bool:
+    """Somebody thought the node dead and says that the pod isn't ready, though its containers are (agents give a reason)."""
+    ready = pods.condition(pod, "Ready") or {}
+    said = ready.get("status") == "False" and not ready.get("reason")
+    return said and pods.phase(pod) == "Running" and pods.has_condition(pod, "ContainersReady")
 
 
 def refused(pod: Object, host_ip: str, why: str) -> Object:
