@@ -14,6 +14,7 @@ from pathlib import Path
 
 from heeler.apiserver.aggregation.transport import Credentials
 from heeler.apiserver.aggregation.trust import Trust
+from heeler.apiserver.authenticate.bootstrap_tokens import BootstrapTokens
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.authenticate.token_file import TokenFile
 from heeler.apiserver.loops.compaction import compact_for_ever
@@ -60,6 +61,7 @@ class Options:
     requestheader_allowed_names: tuple[str, ...] = ()
     advertise_address: str = ""
     extra_server_names: tuple[str, ...] = ()
+    enable_bootstrap_token_auth: bool = False
     warn_not_enforced: bool = False
     allow_privileged: bool = True
     resource_metrics: bool = False
@@ -173,6 +175,8 @@ def _add_token_sources(server: ApiServer, options: Options, files: Files, clock:
     )
     server.service_accounts = tokens
     server.token_sources.append(tokens)
+    if options.enable_bootstrap_token_auth:
+        server.token_sources.append(BootstrapTokens(server.lookup, clock))
 
 
 def _pem(file: Path | None) -> str:

@@ -65,6 +65,12 @@ EXAMPLE = (
     "--service-account-signing-key-file", type=click.Path(path_type=Path), default=None, help="Key to sign tokens with."
 )
 @click.option("--api-audiences", default="", help="Comma-separated audiences of this server; the issuer without it.")
+@click.option(
+    "--enable-bootstrap-token-auth/--no-enable-bootstrap-token-auth",
+    default=False,
+    show_default=True,
+    help="Take secrets of the type bootstrap.kubernetes.io/token in kube-system as tokens of new nodes.",
+)
 @click.option("--service-cluster-ip-range", default="10.0.0.0/24", show_default=True, help="Addresses of Services.")
 @click.option("--service-node-port-range", default="30000-32767", show_default=True, help="Node ports of Services.")
 @click.option(
@@ -156,6 +162,7 @@ def apiserver(**flags: Any) -> None:
             requestheader_client_ca_file=flags["requestheader_client_ca_file"],
             requestheader_allowed_names=_split(flags["requestheader_allowed_names"]),
             advertise_address=flags["advertise_address"],
+            enable_bootstrap_token_auth=flags["enable_bootstrap_token_auth"],
             warn_not_enforced=flags["warn_not_enforced"],
             allow_privileged=flags["allow_privileged"],
             resource_metrics=flags["resource_metrics"],
