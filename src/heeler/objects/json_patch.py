@@ -25,8 +25,16 @@ MAX_COPIED_BYTES = 3 * 1024 * 1024
 BROKEN = "invalid JSON patch"
 
 
-class _Refused(Exception):
-    """An operation can't be done; clients are only told that their patch was refused."""
+class Refused(Exception):
+    """An operation can't be done; clients are only told that their patch was refused, writers of policies why."""
+
+
+class TestFailed(Refused):
+    """A `test` found something else."""
+
+
+class _Missing(Refused):
+    """A path leads nowhere."""
 
 
 def decode(body: bytes) -> list[Object]:
@@ -55,13 +63,22 @@ def mismatch(value: Value, wanted: str) -> str:
 
 def apply(doc: Value, ops: list[Object]) -> Value:
     """The patched document; `doc` itself stays as it is. Raises StatusError 422 if an operation can't be done."""
-    work = _Work(doc)
     try:
-        for op in ops:
-            work.run(op)
-    except _Refused:
+        return patched(doc, ops)
+    except Refused:
         message = "the server rejected our request due to an error in our request"
         raise StatusError(422, "Invalid", message, {}) from None
+
+
+def patched(doc: Value, ops: list[Object]) -> Value:
+    """The same. Raises Refused, with words for whoever wrote the patch."""
+    work = _Work(doc)
+    for op in ops:
+        try:
+            work.run(op)
+        except _Missing:
+            words = f'{op.get("op")} operation does not apply: doc is missing path: "{op.get("path")}": missing value'
+            raise Refused(words) from None
     return work.finished()
 
 
@@ -76,7 +93,7 @@ class _Work:
     def run(self, op: Object) -> None:
         path = op.get("path")
         if not isinstance(path, str):
-            raise _Refused("no path")
+            raise Refused("no path")
         match op.get("op"):
             case "add":
                 self._change(path, _add, op.get("value"))
@@ -84,13 +101,13 @@ class _Work:
                 self._change(path, _remove, None)
             case "replace" if path == "":
                 if not isinstance(op.get("value"), (dict, list)):
-                    raise _Refused("the whole document must be an object or a list")
+                    raise Refused("the whole document must be an object or a list")
                 self.doc = op["value"]
             case "replace":
                 self._change(path, _replace, op.get("value"))
             case "test":
                 if not _same(_find(self.doc, path), op.get("value")):
-                    raise _Refused("test failed")
+                    raise TestFailed(f"testing value {path} failed: test failed")
             case "move":
                 value = _find(self.doc, _origin(op))
                 self._change(_origin(op), _remove, None)
@@ -98,14 +115,14 @@ class _Work:
             case "copy":
                 self._change(path, _add, self._twin(_find(self.doc, _origin(op))))
             case _:
-                raise _Refused("unknown operation")
+                raise Refused("unknown operation")
 
     def _twin(self, value: Value) -> Value:
         """A copy that shares nothing. Copies of copies grow fast, so their size is limited."""
         raw = orjson.dumps(value)
         self._copied += len(raw)
         if self._copied > MAX_COPIED_BYTES:
-            raise _Refused("too much is copied")
+            raise Refused("too much is copied")
         twin: Value = orjson.loads(raw)
         return twin
 
@@ -114,7 +131,7 @@ class _Work:
         self.doc = node = self._mine(self.doc)
         for token in tokens[:-1]:
             if isinstance(node, dict) and token not in node:
-                raise _Refused("nothing there")
+                raise _Missing("nothing there")
             at: Any = token if isinstance(node, dict) else _index(node, token)
             node[at] = self._mine(node[at])
             node = node[at]
@@ -123,7 +140,7 @@ class _Work:
     def _mine(self, node: Value) -> Any:
         """The container, as one that may be changed."""
         if not isinstance(node, (dict, list)):
-            raise _Refused("no container")
+            raise Refused("no container")
         if id(node) not in self._own:
             node = node.copy()
             self._own[id(node)] = node  # held, so that its id stays its own
@@ -141,7 +158,7 @@ class _Work:
 def _origin(op: Object) -> str:
     origin = op.get("from")
     if not isinstance(origin, str):
-        raise _Refused("no origin")
+        raise Refused("no origin")
     return origin
 
 
@@ -149,7 +166,7 @@ def _tokens(path: str) -> list[str]:
     """The parts of a JSON pointer (RFC 6901); what stands before the first slash is ignored."""
     parts = path.split("/")[1:]
     if not parts:
-        raise _Refused("path names the whole document")
+        raise Refused("path names the whole document")
     return [part.replace("~1", "/").replace("~0", "~") for part in parts]
 
 
@@ -157,10 +174,10 @@ def _index(items: list[Value], token: str, room: int = 0) -> int:
     """A list index, `room` 1 if one may point behind the last item."""
     digits = token[1:] if token[:1] in ("-", "+") else token
     if not (digits.isascii() and digits.isdigit()):
-        raise _Refused("not an index")
+        raise Refused("not an index")
     size, at = len(items) + room, int(token)
     if at >= size or at < -size:
-        raise _Refused("index out of bounds")
+        raise Refused("index out of bounds")
     return at + size if at < 0 else at
 
 
@@ -174,9 +191,9 @@ def _find(doc: Value, path: str) -> Value:
         elif isinstance(doc, list):
             doc = doc[_index(doc, token)]
         else:
-            raise _Refused("no container")
+            raise Refused("no container")
         if doc is None and depth < len(tokens) - 1:
-            raise _Refused("nothing there")
+            raise _Missing("nothing there")
     return doc
 
 
@@ -196,7 +213,7 @@ def _replace(target: Any, token: str, value: Value) -> None:
 def _remove(target: Any, token: str, _: Value) -> None:
     if isinstance(target, dict):
         if token not in target:
-            raise _Refused("nothing there")
+            raise Refused(f"Unable to remove nonexistent key: {token}: missing value")
         del target[token]
     else:
         del target[_index(target, token)]

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from heeler.kinds.cel.expressions import CompileError, EvaluationError, any_values
-from heeler.kinds.cel.library import Question, Rights
+from heeler.kinds.cel.evaluation import OUT_OF_BUDGET, Budget
+from heeler.kinds.cel.expressions import CompileError, any_values
 from heeler.kinds.cel.policies import Finding, Request, judge, matches
+from heeler.kinds.cel.rights import Question, Rights
 from heeler.kinds.cel.structures import escaped
+from heeler.kinds.cel.values import EvaluationError
 from heeler.kinds.custom.cel_rules import definition_faults, names_old, object_faults
 
 _INT = {"type": "integer"}
@@ -48,6 +50,28 @@ def _said(schema: dict[str, Any], spec: Any, old: Any = None) -> list[tuple[str,
         ("cidr('10.0.0.0/8').containsCIDR('11.0.0.0/16')", False),
         ("isIP('10.0.0')", False),
         ("self.filter(x, x > 1).map(x, x * 2)", [4, 6]),
+        ("self.map(x, x > 1, self.map(y, x * y))", [[2, 4, 6], [3, 6, 9]]),
+        ("self.exists(x, x / 0 == 1 || x == 2)", True),
+        ("self.exists_one(x, x == 2)", True),
+        ("self.indexOf(2) == 1 && self.lastIndexOf(5) == -1 && 'abc'.indexOf('c') == 2", True),
+        ("string(dyn(ip('10.0.0.1')))", "10.0.0.1"),
+        ("ip.isCanonical('2001:DB8::1')", False),
+        ("cidr('10.0.0.7/8').masked() == cidr('10.0.0.0/8')", True),
+        ("semver('1.2.3').isLessThan(semver('1.10.0')) && isSemver('v1.2', true) && !isSemver('v1.2')", True),
+        ("url('https://a:80/b?x=1').getQuery()['x'][0] + url('https://a:80/b').getPort()", "180"),
+        ("format.dns1123Label().validate('a') == optional.none()", True),
+        ("format.named('uuid').value().validate('x').value()[0]", "does not match the UUID format"),
+        ("'%s: %d, %.1f, %s'.format(['a', 1, 2.0, [1, 'x']])", 'a: 1, 2.0, [1, "x"]'),
+        ("string(1000000.0) + ' ' + string(0.5) + ' ' + string(duration('90m'))", "1e+06 0.5 5400s"),
+        ("timestamp('2020-01-01T00:30:00Z').getDate('America/New_York')", 31),
+        ("timestamp('2020-01-01T00:00:00Z') + duration('1h') > timestamp('2020-01-01T00:59:59.5Z')", True),
+        ("{'a': 1, ?'b': optional.none(), 'c': 1u + 2u}.size()", 2),
+        ("[[1, 2], [3]].map(l, l.sum()).max()", 3),
+        ("type(self) == list && type(1) != type('')", True),
+        ("dyn(1) == 1.0 && dyn(1) == 1u && dyn(true) != 1", True),
+        ("cel.bind(x, self.size(), x * x)", 9),
+        ("optional.of({'a': {'b': 1}}).a.?c.orValue(0)", 0),
+        ("'a-b-c'.split('-', 2) == ['a', 'b-c'] && 'abc'.substring(1, 2) == 'b'", True),
     ],
 )
 def test_functions(expression: str, value: Any) -> None:
@@ -67,6 +91,45 @@ def test_an_unknown_name_is_told_of_by_its_first_part() -> None:
 def test_a_value_that_is_not_there_is_an_error_of_the_evaluation() -> None:
     with pytest.raises(EvaluationError, match=r"^no such key: b$"):
         any_values("self").compile("self.b == 1").evaluate({"self": {"a": 1}})
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("self[5]", "index out of bounds: 5"),
+        ("9223372036854775807 + self[0]", "integer overflow"),
+        ("int('x')", "type conversion error from 'string' to 'int'"),
+        ("duration('x')", "type conversion error from 'string' to 'google.protobuf.Duration'"),
+        ("dyn('a') + 1", "no such overload"),
+        ("'a'.matches('[')", "error parsing regexp: missing closing ]: `[`"),
+        ("optional.none().value()", "optional.none() dereference"),
+        ("[dyn(1), dyn('a')].max()", "no such overload"),
+        ("false || self[5] == 1", "index out of bounds: 5"),
+    ],
+)
+def test_words_of_what_has_no_value(expression: str, words: str) -> None:
+    with pytest.raises(EvaluationError) as error:
+        any_values("self").compile(expression).evaluate({"self": [1, 2, 3]})
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize(
+    ("expression", "cost"),
+    [
+        ("self.a", 2),
+        ("has(self.a)", 1),
+        ("self.a == 1", 3),
+        ("self.s.startsWith('01234567890')", 4),
+        ("[1, 2].size() == 2", 2),
+        ("[self.a].size()", 13),
+        ("self.l.all(x, x > 0)", 2 + 3 * (2 + 3) + 1),
+        ("self.s.contains('b') ? 1 : 2", 3),
+    ],
+)
+def test_what_evaluating_costs(expression: str, cost: int) -> None:
+    budget = Budget(1000)
+    any_values("self").compile(expression).evaluate({"self": {"a": 1, "s": "a b", "l": [1, 2, 3]}}, budget)
+    assert 1000 - budget.left == cost
 
 
 def test_the_compiler_knows_the_fields_of_a_schema() -> None:
@@ -168,7 +231,7 @@ def _judged(spec: dict[str, Any], **values: Any) -> list[Finding]:
         "namespaceObject": None,
         "params": None,
     }
-    return judge(spec, {**given, **values})
+    return judge(spec, {**given, **values}).findings
 
 
 def test_a_policy_matches_by_rules_and_selectors() -> None:
@@ -192,10 +255,10 @@ def test_a_policy_finds_what_does_not_hold() -> None:
 
 def test_a_policy_that_fails_open_passes_over_errors() -> None:
     rules = [{"expression": "object.data.none == 'x'"}, {"expression": "false", "message": "still"}]
-    assert _judged({"failurePolicy": "Ignore", "validations": rules}) == [Finding("still")]
+    assert _judged({"failurePolicy": "Ignore", "validations": rules}) == [Finding("still", at=1)]
     found = _judged({"failurePolicy": "Fail", "validations": rules})
     words = "expression 'object.data.none == 'x'' resulted in error: no such key: none"
-    assert found == [Finding(words, error=True), Finding("still")]
+    assert found == [Finding(words, error=True), Finding("still", at=1)]
 
 
 def test_variables_of_a_policy_build_on_one_another() -> None:
@@ -208,16 +271,56 @@ def test_a_condition_keeps_a_policy_from_judging() -> None:
     assert _judged(spec) == []
 
 
+def test_a_variable_without_a_value_is_told_of_where_it_is_asked_for() -> None:
+    variables = [{"name": "a", "expression": "object.none"}, {"name": "unused", "expression": "1 / 0"}]
+    (found,) = _judged({"variables": variables, "validations": [{"expression": "variables.a == 1"}]})
+    words = 'composited variable "a" fails to evaluate: no such key: none'
+    assert found == Finding(f"expression 'variables.a == 1' resulted in error: {words}", error=True)
+    assert (
+        _judged({"variables": variables, "validations": [{"expression": "!has(object.none) || variables.a == 1"}]})
+        == []
+    )
+
+
+def test_a_condition_without_a_value_counts_only_if_no_other_is_false() -> None:
+    broken, false = {"name": "b", "expression": "object.none"}, {"name": "f", "expression": "false"}
+    validations = [{"expression": "false"}]
+    assert _judged({"matchConditions": [broken, false], "validations": validations}) == []
+    (found,) = _judged({"matchConditions": [broken], "validations": validations})
+    assert found == Finding("expression 'object.none' resulted in error: no such key: none", error=True)
+
+
+def test_what_a_policy_says_to_the_audit_log() -> None:
+    rows = [{"key": "a", "valueExpression": "' seen '"}, {"key": "b", "valueExpression": "null"}]
+    rows.append({"key": "c", "valueExpression": "dyn(1)"})
+    verdict = judge({"auditAnnotations": rows}, {"object": {}})
+    assert verdict.annotations == [("a", "seen")]
+    words = (
+        "valueExpression 'dyn(1)' resulted in unsupported return type: int. Return type must be either string or null."
+    )
+    assert verdict.findings == [Finding(words, error=True)]
+
+
+def test_the_expressions_of_a_policy_share_a_budget() -> None:
+    many = list(range(1000))
+    costly = {"expression": "object.l.all(x, object.l.all(y, y >= 0 || y < 0 || x == y))"}
+    (found,) = _judged({"validations": [costly]}, object={"l": many})
+    assert found.message.endswith("resulted in error: operation cancelled: actual cost limit exceeded")
+    half = {"expression": f"object.l.all(x, object.l.all(y, {' && '.join(['y >= 0'] * 20)}))"}
+    found = _judged({"validations": [half] * 12}, object={"l": many[:140]})
+    assert found == [Finding(OUT_OF_BUDGET, error=True)]
+
+
 def test_a_policy_asks_for_rights() -> None:
     rule = "authorizer.group('').resource('secrets').namespace('n').check('delete').allowed()"
     spec = {"validations": [{"expression": rule, "message": "no rights"}]}
     rights = Rights()
     values = {"object": {}, "oldObject": None, "request": {}, "namespaceObject": None, "params": None}
-    assert judge(spec, values, rights)[0].error
+    assert judge(spec, values, rights).findings[0].error
     question = Question("delete", resource="secrets", namespace="n")
     assert rights.open == [question]
-    assert judge(spec, values, Rights({question: (True, "")})) == []
-    assert judge(spec, values, Rights({question: (False, "")})) == [Finding("no rights")]
+    assert judge(spec, values, Rights({question: (True, "")})).findings == []
+    assert judge(spec, values, Rights({question: (False, "")})).findings == [Finding("no rights")]
 
 
 def test_any_names_of_fields_make_types() -> None:

@@ -15,6 +15,7 @@ from heeler.apiserver.admission import (
     default_storage_class,
     default_toleration_seconds,
     limit_ranger,
+    mutating_admission_policy,
     namespace_lifecycle,
     node_restriction,
     not_enforced,
@@ -95,17 +96,19 @@ VALIDATING: tuple[Plugin, ...] = (
 
 
 async def admit(write: Write) -> Object:
-    """Run the plugins that may change the draft, in order, then webhooks; the draft afterwards.
+    """Run the plugins that may change the draft, in order, then policies and webhooks; the draft afterwards.
 
-    What webhooks changed goes through the plugins once more, and before those webhooks that asked for it.
+    What these changed goes through the plugins once more, and before those policies and webhooks that asked for it.
     """
     for plugin in MUTATING:
         await plugin(write)
-    before = write.new
+    before, rounds = write.new, mutating_admission_policy.Rounds()
+    await mutating_admission_policy.mutate(write, rounds)
     again = await webhooks.mutate(write)
     if write.new is not before:
         for plugin in MUTATING:
             await plugin(write)
+        await mutating_admission_policy.mutate(write, rounds, again=True)
         if again:
             await webhooks.mutate(write, again=again)
     return write.new if write.new is not None else {}

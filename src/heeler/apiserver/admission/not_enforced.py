@@ -10,10 +10,6 @@ if TYPE_CHECKING:
 _FLOW_CONTROL = "requests are not queued by flow schemas and priority levels in this version of Heeler"
 #: (group, plural) -> what is missing. An entry goes when the capability comes.
 NOT_ENFORCED = {
-    (
-        "admissionregistration.k8s.io",
-        "mutatingadmissionpolicies",
-    ): "MutatingAdmissionPolicy is not enforced by this version of Heeler",
     ("flowcontrol.apiserver.k8s.io", "flowschemas"): _FLOW_CONTROL,
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"): _FLOW_CONTROL,
 }

@@ -5,18 +5,15 @@ Source: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admis
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from heeler.apiserver.authorize.rbac import Attributes
-from heeler.apiserver.user import User
 from heeler.objects.status import StatusError, qualified
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
-    from heeler.kinds.cel.library import Question
-    from heeler.kinds.cel.policies import Finding, Request
+    from heeler.kinds.cel.policies import Request
 
 GROUP = "admissionregistration.k8s.io"
 #: Policies and webhooks do not judge what they are made of.
@@ -29,8 +26,6 @@ EXEMPT = (
     "mutatingwebhookconfigurations",
 )
 _CODES = {"Invalid": 422, "Forbidden": 403, "Unauthorized": 401, "RequestEntityTooLarge": 413}
-#: Rounds of questions to the authorizer for one policy.
-_ROUNDS = 16
 _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "DeleteOptions"}
 
 
@@ -69,7 +64,7 @@ def request(write: Write) -> Request:
 
 def of_version(request: Request, group: str, version: str) -> Request:
     """The same request as if it had been made in another version of the resource."""
-    return replace(request, group=group, version=version)
+    return dataclasses.replace(request, group=group, version=version)
 
 
 def in_version(write: Write, obj: Object | None, api_version: str) -> Object | None:
@@ -88,6 +83,27 @@ def namespace(write: Write, request: Request) -> Object | None:
     if not request.namespace:
         return None
     return write.context.server.lookup("", "namespaces", "", request.namespace)
+
+
+def replace(write: Write, changed: Object, version: str, *, strict: bool = False) -> list[str]:
+    """Go on with a changed object, given as `version` shows it: decoded, defaulted, who owns its fields as it was.
+
+    A line for each unknown field (they are dropped unless `strict`: then nothing is done). Raises DecodeError.
+    """
+    kind, target = write.kind, write.kind.api_version(version)
+    assert write.new is not None
+    if changed == in_version(write, write.new, target):
+        return []
+    new, lines = kind.decode(changed, version, strict=strict)
+    if lines and strict:
+        return lines
+    new |= {"apiVersion": target, "kind": kind.kind}
+    kind.default(new, version)
+    stored = kind.convert(new, target, kind.storage_api_version)
+    if "managedFields" in write.new["metadata"]:
+        stored["metadata"]["managedFields"] = write.new["metadata"]["managedFields"]
+    write.new = stored
+    return []
 
 
 def asked(write: Write, request: Request, version: str = "") -> Object:
@@ -132,53 +148,21 @@ def admission_request(write: Write, uid: str, version: str) -> Object:
 
 
 def values(
-    write: Write, request: Request, objects: tuple[Object | None, Object | None], namespace: Object | None
+    write: Write,
+    request: Request,
+    objects: tuple[Object | None, Object | None],
+    namespace: Object | None,
+    version: str = "",
 ) -> dict[str, Any]:
-    """What expressions may look at."""
-    from heeler.kinds.cel.library import request_resource
+    """What expressions may look at; `version`: the one that the objects are shown in."""
+    from heeler.kinds.cel.rights import request_resource
 
     return {
         "object": objects[0],
         "oldObject": objects[1],
-        "request": asked(write, request),
+        "request": asked(write, request, version),
         "namespaceObject": namespace,
         "authorizer.requestResource": request_resource(
             request.group, request.resource, request.subresource, request.namespace, request.name
         ),
     }
-
-
-async def findings(write: Write, spec: Object, values: dict[str, Any]) -> list[Finding]:
-    """What the policy finds, once all that it wants to know of rights is answered."""
-    from heeler.kinds.cel.library import Rights
-    from heeler.kinds.cel.policies import judge
-
-    rights = Rights()
-    found = judge(spec, values, rights)
-    for _ in range(_ROUNDS):
-        if not rights.open:
-            break
-        for question in rights.open:
-            rights.answers[question] = await _answer(write, question)
-        rights.open.clear()
-        found = judge(spec, values, rights)
-    return found
-
-
-async def _answer(write: Write, question: Question) -> tuple[bool, str]:
-    user = write.context.user
-    if question.user:
-        _, _, namespace, name = question.user.split(":")
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
-        user = User(f"system:serviceaccount:{namespace}:{name}", "", groups)
-    asked = Attributes(
-        verb=question.verb,
-        group=question.group,
-        resource=question.resource,
-        subresource=question.subresource,
-        namespace=question.namespace,
-        name=question.name,
-        path=question.path,
-    )
-    why = await write.context.server.authorizer.allows(user, asked)
-    return why is not None, why or ""

@@ -1,90 +1,57 @@
 """ValidatingAdmissionPolicy: policies whose bindings take a request may refuse it or warn of it.
 
-What a policy finds is decided in `heeler.kinds.cel.policies`; here policies, bindings and parameters are looked up.
-Audit annotations are not written (there is no audit log yet). Source:
+What a policy finds is decided in `heeler.kinds.cel.policies`; which policies there are, in `policies.py`. All are heard before
+the first refusal is answered. Audit annotations are made and bounded, but there is no audit log to write them to yet. Source:
 https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ and recorded answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.admission import requests
+from heeler.apiserver.admission import policies, requests
+from heeler.apiserver.admission.policies import Invocation
+from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
-    from heeler.kinds.cel.policies import Finding, Request
+
+POLICIES, BINDINGS = "validatingadmissionpolicies", "validatingadmissionpolicybindings"
 
 
 async def check(write: Write) -> None:
     """Raises StatusError for the first finding of a policy whose binding denies."""
-    server = write.context.server
-    if write.kind.group == requests.GROUP and write.kind.plural in requests.EXEMPT:
-        return
-    bindings = list(server.objects(requests.GROUP, "validatingadmissionpolicybindings"))
-    if not bindings:
-        return
-    for policy in server.objects(requests.GROUP, "validatingadmissionpolicies"):
-        name = policy["metadata"]["name"]
-        for binding in bindings:
-            if binding["spec"].get("policyName") == name:
-                await _judge(write, policy, binding)
+    refusals: list[StatusError] = []
+    for found in policies.invocations(write, POLICIES, BINDINGS):
+        if isinstance(found, Invocation):
+            refusals += await _judge(write, found)
+        elif found.policy["spec"].get("failurePolicy", "Fail") == "Fail":
+            refusals.append(_denied(write, found.policy, found.binding, found.message, "Invalid"))
+    if refusals:
+        raise refusals[0]
 
 
-async def _judge(write: Write, policy: Object, binding: Object) -> None:
-    from heeler.kinds.cel.policies import Finding, matches
+async def _judge(write: Write, invocation: Invocation) -> list[StatusError]:
+    from heeler.kinds.cel.policies import judge
 
-    request, objects = requests.request(write), requests.objects(write)
-    namespace = requests.namespace(write, request)
-    spec = policy["spec"]
-    for match in (spec.get("matchConstraints"), binding["spec"].get("matchResources")):
-        if match is not None and not matches(match, request, objects, namespace):
-            return
-    values = requests.values(write, request, objects, namespace)
-    parameters = list(_parameters(write, spec, binding, request))
-    found: list[Finding] = []
-    if not parameters and spec.get("paramKind") is not None:
-        reference = binding["spec"].get("paramRef") or {}
-        if reference.get("parameterNotFoundAction") == "Allow":
-            return
-        words = "failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
-        found = [Finding(words, error=True)]
-    given: list[Object | None] = [*parameters] if spec.get("paramKind") is not None else [None]
-    for parameter in given:
-        found += await requests.findings(write, spec, {**values, "params": parameter})
-    _act(write, policy, binding, found)
+    policy, binding = invocation.policy, invocation.binding
+    values = policies.values(write, invocation)
+    verdict = await policies.answered(write, lambda: judge(policy["spec"], values))
+    actions, refusals = binding["spec"].get("validationActions") or (), []
+    for finding in verdict.findings:
+        for action in actions:
+            if action == "Warn":
+                write.call.warn(f"Validation failed for {_named(policy, binding)}: {finding.message}")
+            elif action == "Deny":
+                refusals.append(_denied(write, policy, binding, finding.message, finding.reason))
+    return refusals
 
 
-def _act(write: Write, policy: Object, binding: Object, found: list[Finding]) -> None:
-    where = f"ValidatingAdmissionPolicy '{policy['metadata']['name']}' with binding '{binding['metadata']['name']}'"
-    actions = binding["spec"].get("validationActions") or ()
-    for finding in found:
-        if "Warn" in actions and not finding.error:
-            write.call.warn(f"Validation failed for {where}: {finding.message}")
-        if "Deny" in actions or finding.error:
-            raise requests.denied(write, f"{where} denied request: {finding.message}", finding.reason)
+def _named(policy: Object, binding: Object | None) -> str:
+    name = f"ValidatingAdmissionPolicy '{policy['metadata']['name']}'"
+    return name if binding is None else f"{name} with binding '{binding['metadata']['name']}'"
 
 
-def _parameters(write: Write, spec: Object, binding: Object, request: Request) -> Iterator[Object]:
-    """The objects that the binding names as the policy's parameters."""
-    from heeler.kinds.meta.selector_rules import matches
-
-    kind, reference = spec.get("paramKind"), binding["spec"].get("paramRef")
-    if kind is None or reference is None:
-        return
-    server = write.context.server
-    group, _, version = kind.get("apiVersion", "").rpartition("/")
-    known = server.kinds.by_kind(group, version, kind.get("kind", ""))
-    if known is None:
-        return
-    namespace = (reference.get("namespace") or request.namespace) if known.namespaced else ""
-    if reference.get("name"):
-        found = server.lookup(group, known.plural, namespace, reference["name"])
-        if found is not None:
-            yield found
-        return
-    for obj in server.objects(group, known.plural, namespace):
-        if matches(reference.get("selector") or {}, obj["metadata"].get("labels")):
-            yield obj
+def _denied(write: Write, policy: Object, binding: Object | None, message: str, reason: str) -> StatusError:
+    return requests.denied(write, f"{_named(policy, binding)} denied request: {message}", reason)

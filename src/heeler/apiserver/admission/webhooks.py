@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heeler.apiserver.admission import requests
+from heeler.apiserver.admission import policies, requests
 from heeler.apiserver.extensions.webhook_client import WebhookFailure
 from heeler.objects import json_patch
 from heeler.objects.decode import DecodeError
@@ -148,14 +148,15 @@ async def _conditions_hold(write: Write, asked: Asked, webhook: Object) -> bool:
     conditions = webhook.get("matchConditions")
     if not conditions:
         return True
-    policy = {"failurePolicy": webhook.get("failurePolicy", "Fail"), "matchConditions": conditions}
     values = requests.values(write, asked.request, asked.objects, asked.namespace)
-    # a validation that never holds is found exactly if all conditions do
-    findings = await requests.findings(write, {**policy, "validations": [{"expression": "false"}]}, values)
-    for finding in findings:
-        if finding.error:
-            raise requests.denied(write, finding.message, "Forbidden")
-    return bool(findings)
+    from heeler.kinds.cel.policies import ConditionError, conditions_hold
+
+    try:
+        return await policies.answered(write, lambda: conditions_hold(conditions, values))
+    except ConditionError as error:
+        if webhook.get("failurePolicy", "Fail") == "Fail":
+            raise requests.denied(write, str(error), "Forbidden") from None
+        return False
 
 
 async def _change(write: Write, hook: Hook) -> bool:

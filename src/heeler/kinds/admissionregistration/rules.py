@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from heeler.kinds.cel.admission import RequestEnvironment, expression_faults
+from heeler.kinds.cel.checked import DYN
 from heeler.kinds.cel.expressions import CompileError
+from heeler.kinds.cel.mutations import RETURNS
 from heeler.kinds.meta.checks import numbered, optional_one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import label_selector
@@ -281,9 +283,10 @@ def _common(spec: Object, environment: RequestEnvironment) -> Iterator[Fault]:
             yield required(f"{here}.expression", "expression is not specified")
             continue
         try:
-            environment.declare(name, environment.compile(row["expression"].strip()))
+            compiled = environment.compile(row["expression"].strip())
+            environment.declare(name, compiled.tree.type(compiled.tree.root))
         except CompileError as error:
-            environment.declare(name, "dyn")
+            environment.declare(name, DYN)
             yield invalid(f"{here}.expression", row["expression"], f"compilation failed: {error}")
 
 
@@ -348,11 +351,12 @@ def _validation(row: Object, path: str, environment: RequestEnvironment) -> Iter
 def mutating_policy(obj: Object) -> Iterator[Fault]:
     spec = obj["spec"]
     yield from optional_one_of(spec.get("failurePolicy"), ("Fail", "Ignore"), "spec.failurePolicy")
-    yield from _common(spec, RequestEnvironment(params=_has_params(spec), composed=True))
+    environment = RequestEnvironment(params=_has_params(spec), composed=True)
+    yield from _common(spec, environment)
     if not spec.get("mutations"):
         yield required("spec.mutations", "mutations must contain at least one item")
     for at, row in numbered(spec.get("mutations")):
-        yield from _mutation(row, f"spec.mutations[{at}]")
+        yield from _mutation(row, f"spec.mutations[{at}]", environment)
     policy = spec.get("reinvocationPolicy", "")
     if not policy:
         yield required("spec.reinvocationPolicy")
@@ -360,7 +364,7 @@ def mutating_policy(obj: Object) -> Iterator[Fault]:
         yield from optional_one_of(policy, ("IfNeeded", "Never"), "spec.reinvocationPolicy")
 
 
-def _mutation(row: Object, path: str) -> Iterator[Fault]:
+def _mutation(row: Object, path: str, environment: RequestEnvironment) -> Iterator[Fault]:
     kind = row.get("patchType", "")
     patch, apply = row.get("jsonPatch"), row.get("applyConfiguration")
     kinds = {"ApplyConfiguration": ("applyConfiguration", apply), "JSONPatch": ("jsonPatch", patch)}
@@ -376,6 +380,9 @@ def _mutation(row: Object, path: str) -> Iterator[Fault]:
         yield required(f"{path}.{key}", f"must be specified when patchType is {kind}")
     elif not value.get("expression", "").strip():
         yield required(f"{path}.{key}.expression")
+    else:
+        text = value["expression"].strip()
+        yield from expression_faults(environment, text, f"{path}.{key}.expression", (RETURNS[kind],), mutation=True)
     if other is not None:
         yield invalid(f"{path}.{other_key}", f"{{{other_key}}}", f"must not be specified when patchType is {kind}")
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from heeler.kinds.cel.expressions import CompileError, Environment
-from heeler.kinds.cel.library import AUTHORIZER, RESOURCE_CHECK
+from heeler.kinds.cel.checked import Type
+from heeler.kinds.cel.expressions import CompileError, Environment, Expression
+from heeler.kinds.cel.rights import Authorizer, ResourceCheck
 from heeler.kinds.cel.structures import Types
 from heeler.objects.faults import Fault, invalid
 from heeler.objects.value import Object
@@ -93,18 +94,27 @@ class RequestEnvironment:
         self._variables: dict[str, Object] = {}
         self._environment: Environment | None = None
 
-    def declare(self, name: str, returns: str) -> None:
+    def declare(self, name: str, returns: Type) -> None:
         """From here on expressions may use `variables.name`."""
-        self._variables[name] = _SCHEMAS.get(returns, _ANY)
+        self._variables[name] = _schema(returns)
         self._environment = None
 
-    def compile(self, text: str) -> str:
-        """The name of the type that the expression returns. Raises CompileError."""
+    def compile(self, text: str) -> Expression:
+        """Raises CompileError."""
         if self._environment is None:
-            self._environment = self._made()
-        return self._environment.compile(text).returns
+            self._environment = Environment(*self._declared())
+        return self._environment.compile(text)
 
-    def _made(self) -> Environment:
+    def compile_mutation(self, text: str) -> Expression:
+        """An expression of a mutation, which makes objects. Raises CompileError."""
+        from heeler.kinds.cel.mutations import compile_mutation
+
+        if self._environment is None:
+            self._environment = Environment(*self._declared())
+        return compile_mutation(text, *self._declared(), self._environment)
+
+    def _declared(self) -> tuple[dict[str, Any], Any]:
+        """The variables' types, and the pool that has them."""
         from heeler.kinds.cel.runtime import runtime
 
         cel = runtime()
@@ -118,9 +128,18 @@ class RequestEnvironment:
         if self._composed:
             known["variables"] = types.of(_object(**self._variables))
         if self._authorizer:
-            known["authorizer"] = cel.Type(AUTHORIZER)
-            known["authorizer.requestResource"] = cel.Type(RESOURCE_CHECK)
-        return Environment(known, types.pool())
+            known["authorizer"] = cel.Type(Authorizer.type_name)
+            known["authorizer.requestResource"] = cel.Type(ResourceCheck.type_name)
+        return known, types.pool()
+
+
+def _schema(type: Type) -> Object:
+    """The schema of a variable whose expression returns this; {} where only the evaluation tells."""
+    if type.kind == "list":
+        return {"type": "array", "items": _schema(type.of[0])}
+    if type.kind == "map" and type.of[0].kind == "string":
+        return {"type": "object", "additionalProperties": _schema(type.of[1])}
+    return _SCHEMAS.get(type.kind, _ANY)
 
 
 @lru_cache(maxsize=1)
@@ -131,11 +150,11 @@ def _devices() -> Environment:
 
 
 def expression_faults(
-    environment: RequestEnvironment, text: str, path: str, wanted: tuple[str, ...]
+    environment: RequestEnvironment, text: str, path: str, wanted: tuple[str, ...], *, mutation: bool = False
 ) -> Iterator[Fault]:
     """What is wrong with an expression that must return one of the types `wanted` (any if empty)."""
     try:
-        found = environment.compile(text)
+        found = (environment.compile_mutation(text) if mutation else environment.compile(text)).returns
     except CompileError as error:
         yield invalid(path, text, f"compilation failed: {error}")
         return

@@ -1,32 +1,387 @@
-"""The functions that Kubernetes adds to CEL: lists, sets, regular expressions, quantities, addresses, versions, URLs.
+"""The functions that Kubernetes adds to CEL: lists, sets, regular expressions, quantities, addresses, versions, URLs, formats.
 
-`indexOf` and `lastIndexOf` are not there for lists, `string` not for addresses: the compiler takes no second
-declaration of a name that it knows.
+One row says what the compiler is told of a function and what the evaluation does. The compiler takes no second
+declaration of the standard's names: `string` of an address is compiled only where its type is not known (`dyn(ip)`).
 Source: https://kubernetes.io/docs/reference/using-api/cel/#cel-options-language-features-and-libraries
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
+from heeler.kinds.cel import rights
+from heeler.kinds.cel.formats import FORMATS
+from heeler.kinds.cel.formatting import formatted
+from heeler.kinds.cel.standard import STANDARD, Functions, Row, pattern_of
+from heeler.kinds.cel.values import (
+    NOTHING,
+    Address,
+    EvaluationError,
+    Format,
+    Maybe,
+    Network,
+    Semver,
+    Url,
+    compare,
+    equal,
+)
 from heeler.objects.quantities import Quantity, parse
 
-QUANTITY, ADDRESS, NETWORK = "kubernetes.Quantity", "net.IP", "net.CIDR"
-SEMVER, URL = "kubernetes.Semver", "kubernetes.URL"
-AUTHORIZER = "kubernetes.authorization.Authorizer"
-PATH_CHECK, GROUP_CHECK = "kubernetes.authorization.PathCheck", "kubernetes.authorization.GroupCheck"
-RESOURCE_CHECK, DECISION = "kubernetes.authorization.ResourceCheck", "kubernetes.authorization.Decision"
-_OWN = (QUANTITY, ADDRESS, NETWORK, SEMVER, URL, AUTHORIZER, PATH_CHECK, GROUP_CHECK, RESOURCE_CHECK, DECISION)
+#: Types of values that only functions make, by the names that the compiler knows them by.
+TYPES: dict[str, type] = {
+    "kubernetes.Quantity": Quantity,
+    "net.IP": Address,  # type: ignore[dict-item]
+    "net.CIDR": Network,
+    "kubernetes.Semver": Semver,
+    "kubernetes.URL": Url,
+    "kubernetes.NamedFormat": Format,
+    **rights.TYPES,
+}
+_SHORT = {"quantity": "kubernetes.Quantity", "ip": "net.IP", "cidr": "net.CIDR", "semver": "kubernetes.Semver"}
+_SHORT |= {"url": "kubernetes.URL", "format": "kubernetes.NamedFormat"} | rights.SHORT
 _TEXT = 9  # FieldDescriptorProto.TYPE_STRING
 _OPTIONAL = 1  # FieldDescriptorProto.LABEL_OPTIONAL
+
+#: name, is it a member, type of the result, types of the arguments (a member's target is the first), what it does
+Declared = tuple[str, bool, str, tuple[str, ...], Callable[..., Any]]
+
+
+def _equivalent(a: list[Any], b: list[Any]) -> bool:
+    return _contains(a, b) and _contains(b, a)
+
+
+def _contains(a: list[Any], b: list[Any]) -> bool:
+    return all(any(equal(x, y) for y in a) for x in b)
+
+
+def _intersects(a: list[Any], b: list[Any]) -> bool:
+    return any(any(equal(x, y) for y in a) for x in b)
+
+
+def _is_sorted(given: list[Any]) -> bool:
+    return all(compare(a, b) <= 0 for a, b in pairwise(given))
+
+
+def _sum(given: list[Any]) -> Any:
+    total: Any = 0
+    for at, item in enumerate(given):
+        total = item if at == 0 else functions().call("_+_", [total, item])
+    return total
+
+
+def _extreme(name: str, sign: int) -> Callable[[list[Any]], Any]:
+    def does(given: list[Any]) -> Any:
+        if not given:
+            raise EvaluationError(f"{name} called on empty list")
+        best = given[0]
+        for item in given[1:]:
+            best = item if compare(item, best) == sign else best
+        return best
+
+    return does
+
+
+def _index_of(given: list[Any], item: Any) -> int:
+    return next((at for at, other in enumerate(given) if equal(other, item)), -1)
+
+
+def _last_index_of(given: list[Any], item: Any) -> int:
+    return next((at for at in range(len(given) - 1, -1, -1) if equal(given[at], item)), -1)
+
+
+_SUMMED = ("int", "uint", "double", "duration")
+_ORDERED = (*_SUMMED, "bool", "timestamp", "string", "bytes")
+_LISTS: tuple[Declared, ...] = (
+    *(("isSorted", True, "bool", (f"list {item}",), _is_sorted) for item in _ORDERED),
+    *(("sum", True, item, (f"list {item}",), _sum) for item in _SUMMED),
+    *(("min", True, item, (f"list {item}",), _extreme("min", -1)) for item in _ORDERED),
+    *(("max", True, item, (f"list {item}",), _extreme("max", 1)) for item in _ORDERED),
+    ("sets.contains", False, "bool", ("list", "list"), _contains),
+    ("sets.intersects", False, "bool", ("list", "list"), _intersects),
+    ("sets.equivalent", False, "bool", ("list", "list"), _equivalent),
+)
+
+
+def _find(text: str, pattern: str) -> str:
+    found = pattern_of(pattern).search(text)
+    return str(found.group()) if found else ""
+
+
+def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
+    found = [match.group() for match in pattern_of(pattern).finditer(text)]
+    return found if limit < 0 else found[:limit]
+
+
+_PATTERNS: tuple[Declared, ...] = (
+    ("find", True, "string", ("string", "string"), _find),
+    ("findAll", True, "strings", ("string", "string"), _find_all),
+    ("findAll", True, "strings", ("string", "string", "int"), _find_all),
+)
+
+
+def _quantity(text: str) -> Quantity:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from None
+
+
+def _does(make: Callable[[str], Any]) -> Callable[[str], bool]:
+    """Is a text one that `make` takes?"""
+
+    def check(text: str) -> bool:
+        try:
+            make(text)
+        except ValueError:
+            return False
+        return True
+
+    return check
+
+
+def _as_integer(quantity: Quantity) -> int:
+    whole, rest = divmod(quantity.nano, 10**9)
+    if rest or not -(1 << 63) <= whole < 1 << 63:
+        raise EvaluationError("cannot convert value to integer")
+    return whole
+
+
+def _plus(quantity: Quantity, nano: int) -> Quantity:
+    return Quantity(quantity.nano + nano, quantity.family)
+
+
+_QUANTITIES: tuple[Declared, ...] = (
+    ("quantity", False, "quantity", ("string",), _quantity),
+    ("isQuantity", False, "bool", ("string",), _does(_quantity)),
+    ("sign", True, "int", ("quantity",), lambda a: (a.nano > 0) - (a.nano < 0)),
+    ("isInteger", True, "bool", ("quantity",), lambda a: a.nano % 10**9 == 0),
+    ("asInteger", True, "int", ("quantity",), _as_integer),
+    ("asApproximateFloat", True, "double", ("quantity",), lambda a: a.nano / 10**9),
+    ("isGreaterThan", True, "bool", ("quantity", "quantity"), lambda a, b: a.nano > b.nano),
+    ("isLessThan", True, "bool", ("quantity", "quantity"), lambda a, b: a.nano < b.nano),
+    ("compareTo", True, "int", ("quantity", "quantity"), lambda a, b: (a.nano > b.nano) - (a.nano < b.nano)),
+    ("add", True, "quantity", ("quantity", "quantity"), lambda a, b: _plus(a, b.nano)),
+    ("sub", True, "quantity", ("quantity", "quantity"), lambda a, b: _plus(a, -b.nano)),
+    ("add", True, "quantity", ("quantity", "int"), lambda a, b: _plus(a, b * 10**9)),
+    ("sub", True, "quantity", ("quantity", "int"), lambda a, b: _plus(a, -b * 10**9)),
+)
+
+
+def _address(text: str) -> Address:
+    """Addresses within others (::ffff:1.2.3.4) and zones are refused. Raises EvaluationError."""
+    words = f'IP Address "{text}" parse error during conversion from string: '
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        raise EvaluationError(f'{words}ParseAddr("{text}"): unable to parse IP') from None
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.scope_id:
+            raise EvaluationError(f"IP address {text} with zone value is not allowed")
+        if found.ipv4_mapped:
+            raise EvaluationError(f"IPv4-mapped IPv6 address {text} is not allowed")
+    return found
+
+
+def _network(text: str) -> Network:
+    """Raises EvaluationError."""
+    words = "network address parse error during conversion from string: "
+    address, slash, prefix = text.partition("/")
+    try:
+        if not slash or not prefix.isdigit() or (len(prefix) > 1 and prefix[0] == "0"):
+            raise ValueError
+        found = ipaddress.ip_interface(text)
+    except ValueError:
+        raise EvaluationError(f'{words}netip.ParsePrefix("{text}"): no valid prefix') from None
+    if isinstance(found, ipaddress.IPv6Interface) and found.ip.ipv4_mapped:
+        raise EvaluationError(f"IPv4-mapped IPv6 address {address} is not allowed")
+    return Network(found.ip, found.network.prefixlen)
+
+
+_LOCAL_MULTICAST = (ipaddress.ip_network("224.0.0.0/24"), ipaddress.ip_network("ff02::/16"))
+
+
+def _is_global_unicast(ip: Address) -> bool:
+    special = ip.is_multicast or ip.is_loopback or ip.is_link_local or ip.is_unspecified
+    return not special and str(ip) != "255.255.255.255"
+
+
+def _inside(outer: Network, inner: Network) -> bool:
+    within, network = inner.masked, outer.masked
+    return within.version == network.version and within.subnet_of(network)  # type: ignore[arg-type]
+
+
+_ADDRESSES: tuple[Declared, ...] = (
+    ("ip", False, "ip", ("string",), _address),
+    ("isIP", False, "bool", ("string",), _does(_address)),
+    ("ip.isCanonical", False, "bool", ("string",), lambda text: str(_address(text)) == text),
+    ("family", True, "int", ("ip",), lambda a: a.version),
+    ("isLoopback", True, "bool", ("ip",), lambda a: a.is_loopback),
+    ("isUnspecified", True, "bool", ("ip",), lambda a: a.is_unspecified),
+    ("isLinkLocalUnicast", True, "bool", ("ip",), lambda a: a.is_link_local),
+    ("isLinkLocalMulticast", True, "bool", ("ip",), lambda a: any(a in network for network in _LOCAL_MULTICAST)),
+    ("isGlobalUnicast", True, "bool", ("ip",), _is_global_unicast),
+    ("cidr", False, "cidr", ("string",), _network),
+    ("isCIDR", False, "bool", ("string",), _does(_network)),
+    ("ip", True, "ip", ("cidr",), lambda a: a.address),
+    ("prefixLength", True, "int", ("cidr",), lambda a: a.prefix),
+    ("masked", True, "cidr", ("cidr",), lambda a: Network(a.masked.network_address, a.prefix)),
+    ("containsIP", True, "bool", ("cidr", "ip"), lambda a, b: b in a.masked),
+    ("containsIP", True, "bool", ("cidr", "string"), lambda a, b: _address(b) in a.masked),
+    ("containsCIDR", True, "bool", ("cidr", "cidr"), _inside),
+    ("containsCIDR", True, "bool", ("cidr", "string"), lambda a, b: _inside(a, _network(b))),
+)
+
+_SEMVER = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
+    r"(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?"
+)
+
+
+def _semver(text: str, normalize: bool = False) -> Semver:
+    """`normalize` takes a leading "v", missing parts and leading zeros. Raises EvaluationError."""
+    given = text
+    if normalize:
+        core, sign, rest = re.fullmatch(r"([^-+]*)([-+]?)(.*)", text.removeprefix("v"), re.DOTALL).groups()  # type: ignore[union-attr]
+        parts = [part.lstrip("0") or "0" if part.isdigit() else part for part in core.split(".")]
+        given = ".".join([*parts, *["0"] * (3 - len(parts))]) + sign + rest
+    found = _SEMVER.fullmatch(given)
+    if found is None:
+        raise EvaluationError(f'semantic version parse error: Invalid Semantic Version: "{text}"')
+    # a pre-release stands before its release, numbers before words
+    before = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in (found[4] or "").split(".") if p)
+    return Semver(given, (int(found[1]), int(found[2]), int(found[3]), not before, before))
+
+
+_VERSIONS: tuple[Declared, ...] = (
+    ("semver", False, "semver", ("string",), _semver),
+    ("semver", False, "semver", ("string", "bool"), _semver),
+    ("isSemver", False, "bool", ("string",), _does(_semver)),
+    ("isSemver", False, "bool", ("string", "bool"), lambda a, b: _does(lambda text: _semver(text, b))(a)),
+    ("major", True, "int", ("semver",), lambda a: a.key[0]),
+    ("minor", True, "int", ("semver",), lambda a: a.key[1]),
+    ("patch", True, "int", ("semver",), lambda a: a.key[2]),
+    ("isGreaterThan", True, "bool", ("semver", "semver"), lambda a, b: a.key > b.key),
+    ("isLessThan", True, "bool", ("semver", "semver"), lambda a, b: a.key < b.key),
+    ("compareTo", True, "int", ("semver", "semver"), lambda a, b: (a.key > b.key) - (a.key < b.key)),
+)
+
+
+def _url(text: str) -> Url:
+    """An absolute URI or an absolute path. Raises EvaluationError."""
+    words = f'URL parse error during conversion from string: parse "{text}": '
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises for a port that is no number
+    except ValueError:
+        raise EvaluationError(f"{words}invalid URL") from None
+    if any(char < " " or char == "\x7f" for char in text):
+        raise EvaluationError(f"{words}net/url: invalid control character in URL")
+    if not (parts.scheme or text.startswith("/")):
+        raise EvaluationError(f"{words}invalid URI for request")
+    return Url(text)
+
+
+_URLS: tuple[Declared, ...] = (
+    ("url", False, "url", ("string",), _url),
+    ("isURL", False, "bool", ("string",), _does(_url)),
+    ("getScheme", True, "string", ("url",), lambda a: urlsplit(a.text).scheme),
+    ("getHost", True, "string", ("url",), lambda a: urlsplit(a.text).netloc.rpartition("@")[2]),
+    ("getHostname", True, "string", ("url",), lambda a: urlsplit(a.text).hostname or ""),
+    ("getPort", True, "string", ("url",), lambda a: str(urlsplit(a.text).port or "")),
+    ("getEscapedPath", True, "string", ("url",), lambda a: quote(urlsplit(a.text).path, safe="/%:@!$&'()*+,;=~")),
+    ("getQuery", True, "queries", ("url",), lambda a: parse_qs(urlsplit(a.text).query, keep_blank_values=True)),
+)
+
+
+def _named(name: str) -> Maybe:
+    found = FORMATS.get(name)
+    return NOTHING if found is None else Maybe(True, found)
+
+
+def _validated(format: Format, text: str) -> Maybe:
+    wrong = format.check(text)
+    return Maybe(True, list(wrong)) if wrong else NOTHING
+
+
+#: Optional values that functions give are dyn to the compiler: it has no name for them that it takes as such.
+_FORMATS: tuple[Declared, ...] = (
+    *((f"format.{name}", False, "format", (), lambda found=found: found) for name, found in FORMATS.items()),
+    ("format.named", False, "dyn", ("string",), _named),
+    ("validate", True, "dyn", ("format", "string"), _validated),
+)
+
+
+def _escaped_key(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+_PATCHES: tuple[Declared, ...] = (("jsonpatch.escapeKey", False, "string", ("string",), _escaped_key),)
+
+#: The extension for texts: name, type of the result, types of the arguments. `standard.py` evaluates them.
+_TEXTS: tuple[tuple[str, bool, str, tuple[str, ...]], ...] = (
+    ("charAt", True, "string", ("string", "int")),
+    ("indexOf", True, "int", ("string", "string")),
+    ("indexOf", True, "int", ("string", "string", "int")),
+    ("indexOf", True, "int", ("list", "dyn")),
+    ("lastIndexOf", True, "int", ("string", "string")),
+    ("lastIndexOf", True, "int", ("string", "string", "int")),
+    ("lastIndexOf", True, "int", ("list", "dyn")),
+    ("join", True, "string", ("strings",)),
+    ("join", True, "string", ("strings", "string")),
+    ("lowerAscii", True, "string", ("string",)),
+    ("upperAscii", True, "string", ("string",)),
+    ("replace", True, "string", ("string", "string", "string")),
+    ("replace", True, "string", ("string", "string", "string", "int")),
+    ("split", True, "strings", ("string", "string")),
+    ("split", True, "strings", ("string", "string", "int")),
+    ("substring", True, "string", ("string", "int")),
+    ("substring", True, "string", ("string", "int", "int")),
+    ("trim", True, "string", ("string",)),
+    ("reverse", True, "string", ("string",)),
+    ("format", True, "string", ("string", "list")),
+    ("strings.quote", False, "string", ("string",)),
+)
+
+DECLARED: tuple[Declared, ...] = (
+    *_LISTS,
+    *_PATTERNS,
+    *_QUANTITIES,
+    *_ADDRESSES,
+    *_VERSIONS,
+    *_URLS,
+    *_FORMATS,
+    *rights.DECLARED,
+)
+
+
+def _class(name: str) -> type:
+    plain: dict[str, type] = {"string": str, "int": int, "bool": bool, "list": list, "dyn": object}
+    return list if name.startswith("list ") else plain.get(name) or TYPES[_SHORT[name]]
+
+
+#: More types for functions of the standard, and what would be out of place there.
+_MORE: tuple[Row, ...] = (
+    ("indexOf", (list, object), _index_of),
+    ("lastIndexOf", (list, object), _last_index_of),
+    ("string", (ipaddress.IPv4Address,), str),
+    ("string", (ipaddress.IPv6Address,), str),
+    ("string", (Network,), str),
+    ("format", (str, list), formatted),
+)
+
+
+@cache
+def functions() -> Functions:
+    """All functions, as they are evaluated."""
+    own: list[Row] = [(row[0], tuple(map(_class, row[3])), row[4]) for row in (*DECLARED, *_PATCHES)]
+    return Functions(STANDARD, own, _MORE)
 
 
 def new_pool() -> Any:
@@ -36,7 +391,7 @@ def new_pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
     for module in (struct_pb2, timestamp_pb2, duration_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
-    for name in _OWN:
+    for name in TYPES:
         package, _, short = name.rpartition(".")
         file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package=package, syntax="proto3")
         file.message_type.add(name=short).field.add(name="text", number=1, type=_TEXT, label=_OPTIONAL)
@@ -52,357 +407,32 @@ def descriptors() -> Any:
 
 @cache
 def extensions() -> list[Any]:
-    from cel_expr_python.ext import ext_bindings, ext_optional, ext_strings
+    from cel_expr_python.ext import ext_bindings, ext_optional
 
-    return [ext_strings.ExtStrings(2), ext_optional.ExtOptional(), ext_bindings.ExtBindings()]
-
-
-@cache
-def _message(name: str) -> Any:
-    from google.protobuf import message_factory
-
-    return message_factory.GetMessageClass(descriptors().FindMessageTypeByName(name))
-
-
-def _of(name: str, text: str) -> Any:
-    return _message(name)(text=text)
+    return [ext_optional.ExtOptional(), ext_bindings.ExtBindings()]
 
 
 @cache
-def functions() -> list[Any]:
-    """Declarations with what they do, for an environment."""
+def declarations(patches: bool = False) -> list[Any]:
+    """What the compiler is told of the functions. `patches`: those of mutating policies too."""
     from heeler.kinds.cel.runtime import runtime
 
     cel = runtime()
-
     kinds = cel.Type
-    anything, items = kinds.DYN, kinds.List(kinds.DYN)
-    quantity, address, network = kinds(QUANTITY), kinds(ADDRESS), kinds(NETWORK)
-    rows: list[tuple[str, bool, Any, list[Any], Callable[..., Any]]] = [
-        ("isSorted", True, kinds.BOOL, [items], lambda given: given == sorted(given)),
-        ("sum", True, anything, [items], sum),
-        ("min", True, anything, [items], min),
-        ("max", True, anything, [items], max),
-        ("sets.contains", False, kinds.BOOL, [items, items], lambda a, b: all(x in a for x in b)),
-        ("sets.intersects", False, kinds.BOOL, [items, items], lambda a, b: any(x in a for x in b)),
-        ("sets.equivalent", False, kinds.BOOL, [items, items], _equivalent),
-        ("find", True, kinds.STRING, [kinds.STRING, kinds.STRING], _find),
-        ("findAll", True, kinds.List(kinds.STRING), [kinds.STRING, kinds.STRING], _find_all),
-        ("findAll", True, kinds.List(kinds.STRING), [kinds.STRING, kinds.STRING, kinds.INT], _find_all),
-    ]
-    rows += _quantities(kinds, quantity) + _addresses(kinds, address, network)
-    rows += _versions(kinds, kinds(SEMVER)) + _urls(kinds, kinds(URL)) + _rights(kinds)
+    strings = kinds.List(kinds.STRING)
+    plain = {"string": kinds.STRING, "int": kinds.INT, "bool": kinds.BOOL, "double": kinds.DOUBLE, "dyn": kinds.DYN}
+    plain |= {"list": kinds.List(kinds.DYN), "strings": strings, "queries": kinds.Map(kinds.STRING, strings)}
+    plain |= {short: kinds(name) for short, name in _SHORT.items()}
+    plain |= {"uint": kinds.UINT, "bytes": kinds.BYTES, "duration": kinds.DURATION, "timestamp": kinds.TIMESTAMP}
+    plain |= {f"list {item}": kinds.List(plain[item]) for item in _ORDERED}
     found: dict[str, list[Any]] = {}
-    # The evaluation tells messages apart by nothing but that: one function serves all that look the same to it.
-    alike: dict[tuple[Any, ...], dict[str, Callable[..., Any]]] = {}
-    for at, (name, member, returns, parameters, does) in enumerate(rows):
-        first = parameters[0].name()
-        shape = (name, member, *("message" if kind.name() in _OWN else kind.name() for kind in parameters))
-        known = alike.setdefault(shape, {})
-        known[first] = does
-        more = {} if len(known) > 1 else {"impl": _by_message(known) if first in _OWN else does}
-        found.setdefault(name, []).append(
-            cel.Overload(f"k8s_{at}_{name}", return_type=returns, parameters=parameters, is_member=member, **more)
+    own = [row[:4] for row in (*DECLARED, *(_PATCHES if patches else ()))]
+    for at, (name, member, returns, parameters) in enumerate((*_TEXTS, *own)):
+        overload = cel.Overload(
+            f"k8s_{at}_{name}",
+            return_type=plain[returns],
+            parameters=[plain[parameter] for parameter in parameters],
+            is_member=member,
         )
+        found.setdefault(name, []).append(overload)
     return [cel.FunctionDecl(name, overloads) for name, overloads in found.items()]
-
-
-def _by_message(known: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """The function that the first argument's type asks for."""
-
-    def does(first: Any, *rest: Any) -> Any:
-        name = first.DESCRIPTOR.full_name
-        if name not in known:
-            raise ValueError("no such overload")
-        return known[name](first, *rest)
-
-    return does
-
-
-def _quantities(kinds: Any, quantity: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
-    two = [quantity, quantity]
-    return [
-        ("quantity", False, quantity, [kinds.STRING], lambda text: _of(QUANTITY, _checked(text))),
-        ("isQuantity", False, kinds.BOOL, [kinds.STRING], _is_quantity),
-        ("sign", True, kinds.INT, [quantity], lambda a: (_nano(a) > 0) - (_nano(a) < 0)),
-        ("isInteger", True, kinds.BOOL, [quantity], lambda a: _nano(a) % 10**9 == 0),
-        ("asInteger", True, kinds.INT, [quantity], _as_integer),
-        ("asApproximateFloat", True, kinds.DOUBLE, [quantity], lambda a: _nano(a) / 10**9),
-        ("isGreaterThan", True, kinds.BOOL, two, lambda a, b: _nano(a) > _nano(b)),
-        ("isLessThan", True, kinds.BOOL, two, lambda a, b: _nano(a) < _nano(b)),
-        ("compareTo", True, kinds.INT, two, lambda a, b: (_nano(a) > _nano(b)) - (_nano(a) < _nano(b))),
-        ("add", True, quantity, two, lambda a, b: _sum(a, _nano(b))),
-        ("sub", True, quantity, two, lambda a, b: _sum(a, -_nano(b))),
-        ("add", True, quantity, [quantity, kinds.INT], lambda a, b: _sum(a, b * 10**9)),
-        ("sub", True, quantity, [quantity, kinds.INT], lambda a, b: _sum(a, -b * 10**9)),
-    ]
-
-
-def _addresses(kinds: Any, address: Any, network: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
-    return [
-        ("ip", False, address, [kinds.STRING], lambda text: _of(ADDRESS, str(ipaddress.ip_address(text)))),
-        ("isIP", False, kinds.BOOL, [kinds.STRING], _is_address),
-        ("ip.isCanonical", False, kinds.BOOL, [kinds.STRING], lambda text: str(ipaddress.ip_address(text)) == text),
-        ("family", True, kinds.INT, [address], lambda a: _ip(a).version),
-        ("isLoopback", True, kinds.BOOL, [address], lambda a: _ip(a).is_loopback),
-        ("isUnspecified", True, kinds.BOOL, [address], lambda a: _ip(a).is_unspecified),
-        ("isLinkLocalUnicast", True, kinds.BOOL, [address], lambda a: _ip(a).is_link_local),
-        ("isLinkLocalMulticast", True, kinds.BOOL, [address], _is_local_multicast),
-        ("isGlobalUnicast", True, kinds.BOOL, [address], _is_global_unicast),
-        ("cidr", False, network, [kinds.STRING], lambda text: _of(NETWORK, _checked_network(text))),
-        ("isCIDR", False, kinds.BOOL, [kinds.STRING], _is_network),
-        ("ip", True, address, [network], lambda a: _of(ADDRESS, a.text.partition("/")[0])),
-        ("prefixLength", True, kinds.INT, [network], lambda a: _net(a).prefixlen),
-        ("masked", True, network, [network], lambda a: _of(NETWORK, str(_net(a)))),
-        ("containsIP", True, kinds.BOOL, [network, address], lambda a, b: _ip(b) in _net(a)),
-        ("containsIP", True, kinds.BOOL, [network, kinds.STRING], lambda a, b: ipaddress.ip_address(b) in _net(a)),
-        ("containsCIDR", True, kinds.BOOL, [network, network], lambda a, b: _inside(a.text, b.text)),
-        ("containsCIDR", True, kinds.BOOL, [network, kinds.STRING], lambda a, b: _inside(a.text, b)),
-    ]
-
-
-def _versions(kinds: Any, semver: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
-    two = [semver, semver]
-    return [
-        ("semver", False, semver, [kinds.STRING], lambda text: _of(SEMVER, _checked_version(text))),
-        ("isSemver", False, kinds.BOOL, [kinds.STRING], lambda text: _SEMVER.fullmatch(text) is not None),
-        ("major", True, kinds.INT, [semver], lambda a: _version(a)[0]),
-        ("minor", True, kinds.INT, [semver], lambda a: _version(a)[1]),
-        ("patch", True, kinds.INT, [semver], lambda a: _version(a)[2]),
-        ("isGreaterThan", True, kinds.BOOL, two, lambda a, b: _version(a) > _version(b)),
-        ("isLessThan", True, kinds.BOOL, two, lambda a, b: _version(a) < _version(b)),
-        ("compareTo", True, kinds.INT, two, lambda a, b: (_version(a) > _version(b)) - (_version(a) < _version(b))),
-    ]
-
-
-def _urls(kinds: Any, url: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
-    return [
-        ("url", False, url, [kinds.STRING], lambda text: _of(URL, _checked_url(text))),
-        ("isURL", False, kinds.BOOL, [kinds.STRING], _is_url),
-        ("getScheme", True, kinds.STRING, [url], lambda a: urlsplit(a.text).scheme),
-        ("getHost", True, kinds.STRING, [url], lambda a: urlsplit(a.text).netloc.rpartition("@")[2]),
-        ("getHostname", True, kinds.STRING, [url], lambda a: urlsplit(a.text).hostname or ""),
-        ("getPort", True, kinds.STRING, [url], lambda a: str(urlsplit(a.text).port or "")),
-        ("getEscapedPath", True, kinds.STRING, [url], lambda a: quote(urlsplit(a.text).path, safe="/%:@!$&'()*+,;=~")),
-        (
-            "getQuery",
-            True,
-            kinds.Map(kinds.STRING, kinds.List(kinds.STRING)),
-            [url],
-            lambda a: parse_qs(urlsplit(a.text).query, keep_blank_values=True),
-        ),
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question about rights. `user`: a service account's name, or "" for whoever made the request."""
-
-    verb: str
-    user: str = ""
-    path: str = ""
-    group: str = ""
-    resource: str = ""
-    subresource: str = ""
-    namespace: str = ""
-    name: str = ""
-
-
-@dataclass(slots=True)
-class Rights:
-    """Answers that are known (allowed, why), and questions that had none: the evaluation fails then."""
-
-    answers: dict[Question, tuple[bool, str]] = field(default_factory=dict)
-    open: list[Question] = field(default_factory=list)
-
-
-#: Whom expressions ask for rights, while one is evaluated.
-RIGHTS: ContextVar[Rights | None] = ContextVar("rights", default=None)
-
-
-def authorizer() -> Any:
-    """The value of the variable `authorizer`."""
-    return _of(AUTHORIZER, "{}")
-
-
-def request_resource(group: str, resource: str, subresource: str, namespace: str, name: str) -> Any:
-    """The value of the variable `authorizer.requestResource`."""
-    parts = {"group": group, "resource": resource, "subresource": subresource, "namespace": namespace, "name": name}
-    return _of(RESOURCE_CHECK, json.dumps(parts))
-
-
-def _rights(kinds: Any) -> list[tuple[str, bool, Any, list[Any], Callable[..., Any]]]:
-    """Questions about rights are put together step by step, then asked by `check`."""
-    text, who, resource, decision = kinds.STRING, kinds(AUTHORIZER), kinds(RESOURCE_CHECK), kinds(DECISION)
-    path, group = kinds(PATH_CHECK), kinds(GROUP_CHECK)
-    steps = [
-        (key, True, resource, [resource, text], _step(RESOURCE_CHECK, key))
-        for key in ("subresource", "namespace", "name", "fieldSelector", "labelSelector")
-    ]
-    return [
-        ("path", True, path, [who, text], _step(PATH_CHECK, "path")),
-        ("group", True, group, [who, text], _step(GROUP_CHECK, "group")),
-        ("serviceAccount", True, who, [who, text, text], _service_account),
-        ("resource", True, resource, [group, text], _step(RESOURCE_CHECK, "resource")),
-        *steps,
-        ("check", True, decision, [path, text], _check),
-        ("check", True, decision, [resource, text], _check),
-        ("allowed", True, kinds.BOOL, [decision], lambda a: json.loads(a.text)["allowed"]),
-        ("reason", True, text, [decision], lambda a: json.loads(a.text)["reason"]),
-        ("errored", True, kinds.BOOL, [decision], lambda a: False),
-        ("error", True, text, [decision], lambda a: ""),
-    ]
-
-
-def _step(name: str, key: str) -> Callable[[Any, str], Any]:
-    return lambda given, value: _of(name, json.dumps({**json.loads(given.text), key: value}))
-
-
-def _service_account(_: Any, namespace: str, name: str) -> Any:
-    return _of(AUTHORIZER, json.dumps({"user": f"system:serviceaccount:{namespace}:{name}"}))
-
-
-def _check(given: Any, verb: str) -> Any:
-    """Raises ValueError if nobody knows the answer."""
-    rights = RIGHTS.get()
-    parts = json.loads(given.text)
-    if rights is None or "fieldSelector" in parts or "labelSelector" in parts:
-        raise ValueError("questions to the authorizer with selectors are not answered by this version of Heeler")
-    question = Question(verb, **parts)
-    if question not in rights.answers:
-        rights.open.append(question)
-        raise ValueError("the authorizer was not asked yet")
-    allowed, reason = rights.answers[question]
-    return _of(DECISION, json.dumps({"allowed": allowed, "reason": reason}))
-
-
-_SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"
-    r"(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
-)
-
-
-def _checked_version(text: str) -> str:
-    if _SEMVER.fullmatch(text) is None:
-        raise ValueError(f"semantic version parse error: {text}")
-    return text
-
-
-def _version(semver: Any) -> tuple[Any, ...]:
-    """What versions are compared by: a pre-release stands before its release, numbers before words."""
-    found = _SEMVER.fullmatch(semver.text)
-    assert found is not None
-    before = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in (found[4] or "").split(".") if p]
-    return int(found[1]), int(found[2]), int(found[3]), not before, before
-
-
-def _checked_url(text: str) -> str:
-    parts = urlsplit(text)
-    if not (parts.scheme or text.startswith("/")) or any(char <= " " for char in text):
-        raise ValueError(f"URL parse error during conversion from string: {text}")
-    return text
-
-
-def _is_url(text: str) -> bool:
-    try:
-        _checked_url(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _equivalent(a: list[Any], b: list[Any]) -> bool:
-    return all(x in a for x in b) and all(x in b for x in a)
-
-
-def _find(text: str, pattern: str) -> str:
-    import re2
-
-    found = re2.search(pattern, text)
-    return found.group() if found else ""
-
-
-def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    import re2
-
-    found = [match.group() for match in re2.finditer(pattern, text)]
-    return found if limit < 0 else found[:limit]
-
-
-def _checked(text: str) -> str:
-    parse(text)
-    return text
-
-
-def _is_quantity(text: str) -> bool:
-    try:
-        parse(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _nano(quantity: Any) -> int:
-    return parse(quantity.text).nano
-
-
-def _as_integer(quantity: Any) -> int:
-    whole, rest = divmod(_nano(quantity), 10**9)
-    if rest:
-        raise ValueError("cannot convert value to integer")
-    return whole
-
-
-def _sum(quantity: Any, nano: int) -> Any:
-    first = parse(quantity.text)
-    return _of(QUANTITY, str(Quantity(first.nano + nano, first.family)))
-
-
-def _ip(address: Any) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    return ipaddress.ip_address(address.text)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_local_multicast(address: Any) -> bool:
-    ip = _ip(address)
-    if ip.version == 4:
-        return ip in ipaddress.ip_network("224.0.0.0/24")
-    return ip in ipaddress.ip_network("ff02::/16")
-
-
-def _is_global_unicast(address: Any) -> bool:
-    ip = _ip(address)
-    special = ip.is_multicast or ip.is_loopback or ip.is_link_local or ip.is_unspecified
-    return not special and str(ip) != "255.255.255.255"
-
-
-def _net(network: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(network.text, strict=False)
-
-
-def _checked_network(text: str) -> str:
-    if "/" not in text:
-        raise ValueError(f"network address parse error during conversion from string: {text}")
-    ipaddress.ip_network(text, strict=False)
-    return text
-
-
-def _is_network(text: str) -> bool:
-    try:
-        _checked_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _inside(outer: str, inner: str) -> bool:
-    a, b = ipaddress.ip_network(outer, strict=False), ipaddress.ip_network(inner, strict=False)
-    return a.version == b.version and b.subnet_of(a)  # type: ignore[arg-type]

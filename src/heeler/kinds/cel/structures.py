@@ -8,10 +8,10 @@ custom-resource-definitions/#validation-rules
 from __future__ import annotations
 
 import base64
-import datetime
 import re
 from typing import Any
 
+from heeler.kinds.cel.values import Timestamp, parse_duration, parse_time
 from heeler.objects.value import Object, Value
 
 _PACKAGE = "heeler.schema"
@@ -182,34 +182,14 @@ def value_of(value: Value, schema: Object, *, root: bool = False) -> Any:
     if form == "bytes" and isinstance(value, str):
         return base64.b64decode(value)
     if form == "Timestamp" and isinstance(value, str):
-        return _timestamp(value)
+        return _moment(value)
     if form == "Duration" and isinstance(value, str):
-        return _duration(value)
+        return parse_duration(value)
     return value
 
 
-def _timestamp(text: str) -> Any:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    moment = datetime.datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
-    out = Timestamp()
-    out.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC))
-    return out
-
-
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-
-
-def _duration(text: str) -> Any:
-    from fractions import Fraction
-
-    from google.protobuf.duration_pb2 import Duration
-
-    sign = -1 if text.startswith("-") else 1
-    total = sum(
-        (Fraction(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)(ns|us|µs|ms|s|m|h)", text)),
-        Fraction(0),
-    )
-    out = Duration()
-    out.FromNanoseconds(sign * int(total))
-    return out
+def _moment(text: str) -> Timestamp:
+    """A time or a date, in any of the forms that the formats take."""
+    text = text.upper().replace(" ", "T")
+    text = text if "T" in text else f"{text}T00:00:00"
+    return parse_time(text if re.search(r"(Z|[+-]\d\d:?\d\d)\Z", text) else f"{text}Z")

@@ -14,8 +14,9 @@ from typing import Any
 
 import orjson
 
-from heeler.kinds.cel.expressions import CompileError, Environment, EvaluationError, Expression, any_values
+from heeler.kinds.cel.expressions import CompileError, Environment, Expression, any_values
 from heeler.kinds.cel.structures import Types, value_of
+from heeler.kinds.cel.values import EvaluationError
 from heeler.objects import faults
 from heeler.objects.faults import Fault
 from heeler.objects.value import Object, Value

@@ -25,8 +25,8 @@ _WORDS = {
 @lru_cache(maxsize=1024)
 def matcher(pattern: str) -> Callable[[str], bool]:
     """Does the pattern match somewhere in a text? Raises ValueError with Go's words for a bad pattern."""
-    compiled = _compile(pattern)
-    return lambda text: compiled.search(text) is not None
+    found = compiled(pattern)
+    return lambda text: found.search(text) is not None
 
 
 def problem(pattern: str) -> str:
@@ -38,7 +38,9 @@ def problem(pattern: str) -> str:
     return ""
 
 
-def _compile(pattern: str) -> Any:
+@lru_cache(maxsize=1024)
+def compiled(pattern: str) -> Any:
+    """RE2's form of a pattern. Raises ValueError with Go's words for a bad one."""
     import re2
 
     options = re2.Options()
