@@ -90,6 +90,37 @@ def test_init_containers_run_first_and_jobs_complete(cluster: str, tmp_path: Pat
     asyncio.run(main())
 
 
+def test_an_ephemeral_container_joins_a_running_pod(cluster: str, tmp_path: Path, archive: Path) -> None:
+    """As `kubectl debug --target` adds it: beside its target, in its process namespace, never ready, never restarted."""
+
+    async def main() -> None:
+        async with started(cluster, tmp_path, archive) as node:
+            made = node.api.put("pods", pod("a", f": the-target; {WAIT}"))
+            await node.ready("a")
+            before = node.container("a")["containerID"]
+            script = "cat /proc/1/cmdline | tr '\\0' ' '; echo; exit 7"
+            debugger = {"name": "d", "image": "busybox:1", "command": ["sh", "-c", script], "targetContainerName": "c"}
+            pod_now = node.api.find("pods", "a", "default")
+            node.api.put("pods", {**pod_now, "spec": {**made["spec"], "ephemeralContainers": [debugger]}})
+
+            def ended() -> bool:
+                found = node.status("a").get("ephemeralContainerStatuses") or [{}]
+                return "terminated" in (found[0].get("state") or {})
+
+            await node.until(ended)
+            found = node.status("a")["ephemeralContainerStatuses"][0]
+            assert (found["ready"], found["restartCount"], "started" in found) == (False, 0, False)
+            assert found["state"]["terminated"]["exitCode"] == 7
+            code, said = await node.get("/containerLogs/default/a/d")
+            assert code == 200 and "the-target" in said
+            await asyncio.sleep(1)
+            assert node.status("a")["phase"] == "Running"
+            assert node.container("a")["containerID"] == before
+            assert node.status("a")["ephemeralContainerStatuses"][0]["restartCount"] == 0
+
+    asyncio.run(main())
+
+
 def test_volumes_show_objects_and_follow_their_changes(cluster: str, tmp_path: Path, archive: Path) -> None:
     async def main() -> None:
         async with started(cluster, tmp_path, archive) as node:

@@ -44,7 +44,7 @@ def make(pod: Object, view: View, memory: Memory, host: Host, now: float) -> Obj
     inits = [_container(pod, c, view, memory, host, now, done_init) for c in init_containers(pod)]
     mains = [_container(pod, c, view, memory, host, now, done_init) for c in main_containers(pod)]
     extra = spec_of(pod).get("ephemeralContainers") or []
-    ephemeral = [_container(pod, c, view, memory, host, now, done_init) for c in extra]
+    ephemeral = [_unprobed(_container(pod, c, view, memory, host, now, done_init)) for c in extra]
     phase = _phase(pod, view, memory, inits, mains)
     out: Object = {"phase": phase}
     generation = (pod.get("metadata") or {}).get("generation")
@@ -88,6 +88,11 @@ def _terminated(found: ContainerView, host: Host) -> Object:
     out["finishedAt"] = rfc3339(found.finished_at or found.created_at)
     out["containerID"] = f"{host.runtime}://{found.id}"
     return out
+
+
+def _unprobed(status: Object) -> Object:
+    """Ephemeral containers have no probes: they are never ready, and nothing is said of their start."""
+    return {key: value for key, value in status.items() if key != "started"} | {"ready": False}
 
 
 def _container(
