@@ -190,14 +190,14 @@ def test_a_kopf_operator(tmp_path: Path) -> None:
     assert "4 passed" in done.stdout, done.stdout + done.stderr
 
 
-def _client_go(target: Path) -> None:
-    """Build the program; skips where Go or its modules can't be had."""
+def build_go(folder: Path, target: Path) -> None:
+    """Build the program in a folder; skips where Go or its modules can't be had."""
     go = shutil.which("go") or "/usr/local/go/bin/go"
     if not Path(go).exists():
         pytest.skip("Go isn't here")
     environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod -buildvcs=false"}
     source = target.parent / "source"
-    shutil.copytree(GO, source)
+    shutil.copytree(folder, source)
     done = subprocess.run(
         [go, "build", "-o", str(target), "."],
         cwd=source,
@@ -210,17 +210,22 @@ def _client_go(target: Path) -> None:
     if done.returncode:
         unreachable = ("dial tcp", "no such host", "i/o timeout", "404 Not Found", "requires go >=")
         if any(words in done.stderr for words in unreachable):
-            pytest.skip(f"the modules of client-go can't be had: {done.stderr[-300:]}")
+            pytest.skip(f"the modules can't be had: {done.stderr[-300:]}")
         pytest.fail(done.stderr)
 
 
-def test_a_client_go_program(cluster: FreshCluster, tmp_path: Path) -> None:
-    """Typed and dynamic clients, informers, patches, server-side apply, leader election, discovery."""
-    program = tmp_path / "program"
-    _client_go(program)
+@pytest.fixture(scope="module")
+def client_go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("clientgo") / "program"
+    build_go(GO, program)
+    return program
+
+
+@pytest.mark.parametrize("encoding", ["json", "protobuf"])
+def test_a_client_go_program(cluster: FreshCluster, client_go: Path, encoding: str) -> None:
+    """Typed, dynamic and metadata clients, informers, watches, patches, server-side apply, leader election, discovery."""
     cluster.apply(CRD)
-    done = subprocess.run(
-        [str(program)], env=cluster.environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    words = [str(client_go), encoding]
+    done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + cluster.report()
     assert done.stdout.splitlines()[-1] == "all done"

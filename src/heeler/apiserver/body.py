@@ -43,6 +43,14 @@ class Unparsable(Exception):
     """The bytes aren't what their media type says; the message is the parser's."""
 
 
+class Unreadable(Unparsable):
+    """It is known what the bytes say they are (`what`: `Pod in version "v1"`), but not that."""
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__(text)
+        self.what = what
+
+
 def media_type(call: Call) -> str:
     """JSON, YAML or protobuf. Raises 413, 415."""
     if call.oversized:
@@ -75,11 +83,14 @@ def parse_json(raw: bytes) -> Any:
             raise Unparsable("exceeded max depth") from again
 
 
-def parse(call: Call) -> tuple[Any, list[str]]:
-    """The body's value in JSON's terms, and the keys that a YAML document repeats. Raises Unparsable, 413, 415."""
+def parse(call: Call, api_version: str = "", kind: str = "") -> tuple[Any, list[str]]:
+    """The body's value in JSON's terms, and the keys that a YAML document repeats. Raises Unparsable, 413, 415.
+
+    `api_version` and `kind`: what protobuf is that doesn't say what it is.
+    """
     media = media_type(call)
     if media == PROTOBUF:
-        return _parse_protobuf(call.body), []
+        return _parse_protobuf(call.body, api_version, kind), []
     if media == YAML:
         try:
             return yaml_text.load(call.body)
@@ -91,15 +102,19 @@ def parse(call: Call) -> tuple[Any, list[str]]:
         raise Unparsable(f"couldn't get version/kind; json parse error: {error}") from error
 
 
-def _parse_protobuf(raw: bytes) -> Any:
-    from heeler.kinds import protobuf
+def _parse_protobuf(raw: bytes, api_version: str, kind: str) -> Any:
+    from heeler.kinds.protobuf import envelope
+    from heeler.kinds.protobuf.primitives import ProtobufError
 
     try:
-        api_version, kind, content = protobuf.envelope(raw)
-        group, _, version = api_version.rpartition("/")
-        found = protobuf.read(group, version, kind, content)
-    except protobuf.ProtobufError as error:
+        given_version, given_kind, content = envelope.open_document(raw)
+    except ProtobufError as error:
         raise Unparsable(str(error)) from error
+    api_version, kind = given_version or api_version, given_kind or kind
+    try:
+        found = envelope.read_object(api_version, kind, content)
+    except ProtobufError as error:
+        raise Unreadable(f'{kind} in version "{api_version.rpartition("/")[2]}"', str(error)) from error
     return {**(found or {}), "apiVersion": api_version, "kind": kind}
 
 
@@ -124,10 +139,17 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
         obj.setdefault("apiVersion", kind.api_version(version))
         return obj
     try:
-        value, duplicates = parse(call)
+        value, duplicates = parse(call, kind.api_version(version), kind.kind)
+    except Unreadable as error:
+        raise bad_request(f"{error.what} cannot be handled as a {kind.kind}: {error}") from None
     except Unparsable as error:
         raise _unrecognized(call.body, kind, str(error)) from None
     check_kind(value, kind, version, kinds, call.body)
+    if kind.custom and call.body.startswith(b"k8s\0"):
+        raise bad_request(
+            f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: object *unstructured.Unstructured does '
+            "not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
+        )
     return strictly(value, kind, version, call, validation, duplicates)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
+from heeler.apiserver.encode_protobuf import Encoded
 from heeler.objects.value import Object, Revision
 from heeler.store.store import Change, Compacted, Entry
 
@@ -60,7 +61,7 @@ def encode(obj: Object) -> bytes:
 class Item:
     """One stored version of one object."""
 
-    __slots__ = ("_kind", "_object", "_served", "key", "revision", "value")
+    __slots__ = ("_kind", "_object", "_served", "encoded", "key", "revision", "value")
 
     def __init__(self, kind: Kind, key: str, value: bytes, revision: Revision, obj: Object | None = None) -> None:
         self._kind = kind
@@ -69,6 +70,8 @@ class Item:
         self.revision = revision
         self._object = obj
         self._served: dict[str, bytes] | None = None
+        #: what `Encoded` keeps of it.
+        self.encoded: dict[str, bytes] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -108,6 +111,12 @@ class Item:
         if api_version == self._kind.storage_api_version:
             return self.object()
         return self._kind.convert(self.fresh(), self._kind.storage_api_version, api_version)
+
+    def transient(self, api_version: str) -> Object:
+        """The same for who needs it once: it isn't kept. Never change it."""
+        storage = self._kind.storage_api_version
+        obj = self._object if self._object is not None else self.fresh()
+        return obj if api_version == storage else self._kind.convert(obj, storage, api_version)
 
     def served(self, api_version: str) -> bytes:
         """The object's JSON in a served apiVersion."""
@@ -155,10 +164,15 @@ class Event:
 
     def line(self, api_version: str) -> bytes:
         """The event as one line of a watch in JSON."""
-        found = self._lines.get(api_version)
+        return self.once(
+            api_version, lambda: b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.item.served(api_version))
+        )
+
+    def once(self, form: str, make: Callable[[], bytes]) -> bytes:
+        """The event in a form of a watch; it is made for the first who wants it so."""
+        found = self._lines.get(form)
         if found is None:
-            found = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.item.served(api_version))
-            self._lines[api_version] = found
+            found = self._lines[form] = make()
         return found
 
 
@@ -198,8 +212,9 @@ def _size(event: Event) -> int:
 class ResourceCache:
     """The objects of one kind."""
 
-    def __init__(self, kind: Kind, revision: Revision) -> None:
+    def __init__(self, kind: Kind, revision: Revision, encoded: Encoded) -> None:
         self.kind = kind
+        self._encoded = encoded
         self.prefix = prefix_of(kind)
         self.items: dict[str, Item] = {}
         self.keys: list[str] = []
@@ -220,7 +235,9 @@ class ResourceCache:
     def apply(self, change: Change) -> None:
         """Take in one committed change and tell the watchers."""
         before = self.items.get(change.key)
-        if before is None and change.previous is not None:  # the past, played again at start
+        if before is not None:
+            self._encoded.drop(before)
+        elif change.previous is not None:  # the past, played again at start
             before = Item(self.kind, change.key, change.previous, change.revision)
         item = Item(self.kind, change.key, change.value, change.revision)
         if change.type == "delete":
@@ -300,6 +317,11 @@ class Cache:
         self._by_prefix: dict[str, ResourceCache] = {}
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.revision = Revision(0)
+        self.encoded = Encoded(self._is_current)
+
+    def _is_current(self, item: Item) -> bool:
+        cache = self._by_prefix.get(prefix_of(item.kind))
+        return cache is not None and cache.items.get(item.key) is item
 
     def of(self, kind: Kind) -> ResourceCache:
         return self._by_prefix[prefix_of(kind)]
@@ -309,12 +331,14 @@ class Cache:
 
     def add(self, kind: Kind) -> ResourceCache:
         """Begin to keep a kind (its objects come through `load`)."""
-        cache = ResourceCache(kind, self.revision)
+        cache = ResourceCache(kind, self.revision, self.encoded)
         self._by_prefix[cache.prefix] = cache
         return cache
 
     def remove(self, kind: Kind) -> None:
         cache = self._by_prefix.pop(prefix_of(kind), None)
+        for item in cache.items.values() if cache else ():
+            self.encoded.drop(item)
         for watcher in cache.watchers if cache else ():
             watcher.overflown = True
             watcher.wake()

@@ -76,6 +76,8 @@ class Many:
     revision: int
     continue_token: str = ""
     remaining: int | None = None
+    #: the items in protobuf, where it was asked for (`encode_protobuf.Encoded.warm`).
+    encoded: list[bytes] | None = None
 
 
 @dataclass(slots=True)

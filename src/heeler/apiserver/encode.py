@@ -1,6 +1,6 @@
 """A result as bytes: JSON or YAML, whole objects, tables or metadata only; lists join cached bytes.
 
-Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (tables, metadata-only).
+Protobuf is `encode_protobuf.py`'s. Source: https://kubernetes.io/docs/reference/using-api/api-concepts/ (tables).
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from heeler.apiserver import encode_protobuf
 from heeler.apiserver.body import internal_name
-from heeler.apiserver.cache import head_of
+from heeler.apiserver.cache import Event, head_of
 from heeler.apiserver.call import Call, Many, One, Plain, Raw, Result, Watching
-from heeler.apiserver.negotiate import JSON, YAML, Format
+from heeler.apiserver.negotiate import JSON, PROTOBUF, YAML, Format
 from heeler.objects import faults, yaml_text
 from heeler.objects.status import StatusError, bad_request
 from heeler.objects.value import Object
@@ -36,9 +37,11 @@ def encode(result: Result, call: Call, format: Format, server: ApiServer) -> Res
             result.response.headers += warning_headers(call)
         return result.response
     if isinstance(result, Watching):
-        headers = [("Content-Type", JSON), *warning_headers(call)]
-        return Response(200, headers, _watch_lines(result, format, server, call.param("includeObject")))
-    status, body = _body(result, call, format, server)
+        media = JSON if format.media == JSON else f"{format.media};stream=watch"
+        headers = [("Content-Type", media), *warning_headers(call)]
+        return Response(200, headers, _watch(result, format, server, call.param("includeObject")))
+    how = _protobuf if format.media == PROTOBUF else _body
+    status, body = how(result, call, format, server)
     return _answer(call, format, status, body)
 
 
@@ -78,6 +81,20 @@ def _check_shape(format: Format, kind: Kind, *, collection: bool) -> None:
     told = f"is a list (*{package}List)" if collection else f"is not a list (*{package})"
     text = f"you requested {format.shape}, but the requested object {told}"
     raise StatusError(406, "NotAcceptable", text)
+
+
+def _protobuf(result: One | Many | Plain, call: Call, format: Format, server: ApiServer) -> tuple[int, bytes | Object]:
+    """The status and the document."""
+    encoded = server.cache.encoded
+    if not isinstance(result, Plain):
+        _check_shape(format, result.kind, collection=isinstance(result, Many))
+    if isinstance(result, Many):
+        return 200, encode_protobuf.list_document(result, _list_meta(result), format, encoded)
+    if isinstance(result, One) and result.item is not None:
+        return result.status, encode_protobuf.item_document(result.item, result.api_version, format, encoded)
+    status, obj = _body(result, call, format, server)
+    assert not isinstance(obj, bytes)
+    return status, encode_protobuf.document(obj)
 
 
 def _shaped(found: Object, kind: Kind, call: Call, format: Format, server: ApiServer) -> Object:
@@ -189,26 +206,34 @@ def _row(kind: Kind, obj: Object, format: Format, server: ApiServer, include: st
     return row
 
 
-async def _watch_lines(result: Watching, format: Format, server: ApiServer, include: str) -> AsyncIterator[bytes]:
-    """The events as lines; a refusal in the middle is an ERROR event."""
+async def _watch(result: Watching, format: Format, server: ApiServer, include: str) -> AsyncIterator[bytes]:
+    """The events as lines or frames; a refusal in the middle is an ERROR event."""
     first = True
     events = result.events
     try:
         async for event in events:
-            if not format.shape:
-                yield event.line(result.api_version)
-                continue
-            obj = event.item.in_version(result.api_version)
-            if format.shape == "Table":
-                shown = _event_table(result.kind, obj, format, server, include, first)
-                first = False
-            else:
-                shown = _partial(result.kind, obj, format)
-            yield orjson.dumps({"type": event.type, "object": shown}) + b"\n"
+            yield _event(event, result, format, server, include, first)
+            first = False
     except StatusError as error:
-        yield orjson.dumps({"type": "ERROR", "object": error.status()}) + b"\n"
+        if format.media == PROTOBUF:
+            yield encode_protobuf.error_frame(error)
+        else:
+            yield orjson.dumps({"type": "ERROR", "object": error.status()}) + b"\n"
     finally:
         await events.aclose()  # type: ignore[attr-defined]
+
+
+def _event(event: Event, result: Watching, format: Format, server: ApiServer, include: str, first: bool) -> bytes:
+    if format.media == PROTOBUF:
+        return encode_protobuf.frame(event, result.api_version, format, server.cache.encoded)
+    if not format.shape:
+        return event.line(result.api_version)
+    obj = event.item.in_version(result.api_version)
+    if format.shape == "Table":
+        shown = _event_table(result.kind, obj, format, server, include, first)
+    else:
+        shown = _partial(result.kind, obj, format)
+    return orjson.dumps({"type": event.type, "object": shown}) + b"\n"
 
 
 def _event_table(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str, first: bool) -> Object:
@@ -220,7 +245,10 @@ def _event_table(kind: Kind, obj: Object, format: Format, server: ApiServer, inc
 
 
 def _answer(call: Call, format: Format, status: int, body: bytes | Object) -> Response:
-    if format.media == YAML:
+    if format.media == PROTOBUF:
+        assert isinstance(body, bytes)
+        data = body
+    elif format.media == YAML:
         value: Any = orjson.loads(body) if isinstance(body, bytes) else body
         data = yaml_text.dump(value).encode()
     elif isinstance(body, bytes):
@@ -259,6 +287,8 @@ def warning_headers(call: Call) -> list[tuple[str, str]]:
 def encode_error(error: StatusError, call: Call, media: str) -> Response:
     """A refusal as an HTTP answer."""
     headers = [("Content-Type", media), *error.headers, *warning_headers(call)]
+    if media == PROTOBUF:
+        return Response(error.code, headers, encode_protobuf.document(error.status()))
     if media == YAML:
         return Response(error.code, headers, yaml_text.dump(error.status()).encode())
     return Response(error.code, headers, orjson.dumps(error.status()))

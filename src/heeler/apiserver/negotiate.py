@@ -20,6 +20,10 @@ _LISTS = ("application/json;stream=watch", "application/vnd.kubernetes.protobuf;
 _METADATA = ("PartialObjectMetadata", "PartialObjectMetadataList")
 
 
+#: What a stream may be.
+_STREAMS = ", ".join(_LISTS)
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """`media`: the encoding. `shape`: "", "Table", "PartialObjectMetadata" or "PartialObjectMetadataList".
@@ -42,9 +46,16 @@ class _Clause:
     quality: float
 
 
-def negotiate(accept: str, *, collection: bool = False, transform: bool = True) -> Format:
-    """The format of an answer; `collection`: the resource can be listed and watched. Raises 406."""
-    found = _negotiate(accept.strip(), collection, transform)
+def negotiate(
+    accept: str, *, collection: bool = False, transform: bool = True, protobuf: bool = True, custom: bool = False
+) -> Format:
+    """The format of an answer. Raises 406.
+
+    `collection`: the resource can be listed and watched. `transform`: other shapes than the object's own may be asked for.
+    `protobuf`: the object has a protobuf message (its metadata always have). `custom`: of a custom kind, of which nothing
+    is said to whoever takes none of what there is but the encodings.
+    """
+    found = _negotiate(accept.strip(), transform, protobuf, custom)
     if isinstance(found, str):
         if found:
             raise StatusError(406, "NotAcceptable", found)
@@ -54,26 +65,27 @@ def negotiate(accept: str, *, collection: bool = False, transform: bool = True) 
 
 
 @lru_cache(maxsize=512)
-def _negotiate(accept: str, collection: bool, transform: bool) -> Format | str:
+def _negotiate(accept: str, transform: bool, protobuf: bool, custom: bool) -> Format | str:
     """A format, "" for a media type that isn't there, or the message for a shape that isn't."""
     if not accept:
         return Format()
     clauses = _parse(accept)
-    refused_shape = False
+    refused_shape = custom
     for clause in clauses:
-        media = _media(clause)
+        media = _media(clause, custom)
         if media is None:
             continue
         parameters = dict(clause.parameters)
         shape = parameters.get("as", "")
         if shape:
-            if not transform or not _known_shape(shape, parameters.get("v", ""), parameters.get("g", "")):
+            if not transform or not _known_shape(media, shape, parameters.get("v", ""), parameters.get("g", "")):
                 refused_shape = True
                 continue
+        elif media == PROTOBUF and not protobuf:
+            refused_shape = True
+            continue
         stream = parameters.get("stream", "")
         if stream and stream != "watch":
-            continue
-        if media == PROTOBUF:  # its encoder isn't there yet: whoever takes something else too gets that
             continue
         return Format(media, shape, parameters.get("v", ""), parameters.get("pretty") == "1", bool(stream))
     if refused_shape:
@@ -81,14 +93,14 @@ def _negotiate(accept: str, collection: bool, transform: bool) -> Format | str:
     return ""
 
 
-def _known_shape(shape: str, version: str, group: str) -> bool:
+def _known_shape(media: str, shape: str, version: str, group: str) -> bool:
     if group != "meta.k8s.io" or version not in ("v1", "v1beta1"):
         return False
-    return shape == "Table" or shape in _METADATA
+    return shape in _METADATA or (shape == "Table" and media != PROTOBUF)
 
 
-def _media(clause: _Clause) -> str | None:
-    if clause.kind == "*" and clause.subtype == "*":
+def _media(clause: _Clause, custom: bool) -> str | None:
+    if clause.subtype == "*" and (clause.kind == "*" or (custom and clause.kind == "application")):
         return JSON
     media = f"{clause.kind}/{clause.subtype}"
     return media if media in _OBJECTS else None
@@ -121,7 +133,14 @@ def _parse(accept: str) -> list[_Clause]:
     return out
 
 
+def stream_format(format: Format) -> Format:
+    """The format of a watch. Raises 406 for what has no frames."""
+    if format.media == YAML:
+        raise StatusError(406, "NotAcceptable", f"only the following media types are accepted: {_STREAMS}")
+    return format
+
+
 def error_media(accept: str) -> str:
-    """In what an error is written: YAML for whoever takes nothing else, JSON for everybody else."""
-    found = _negotiate(accept.strip(), True, False)
+    """In what an error is written: what is asked for first; JSON where that can't be."""
+    found = _negotiate(accept.strip(), False, True, True)
     return found.media if isinstance(found, Format) else JSON

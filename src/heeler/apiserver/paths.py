@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from heeler.apiserver import discovery, metrics, openapi, openapi_protobuf
+from heeler.apiserver import discovery, encode_protobuf, metrics, openapi, openapi_protobuf
 from heeler.apiserver.aggregation.proxy import forward
 from heeler.apiserver.call import Call, Plain, Raw
 from heeler.apiserver.encode import compress, encode
-from heeler.apiserver.negotiate import negotiate
+from heeler.apiserver.negotiate import JSON, PROTOBUF, negotiate
 from heeler.apiserver.request_info import RequestInfo
 from heeler.apiserver.user import User
 from heeler.objects.status import method_not_allowed, unknown_path
@@ -45,16 +45,14 @@ async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -
     """The answer to a path that names no resource."""
     parts = [p for p in call.path.split("/") if p]
     if not parts:
-        return _object(call, {"paths": _paths(server)}, server)
+        return _json({"paths": _paths(server)})
     first = parts[0]
     if first in HEALTH:
         return await _health(call, parts, server)
     if first in ("api", "apis"):
         return _discovery(call, parts, server)
     if first == "version" and len(parts) == 1:
-        return Raw(
-            Response(200, [("Content-Type", "application/json")], orjson.dumps(VERSION, option=orjson.OPT_INDENT_2))
-        )
+        return _json(VERSION)
     if first == "metrics" and len(parts) == 1:
         return Raw(
             Response(
@@ -82,6 +80,11 @@ def no_request_info(path: str) -> Raw:
         f"unable to determine kind and namespace from url, {path}\n"
     )
     return Raw(Response(500, [("Content-Type", TEXT)], text.encode()))
+
+
+def _json(obj: Object) -> Raw:
+    """A document that is JSON whatever is asked for."""
+    return Raw(Response(200, [("Content-Type", JSON)], orjson.dumps(obj, option=orjson.OPT_INDENT_2)))
 
 
 def _object(call: Call, obj: Object, server: ApiServer) -> Raw:
@@ -133,9 +136,9 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
     if len(parts) == 1:
         if call.method not in ("GET", "HEAD", "POST"):
             raise method_not_allowed()
-        format = _aggregated(call)
-        if format:
-            return _aggregated_document(call, parts[0], server)
+        media = _aggregated(call)
+        if media:
+            return _aggregated_document(call, parts[0], media, server)
         document = discovery.api_versions(server) if parts[0] == "api" else discovery.group_list(server)
         return _object(call, document, server)
     if call.method not in ("GET", "HEAD"):
@@ -153,32 +156,34 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
     return _object(call, document, server)
 
 
-def _aggregated(call: Call) -> bool:
-    """Is the aggregated form asked for, in a version that we have, before any plain one?"""
+def _aggregated(call: Call) -> str:
+    """The media type in which the aggregated form is asked for, in a version that we have, before any plain one; or ""."""
     for text in call.headers.get("accept", "").split(","):
         media, *rest = (part.strip() for part in text.split(";"))
-        if media != "application/json" and media != "*/*":
+        if media not in (JSON, PROTOBUF, "*/*"):
             continue
         parameters = dict(p.partition("=")[::2] for p in rest)
         if not parameters.get("as"):
-            return False
+            return ""
         if (parameters["as"], parameters.get("g"), parameters.get("v")) == (
             "APIGroupDiscoveryList",
             "apidiscovery.k8s.io",
             "v2",
         ):
-            return True
-    return False
+            return PROTOBUF if media == PROTOBUF else JSON
+    return ""
 
 
-def _aggregated_document(call: Call, which: str, server: ApiServer) -> Raw:
+def _aggregated_document(call: Call, which: str, media: str, server: ApiServer) -> Raw:
     """/api or /apis; garbage collectors and tools ask for it often, so it is made once for a set of kinds."""
-    found = server.discovery_documents.get(which)
+    found = server.discovery_documents.get(f"{which} {media}")
     if found is None:
         document = discovery.aggregated(server, core=which == "api")
-        found = server.discovery_documents[which] = discovery.etag(document), orjson.dumps(document)
+        body = orjson.dumps(document) if media == JSON else encode_protobuf.document(document)
+        found = server.discovery_documents[f"{which} {media}"] = discovery.etag(document), body
     tag, body = found
-    headers = [("Content-Type", discovery.AGGREGATED), ("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
+    shown = discovery.AGGREGATED.replace(JSON, media)
+    headers = [("Content-Type", shown), ("ETag", tag), ("Vary", "Accept"), ("Cache-Control", "public")]
     if call.headers.get("if-none-match") == tag:
         return Raw(Response(304, headers[1:]))
     return Raw(compress(call, Response(200, headers, body)))

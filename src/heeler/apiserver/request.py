@@ -21,9 +21,10 @@ from heeler.apiserver import paths
 from heeler.apiserver.aggregation.proxy import forward
 from heeler.apiserver.authenticate.user import impersonate, refusal, user_of
 from heeler.apiserver.authorize.further import attributes
-from heeler.apiserver.call import Call, Raw, Result
+from heeler.apiserver.call import Call, Many, Raw, Result
 from heeler.apiserver.encode import encode, encode_error
-from heeler.apiserver.negotiate import JSON, Format, error_media, negotiate
+from heeler.apiserver.encode_protobuf import has_message
+from heeler.apiserver.negotiate import JSON, PROTOBUF, Format, error_media, negotiate, stream_format
 from heeler.apiserver.request_info import RequestInfo, request_info
 from heeler.apiserver.subresources.table import SUBRESOURCES, VIRTUAL
 from heeler.apiserver.user import User
@@ -37,7 +38,6 @@ from heeler.objects.status import (
     bad_request,
     internal_error,
     method_not_allowed,
-    not_acceptable,
     not_found,
     unavailable,
     unknown_path,
@@ -96,6 +96,8 @@ async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
     info = request_info(call.method, call.path, call.query)
     try:
         result, format = await _decide(call, info, accept, server)
+        if format.media == PROTOBUF and isinstance(result, Many):
+            await server.cache.encoded.warm(result, format)
         return encode(result, call, format, server)
     except StatusError as error:
         return encode_error(error, call, error_media(accept))
@@ -154,12 +156,12 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         if found is None:
             if info.verb not in verbs:
                 raise method_not_allowed()
-            format = negotiate(accept)
+            format = _format(accept, context)
             return await VERBS[info.verb](call, context), format
         action = found.get(call.method)
         if action is None or (call.method == "HEAD" and context.subresource != "proxy"):
             raise method_not_allowed()
-        format = Format() if context.subresource in _OWN_FORMAT else negotiate(accept)
+        format = Format() if context.subresource in _OWN_FORMAT else _format(accept, context)
         return await action(call, context), format
     if call.method == "HEAD" or info.verb not in VERBS or info.verb not in kind.verbs:
         raise method_not_allowed()
@@ -169,12 +171,19 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         raise method_not_allowed()
     virtual = VIRTUAL.get((kind.group, kind.plural))
     if virtual is not None:
-        return await virtual[info.verb](call, context), negotiate(accept)
-    if info.verb == "watch" and error_media(accept) != JSON:
-        raise not_acceptable("")
+        return await virtual[info.verb](call, context), _format(accept, context)
     collection = info.verb in ("list", "watch") or (info.verb == "get" and "list" not in kind.verbs)
-    format = negotiate(accept, collection=collection or info.verb in ("create", "deletecollection"))
+    format = _format(accept, context, collection=collection or info.verb in ("create", "deletecollection"))
+    if info.verb == "watch":
+        format = stream_format(format)
     return await VERBS[info.verb](call, context), format
+
+
+def _format(accept: str, context: Context, *, collection: bool = False) -> Format:
+    kind = context.kind
+    # the table of messages is only looked at for whom it matters
+    protobuf = not kind.custom and (PROTOBUF not in accept or has_message(kind, context.version))
+    return negotiate(accept, collection=collection, protobuf=protobuf, custom=kind.custom)
 
 
 #: Subresources whose answers aren't objects.

@@ -93,6 +93,7 @@ POINTER_NUMBERS = _words(
     core.v1.CSIVolumeSource.readOnly core.v1.ClientIPConfig.timeoutSeconds storage.v1.VolumeNodeResources.count
     admissionregistration.v1.MutatingWebhook.timeoutSeconds
     admissionregistration.v1.ValidatingWebhook.timeoutSeconds
+    autoscaling.v2.HorizontalPodAutoscalerCondition.observedGeneration
     """
 )
 
@@ -129,7 +130,20 @@ POINTER_TEXTS = _words(
     apiextensions-apiserver.pkg.apis.apiextensions.v1.ValidationRule.reason resource.v1.Device.nodeName
     resource.v1.DeviceAttribute.string resource.v1.DeviceAttribute.version resource.v1.DeviceTaintSelector.driver
     resource.v1.DeviceTaintSelector.pool resource.v1.DeviceTaintSelector.device
-    resource.v1.ResourceSliceSpec.nodeName
+    resource.v1.ResourceSliceSpec.nodeName core.v1.AzureDiskVolumeSource.kind core.v1.GRPCAction.mode
+    core.v1.HTTPGetAction.protocol
+    batch.v1.PodFailurePolicyOnExitCodesRequirement.containerName core.v1.PodSchedulingGroup.podGroupName
+    core.v1.ResourceHealth.message resource.v1.NodeAllocatableMapping.capacityKey
+    resource.v1.ResourceSliceSpec.partitionTypeAttribute storage.v1.StorageHealthCondition.accessMode
+    apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps.$ref
+    """
+)
+
+#: Texts that are none, whose name the table above would catch.
+PLAIN_TEXTS = _words(
+    """
+    admissionregistration.v1.MutatingAdmissionPolicySpec.reinvocationPolicy
+    apiextensions-apiserver.pkg.apis.apiextensions.v1.ExternalDocumentation.url
     """
 )
 
@@ -190,7 +204,7 @@ def presence(owner: str, name: str, fact: dict[str, Any], is_object: bool) -> tu
         plain = (path in PLAIN_NUMBERS or f"*.{name}" in PLAIN_NUMBERS) and path not in POINTER_NUMBERS
         return False, not plain
     if shape == "string":
-        return False, path in POINTER_TEXTS or f"*.{name}" in POINTER_TEXTS
+        return False, (path in POINTER_TEXTS or f"*.{name}" in POINTER_TEXTS) and path not in PLAIN_TEXTS
     if shape in ("time", "microtime"):
         return name not in POINTER_TIMES and path not in OMITTED_TIMES, False
     return False, shape in ("quantity", "intorstring", "any") or path in KEPT_EMPTY

@@ -1,11 +1,17 @@
 // A program on client-go, as people write them: it is built unmodified against the published modules.
+//
+// Its typed clients speak protobuf, as client-go chooses by itself and Kubernetes' own components say; with the argument "json"
+// they speak JSON.
 package main
 
 import (
 	"context"
 	"fmt"
 	"log"
+	"net/http"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -16,16 +22,45 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/client-go/util/retry"
 )
+
+const protobuf = "application/vnd.kubernetes.protobuf"
+
+// recorder counts answers by their media type.
+type recorder struct {
+	next http.RoundTripper
+	lock sync.Mutex
+	seen map[string]int
+}
+
+func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := r.next.RoundTrip(request)
+	if err == nil {
+		r.lock.Lock()
+		r.seen[answer.Header.Get("Content-Type")]++
+		r.lock.Unlock()
+	}
+	return answer, err
+}
+
+// times says how often answers of a media type came.
+func (r *recorder) times(media string) int {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return r.seen[media]
+}
 
 func check(what string, err error) {
 	if err != nil {
@@ -39,6 +74,16 @@ func main() {
 	defer cancel()
 	config, err := clientcmd.BuildConfigFromFlags("", os.Getenv("KUBECONFIG"))
 	check("config", err)
+	plain := *config
+	answers := &recorder{seen: map[string]int{}}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		answers.next = next
+		return answers
+	})
+	binary := os.Args[1] != "json"
+	if !binary {
+		config.ContentType, config.AcceptContentTypes = "application/json", "application/json"
+	}
 	client := kubernetes.NewForConfigOrDie(config)
 
 	version, err := client.Discovery().ServerVersion()
@@ -126,6 +171,14 @@ func main() {
 		log.Fatalf("not AlreadyExists: %v", err)
 	}
 
+	_, err = client.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "Not Valid"}}, metav1.CreateOptions{})
+	if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "RFC 1123") {
+		log.Fatalf("not Invalid: %v", err)
+	}
+	watched(ctx, client)
+	about(ctx, &plain, len(cached))
+
 	dogs := schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "dogs"}
 	dynamicClient := dynamic.NewForConfigOrDie(config)
 	rex := &unstructured.Unstructured{Object: map[string]any{
@@ -169,5 +222,67 @@ func main() {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	if typed := answers.times(protobuf); binary != (typed > 5) || binary != (answers.times(protobuf+";stream=watch") > 0) {
+		log.Fatalf("the answers' media types: %v", answers.seen)
+	}
 	fmt.Println("all done")
+}
+
+// watched follows ConfigMaps from their present state: a bookmark ends it, and then changes come.
+func watched(ctx context.Context, client kubernetes.Interface) {
+	yes, maps := true, client.CoreV1().ConfigMaps("default")
+	events, err := maps.Watch(ctx, metav1.ListOptions{
+		SendInitialEvents: &yes, AllowWatchBookmarks: true, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan})
+	check("watch", err)
+	defer events.Stop()
+	next := func(wanted watch.EventType) *corev1.ConfigMap {
+		for event := range events.ResultChan() {
+			found, ok := event.Object.(*corev1.ConfigMap)
+			if !ok {
+				log.Fatalf("an event of another kind: %#v", event)
+			}
+			if event.Type == wanted && (wanted == watch.Bookmark || found.Name == "watched") {
+				return found
+			}
+		}
+		log.Fatalf("the watch ended before %s", wanted)
+		return nil
+	}
+	if end := next(watch.Bookmark); end.Annotations[metav1.InitialEventsAnnotationKey] != "true" || end.ResourceVersion == "" {
+		log.Fatalf("the initial events end with %#v", end)
+	}
+	made, err := maps.Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "watched"}, Data: map[string]string{"a": "ü"},
+		BinaryData: map[string][]byte{"b": {0, 255}, "empty": {}}}, metav1.CreateOptions{})
+	check("made while it is watched", err)
+	if seen := next(watch.Added); seen.ResourceVersion != made.ResourceVersion || seen.Data["a"] != "ü" || len(seen.BinaryData["b"]) != 2 {
+		log.Fatalf("seen: %#v", seen)
+	}
+	check("deleted while it is watched", maps.Delete(ctx, "watched", metav1.DeleteOptions{
+		Preconditions: &metav1.Preconditions{UID: &made.UID}}))
+	next(watch.Deleted)
+}
+
+// about asks for objects' metadata only.
+func about(ctx context.Context, config *rest.Config, pods int) {
+	client := metadata.NewForConfigOrDie(config)
+	of := func(group, version, resource string) metadata.ResourceInterface {
+		return client.Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: resource}).Namespace("default")
+	}
+	found, err := of("", "v1", "pods").List(ctx, metav1.ListOptions{LabelSelector: "app=web"})
+	check("metadata of pods", err)
+	if len(found.Items) < pods || found.Items[0].OwnerReferences[0].Kind != "ReplicaSet" || found.ResourceVersion == "" {
+		log.Fatalf("metadata: %#v", found)
+	}
+	one, err := of("apps", "v1", "deployments").Get(ctx, "web", metav1.GetOptions{})
+	check("metadata of a deployment", err)
+	if one.Annotations["touched"] != "yes" {
+		log.Fatalf("metadata: %#v", one)
+	}
+	events, err := of("example.com", "v1", "dogs").Watch(ctx, metav1.ListOptions{})
+	check("metadata of custom resources, watched", err)
+	events.Stop()
+	if _, err = of("", "v1", "pods").Get(ctx, "none", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		log.Fatalf("not NotFound: %v", err)
+	}
 }
