@@ -42,6 +42,7 @@ from heeler.controllers.serviceaccount_token import ACCOUNT_NAME, ServiceAccount
 from heeler.controllers.statefulset import StatefulSetController
 from heeler.controllers.taint_eviction import TaintEvictionController
 from heeler.controllers.ttl_after_finished import TtlAfterFinishedController
+from heeler.controllers.validating_admission_policy_status import ValidatingAdmissionPolicyStatusController
 from heeler.controllers.volume_binder import VolumeBinder
 from heeler.controllers.volume_expand import VolumeExpandController
 from heeler.controllers.volume_protection import (
@@ -116,6 +117,11 @@ CONTROLLERS: tuple[Entry, ...] = (
     Entry("disruption-controller", "disruption-controller", DisruptionController),
     Entry("node-lifecycle-controller", "node-controller", NodeController),
     Entry("taint-eviction-controller", "node-controller", TaintEvictionController),
+    Entry(
+        "validatingadmissionpolicy-status-controller",
+        "validatingadmissionpolicy-status-controller",
+        ValidatingAdmissionPolicyStatusController,
+    ),
     Entry("pod-garbage-collector-controller", "pod-garbage-collector", PodGarbageCollector),
 )
 

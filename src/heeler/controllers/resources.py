@@ -28,4 +28,8 @@ HORIZONTAL_POD_AUTOSCALERS = GroupVersionResource("autoscaling", "v2", "horizont
 PERSISTENT_VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
 STORAGE_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
 VOLUME_ATTRIBUTES_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "volumeattributesclasses")
+VALIDATING_ADMISSION_POLICIES = GroupVersionResource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies"
+)
+CUSTOM_RESOURCE_DEFINITIONS = GroupVersionResource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")

@@ -88,8 +88,19 @@ _SCHEMAS: Mapping[str, Object] = {
 class RequestEnvironment:
     """Expressions about a request. `params`: the policy has parameters; `authorizer`: it may ask for rights."""
 
-    def __init__(self, *, params: bool = False, authorizer: bool = True, composed: bool = False) -> None:
-        """`composed`: there are `variables`, which `declare` adds one after the other."""
+    def __init__(
+        self,
+        *,
+        params: bool = False,
+        authorizer: bool = True,
+        composed: bool = False,
+        object: Object | None = None,
+        parameters: Object | None = None,
+    ) -> None:
+        """`composed`: there are `variables`, which `declare` adds one after the other. `object` and `parameters` are the
+        schemas of objects and parameters; they may be anything without.
+        """
+        self._object, self._parameters = object, parameters
         self._params, self._authorizer, self._composed = params, authorizer, composed
         self._variables: dict[str, Object] = {}
         self._environment: Environment | None = None
@@ -120,11 +131,12 @@ class RequestEnvironment:
         cel = runtime()
 
         types = Types(plain=True)
-        known: dict[str, Any] = {"object": None, "oldObject": None}
+        shown = types.of(self._object) if self._object else None
+        known: dict[str, Any] = {"object": shown, "oldObject": shown}
         known["request"] = types.of(REQUEST)
         known["namespaceObject"] = types.of(NAMESPACE)
         if self._params:
-            known["params"] = None
+            known["params"] = types.of(self._parameters) if self._parameters else None
         if self._composed:
             known["variables"] = types.of(_object(**self._variables))
         if self._authorizer:
