@@ -328,3 +328,58 @@ def test_any_names_of_fields_make_types() -> None:
     parts = {"a_b": texts, "aB": texts, "ABEntry": text, "": text, "1": text, "x y": text, "-": text, "__": text}
     schema = {"type": "object", "properties": parts, "x-kubernetes-validations": [{"rule": "self.aB['x'] == 'y'"}]}
     assert list(definition_faults(schema, "p")) == []
+
+
+_UNBOUNDED = {"type": "array", "items": {"type": "string"}}
+_BOUNDED = {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 50}}
+_PAIRS = "self.l.all(x, self.l.all(y, x == y))"
+_WHERE = "where arrays, maps, and strings are declared"
+_HINT = f"(try simplifying the rule, or adding maxItems, maxProperties, and maxLength {_WHERE})"
+
+
+def _with_list(items: dict[str, Any], rule: str = _PAIRS, **more: Any) -> dict[str, Any]:
+    return _schema({"type": "object", "properties": {"l": items}, "x-kubernetes-validations": [{"rule": rule, **more}]})
+
+
+def test_a_rule_that_may_cost_too_much_is_refused_when_it_is_defined() -> None:
+    assert list(definition_faults(_with_list(_BOUNDED), "p")) == []
+    found = [(fault.field, fault.message) for fault in definition_faults(_with_list(_UNBOUNDED), "p")]
+    where = "p.properties[spec].x-kubernetes-validations[0].rule"
+    whole = "for entire OpenAPIv3 schema"
+    assert found == [
+        (where, f"Forbidden: estimated rule cost exceeds budget by factor of more than 100x {_HINT}"),
+        (where, f"Forbidden: contributed to estimated rule cost total exceeding cost limit {whole}"),
+        (
+            "p",
+            f"Forbidden: x-kubernetes-validations estimated rule cost total {whole} exceeds budget by factor of more than "
+            f"100x {_HINT}",
+        ),
+    ]
+
+
+def test_a_rule_costs_as_often_as_its_value_may_stand_in_an_object() -> None:
+    item = {"type": "object", "properties": {"s": {"type": "string", "maxLength": 100}}}
+    item |= {"x-kubernetes-validations": [{"rule": "self.s.contains('x')"}]}
+    assert list(definition_faults(_schema({"type": "array", "maxItems": 100, "items": item}), "p")) == []
+    (fault, *_) = definition_faults(_schema({"type": "array", "maxItems": 1_000_000, "items": item}), "p")
+    assert fault.message == f"Forbidden: estimated rule cost exceeds budget by factor of 4.2x {_HINT}"
+
+
+def test_a_message_of_texts_without_bounds_is_refused() -> None:
+    joined = _ruled("self.a > 1", messageExpression="'min ' + string(self.a)")
+    (fault, *_) = definition_faults(joined, "p")
+    assert fault.field.endswith("x-kubernetes-validations[0].messageExpression")
+    assert fault.message.startswith(
+        "Forbidden: estimated messageExpression cost exceeds budget by factor of more than 100x"
+    )
+    assert list(definition_faults(_ruled("self.a > 1", messageExpression="'min (%d)'.format([self.a])"), "p")) == []
+
+
+def test_rules_end_where_the_cost_of_an_object_does() -> None:
+    many = [str(at) for at in range(1000)]
+    (found,) = _said(_with_list(_UNBOUNDED, "self.l.all(x, self.l.all(y, x + y != ''))"), {"l": many})
+    assert found[0] == "spec"
+    words = "no further validation rules will be run due to call cost exceeds limit for rule"
+    assert found[1].startswith(
+        f"Invalid value: \"object\": 'operation cancelled: actual cost limit exceeded': {words}: "
+    )

@@ -57,11 +57,18 @@ def _twice(given: _Values, result: Any) -> int:
 
 
 def _elements(given: _Values, result: Any) -> int:
-    """Comparing all elements; texts are looked at character by character."""
-    whole = given[0]
-    if isinstance(whole, list):
-        return sum(characters(size(item)) if isinstance(item, (str, bytes)) else 1 for item in whole)
-    return characters(size(whole)) if isinstance(whole, (str, bytes)) else 1
+    return _whole(given[0])
+
+
+def _whole(value: Any) -> int:
+    """Looking at all of a value; what texts leave of a unit is not counted here."""
+    if isinstance(value, (str, bytes)):
+        return int(len(value) * PER_CHARACTER)
+    if isinstance(value, list):
+        return sum(map(_whole, value))
+    if isinstance(value, dict):
+        return sum(_whole(key) + _whole(item) for key, item in value.items())
+    return 1
 
 
 def _shorter(given: _Values, result: Any) -> int:

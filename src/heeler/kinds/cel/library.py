@@ -427,9 +427,9 @@ def declarations(patches: bool = False) -> list[Any]:
     plain |= {f"list {item}": kinds.List(plain[item]) for item in _ORDERED}
     found: dict[str, list[Any]] = {}
     own = [row[:4] for row in (*DECLARED, *(_PATCHES if patches else ()))]
-    for at, (name, member, returns, parameters) in enumerate((*_TEXTS, *own)):
+    for name, member, returns, parameters in (*_TEXTS, *own):
         overload = cel.Overload(
-            f"k8s_{at}_{name}",
+            f"k8s_{name}_{'_'.join(parameters).replace(' ', '_')}",
             return_type=plain[returns],
             parameters=[plain[parameter] for parameter in parameters],
             is_member=member,
