@@ -58,6 +58,10 @@ def encode(obj: Object) -> bytes:
     return orjson.dumps(ordered)
 
 
+class NotConverted(RuntimeError):
+    """A defect: a version that only a webhook makes was used before it was asked for (`extensions/conversion.py`)."""
+
+
 class Item:
     """One stored version of one object."""
 
@@ -100,17 +104,50 @@ class Item:
         self._kind = kind
         self._served = self._object = None
 
-    def fresh(self) -> Object:
-        """A parsed copy that is the caller's own."""
+    def raw(self) -> Object:
+        """A parsed copy that is the caller's own, in the version in which it was written."""
         obj: Object = orjson.loads(self.value)
         obj["metadata"]["resourceVersion"] = str(self.revision)
-        return self._kind.read(obj)
+        return obj
+
+    def fresh(self) -> Object:
+        """A parsed copy that is the caller's own."""
+        return self._in(self._kind.storage_api_version)
 
     def in_version(self, api_version: str) -> Object:
         """The parsed object as one of a served apiVersion. Shared: never change it."""
         if api_version == self._kind.storage_api_version:
             return self.object()
-        return self._kind.convert(self.fresh(), self._kind.storage_api_version, api_version)
+        return self._in(api_version)
+
+    def _in(self, api_version: str) -> Object:
+        if not self._waits_for(api_version):
+            return self._kind.of_store(self.raw(), api_version)
+        if not self._served or api_version not in self._served:
+            raise NotConverted(f"{self.key} was not converted to {api_version} before it was used")
+        obj: Object = orjson.loads(self._served[api_version])
+        return obj
+
+    @property
+    def written_version(self) -> str:
+        """The apiVersion in which it is stored."""
+        return self.value.split(b'"apiVersion":"', 1)[1].split(b'"', 1)[0].decode()
+
+    def _waits_for(self, api_version: str) -> bool:
+        """Only a webhook can make that version of it."""
+        return self._kind.webhook is not None and not self.value.startswith(head_of(self._kind.kind, api_version))
+
+    def has(self, api_version: str) -> bool:
+        """Can it be had in that version without asking a webhook?"""
+        if self._object is not None and api_version == self._kind.storage_api_version:
+            return True
+        return not self._waits_for(api_version) or api_version in (self._served or ())
+
+    def hold(self, obj: Object) -> None:
+        """Keep what a webhook made of it."""
+        if self._served is None:
+            self._served = {}
+        self._served[obj["apiVersion"]] = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
     def transient(self, api_version: str) -> Object:
         """The same for who needs it once: it isn't kept. Never change it."""

@@ -65,7 +65,7 @@ def resource_list(server: ApiServer, name: str, version: str) -> Object | None:
 
 
 def _kinds(server: ApiServer, name: str, version: str) -> Iterator[Kind]:
-    found = (k for k in server.kinds if k.group == name and version in k.versions)
+    found = (k.view(version) for k in server.kinds if k.group == name and version in k.versions)
     return iter(sorted(found, key=lambda k: k.plural))
 
 

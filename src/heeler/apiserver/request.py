@@ -197,6 +197,7 @@ def find(info: RequestInfo, user: User, server: ApiServer) -> Context | Raw:
         if info.prefix == "apis" and (info.group not in server.groups() or server.kinds.is_custom(info.group)):
             return paths.not_found()
         raise unknown_path()
+    kind = kind.view(info.version)
     namespaced = bool(info.namespace) and info.resource != "namespaces"
     if kind.namespaced and not namespaced and (info.name and not info.by_field):
         raise unknown_path()

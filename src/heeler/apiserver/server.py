@@ -17,6 +17,7 @@ from heeler.apiserver.authorize.authorizer import Authorizer, CachedPods, Cached
 from heeler.apiserver.authorize.node import NodeAuthorizer
 from heeler.apiserver.authorize.rbac import Rbac
 from heeler.apiserver.cache import ROOT, Cache, Item, ResourceCache, key_of
+from heeler.apiserver.extensions.conversion import Conversions
 from heeler.apiserver.extensions.reach import Reach
 from heeler.apiserver.extensions.webhook_client import WebhookClient
 from heeler.apiserver.flow_control import Seats
@@ -104,6 +105,7 @@ class ApiServer:
         self.nodes: NodeConnections | None = None
         self.reach = Reach(self)
         self.webhooks = WebhookClient(self.reach)
+        self.conversions = Conversions(self)
         self.aggregator = Aggregator(self)
         #: Whom other API servers are told to believe.
         self.trust = Trust()

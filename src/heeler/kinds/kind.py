@@ -177,18 +177,7 @@ class Kind:
         self.verbs: tuple[str, ...] = tuple(first["verbs"])
         self.storage_version_hash: str = first["hash"]
         self._type_names: dict[str, str] = {row["version"]: row["type"] for row in facts}
-        self.subresources: dict[str, Subresource] = {
-            name: Subresource(
-                name,
-                entry["group"],
-                entry["version"],
-                entry["kind"],
-                tuple(entry["verbs"]),
-                bool(entry.get("foreign")),
-                entry.get("type", ""),
-            )
-            for name, entry in first["subresources"].items()
-        }
+        self.subresources = subresources_of(first)
 
     def __repr__(self) -> str:
         return f"<Kind {self.kind} of {api_version(self.group, self.versions[0])}>"
@@ -322,9 +311,23 @@ class Kind:
         """The spec of the pod that the object is or makes, None if there is none."""
         return _part(obj, self.own.pod_spec) if self.own.pod_spec else None
 
-    def read(self, obj: Object) -> Object:
-        """The stored form of what was read from the store; built-in kinds are stored in one form always."""
-        return obj
+    def view(self, version: str) -> Kind:
+        """The kind as requests of one version see it: versions of custom kinds differ in more than their types."""
+        return self
+
+    @property
+    def stored_api_version(self) -> str:
+        """The apiVersion in which objects are written to the store."""
+        return self.storage_api_version
+
+    @property
+    def webhook(self) -> Object | None:
+        """The webhook (`spec.conversion.webhook`) without which objects can't be converted between versions."""
+        return None
+
+    def of_store(self, obj: Object, api_version: str) -> Object:
+        """What was read from the store, in a version that is served. Takes `obj` over."""
+        return self.convert(obj, self.storage_api_version, api_version)
 
     def settle(self, obj: Object) -> None:
         """Make, in place, of a valid object what reading it back from the store would give: call it before storing."""
@@ -446,6 +449,22 @@ class Kind:
     def graceful(self, obj: Object, grace_seconds: int | None) -> int | None:
         """The seconds that a deletion waits; None if the kind is deleted at once."""
         return None if self.own.graceful is None else self.own.graceful(obj, grace_seconds)
+
+
+def subresources_of(facts: Mapping[str, Any]) -> dict[str, Subresource]:
+    """The subresources in a kind's row of the schema, by name."""
+    return {
+        name: Subresource(
+            name,
+            entry["group"],
+            entry["version"],
+            entry["kind"],
+            tuple(entry["verbs"]),
+            bool(entry.get("foreign")),
+            entry.get("type", ""),
+        )
+        for name, entry in facts["subresources"].items()
+    }
 
 
 def _name(obj: Object) -> str:

@@ -73,6 +73,14 @@ def in_version(write: Write, obj: Object | None, api_version: str) -> Object | N
     return None if obj is None else {**kind.convert(obj, kind.storage_api_version, api_version), "kind": kind.kind}
 
 
+async def converted(write: Write, obj: Object | None, api_version: str) -> Object | None:
+    """The same for another version, for which custom kinds may have to ask a webhook. Raises 500."""
+    if obj is None:
+        return None
+    found = await write.context.server.conversions.convert(write.kind, obj, api_version)
+    return {**found, "kind": write.kind.kind}
+
+
 def objects(write: Write) -> tuple[Object | None, Object | None]:
     """The new object and the old one, in the request's version."""
     version = write.context.api_version
@@ -130,7 +138,7 @@ def asked(write: Write, request: Request, version: str = "") -> Object:
     return out | {key: text for key, text in named.items() if text}
 
 
-def admission_request(write: Write, uid: str, version: str) -> Object:
+async def admission_request(write: Write, uid: str, version: str) -> Object:
     """What a webhook is sent, with the objects in `version`."""
     api_version = write.kind.api_version(version)
     options: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
@@ -141,8 +149,8 @@ def admission_request(write: Write, uid: str, version: str) -> Object:
     return {
         "uid": uid,
         **asked(write, request(write), version),
-        "object": in_version(write, write.new, api_version),
-        "oldObject": in_version(write, write.old, api_version),
+        "object": await converted(write, write.new, api_version),
+        "oldObject": await converted(write, write.old, api_version),
         "options": options,
     }
 

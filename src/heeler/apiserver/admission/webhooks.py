@@ -168,14 +168,14 @@ async def _change(write: Write, hook: Hook) -> bool:
     if not patch or write.new is None:
         return False
     try:
-        return _patch(write, hook, patch)
+        return await _patch(write, hook, patch)
     except (ValueError, TypeError, DecodeError, StatusError) as error:
         raise internal_error(str(error)) from None
 
 
-def _patch(write: Write, hook: Hook, patch: str) -> bool:
+async def _patch(write: Write, hook: Hook, patch: str) -> bool:
     kind, target = write.kind, write.kind.api_version(hook.version)
-    before = requests.in_version(write, write.new, target)
+    before = await requests.converted(write, write.new, target)
     assert before is not None and write.new is not None
     changed = json_patch.apply(before, json_patch.decode(base64.b64decode(patch, validate=True)))
     if changed == before:
@@ -183,7 +183,7 @@ def _patch(write: Write, hook: Hook, patch: str) -> bool:
     new, _ = kind.decode(changed, hook.version)
     new |= {"apiVersion": target, "kind": kind.kind}
     kind.default(new, hook.version)
-    stored = kind.convert(new, target, kind.storage_api_version)
+    stored = await write.context.server.conversions.convert(kind, new, kind.storage_api_version)
     if "managedFields" in write.new["metadata"]:
         stored["metadata"]["managedFields"] = write.new["metadata"]["managedFields"]
     write.new = stored
@@ -205,12 +205,10 @@ async def _ask(write: Write, hook: Hook) -> Object | None:
     review = {
         "kind": "AdmissionReview",
         "apiVersion": f"admission.k8s.io/{hook.review}",
-        "request": requests.admission_request(write, uid, hook.version),
+        "request": await requests.admission_request(write, uid, hook.version),
     }
-    seconds = hook.webhook.get("timeoutSeconds") or DEFAULT_SECONDS
     try:
-        answer = await write.context.server.webhooks.call(hook.webhook["clientConfig"], review, seconds)
-        response = _response(answer, review, uid)
+        response = _response(await _call(write, hook, review), review, uid)
     except WebhookFailure as failure:
         text = f'failed calling webhook "{hook.name}": {failure}'
         if hook.closed:
@@ -222,6 +220,15 @@ async def _ask(write: Write, hook: Hook) -> Object | None:
     if not response.get("allowed"):
         raise refusal(hook.name, response.get("status"))
     return response
+
+
+async def _call(write: Write, hook: Hook, review: Object) -> Object:
+    """Raises WebhookFailure."""
+    seconds = hook.webhook.get("timeoutSeconds") or DEFAULT_SECONDS
+    try:
+        return await write.context.server.webhooks.call(hook.webhook["clientConfig"], review, seconds)
+    except WebhookFailure as failure:
+        raise WebhookFailure(f"failed to call webhook: {failure}") from failure
 
 
 def _response(answer: Object, review: Object, uid: str) -> Object:

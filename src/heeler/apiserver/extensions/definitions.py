@@ -159,7 +159,7 @@ class Definitions:
         store = self._server.store
         if kind is not None:
             items = list(self._server.cache.of(kind).items.values())
-            held = [i for i in items if i.object()["metadata"].get("finalizers")]
+            held = [i for i in items if i.raw()["metadata"].get("finalizers")]
             for start in range(0, len(items), AT_ONCE):
                 await asyncio.gather(
                     *(store.delete(i.key, i.revision) for i in items[start : start + AT_ONCE] if i not in held),
@@ -179,7 +179,7 @@ class Definitions:
         """Objects with finalizers are marked as being deleted; whoever holds them lets them go."""
         now = rfc3339(self._server.clock.time())
         for item in items:
-            obj = item.fresh()
+            obj = item.raw()
             if not obj["metadata"].get("deletionTimestamp"):
                 obj["metadata"] |= {"deletionTimestamp": now, "deletionGracePeriodSeconds": 0}
                 await self._server.store.update(item.key, encode(obj), item.revision)

@@ -44,7 +44,7 @@ _REFUSALS = {
 
 
 class WebhookFailure(Exception):
-    """The webhook gave no answer that could be used."""
+    """The webhook gave no answer, or none that could be read."""
 
 
 class WebhookClient:
@@ -68,17 +68,17 @@ class WebhookClient:
                 )
                 data = await _whole(answer)
         except TimeoutError:
-            raise WebhookFailure(f'failed to call webhook: Post "{url}": context deadline exceeded') from None
+            raise WebhookFailure(f'Post "{url}": context deadline exceeded') from None
         except OSError as error:
-            raise WebhookFailure(f'failed to call webhook: Post "{url}": {failure(url, error)}') from error
+            raise WebhookFailure(f'Post "{url}": {failure(url, error)}') from error
         if not 200 <= answer.status < 300:
-            raise WebhookFailure(f"failed to call webhook: {_refusal(answer.status, data)}")
+            raise WebhookFailure(f"{_refusal(answer.status, data)}")
         try:
             found = orjson.loads(data)
         except ValueError as error:
-            raise WebhookFailure(f"failed to call webhook: the answer is no JSON: {error}") from None
+            raise WebhookFailure(f"the answer is no JSON: {error}") from None
         if not isinstance(found, dict):
-            raise WebhookFailure("failed to call webhook: the answer is no object")
+            raise WebhookFailure("the answer is no object")
         return found
 
     def _client(self, config: Object, url: str) -> HttpClient:

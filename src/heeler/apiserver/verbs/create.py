@@ -118,7 +118,7 @@ async def _create_once(
 async def _store(context: Context, draft: Object) -> Item:
     kind = context.kind
     key = key_of(kind, draft["metadata"].get("namespace", ""), _name(draft))
-    value = encode(draft)
+    value = encode(await context.server.conversions.to_store(kind, draft))
     try:
         revision = await context.server.store.create(key, value)
     except KeyExists:

@@ -20,7 +20,7 @@ from heeler.apiserver.options import (
     list_options,
     tri_state,
 )
-from heeler.apiserver.verbs.read import scope, selection
+from heeler.apiserver.verbs.read import matching, scope, selection
 from heeler.apiserver.verbs.update import TRIES
 from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.objects import faults
@@ -165,7 +165,7 @@ async def delete_collection(call: Call, context: Context) -> Many:
     await context.server.freshen()
     revision = context.server.cache.revision
     deleted = []
-    for item in [i for i in cache.range(scope(context)) if matches is None or matches(i)]:
+    for item in await matching(list(cache.range(scope(context))), context, matches):
         try:
             obj, done = await delete_object(call, context, options, item.namespace, item.name)
         except StatusError as error:
@@ -174,6 +174,7 @@ async def delete_collection(call: Call, context: Context) -> Many:
             raise
         written = int(obj["metadata"]["resourceVersion"])
         deleted.append(item if done else Item(context.kind, item.key, encode(obj), Revision(written), obj))
+    await context.server.conversions.ready(deleted, context.api_version)
     return Many(context.kind, context.api_version, deleted, revision)
 
 
@@ -188,6 +189,7 @@ async def delete_object(
         if entry is None:
             raise not_found(kind.plural, kind.group, name)
         live = Item(kind, key, entry.value, entry.revision)
+        await server.conversions.ready([live], kind.storage_api_version)
         _check_preconditions(context, options, live.object(), name)
         write = Write("DELETE", kind, context, None, live.object(), options.dry_run, call)
         await admit(write)
@@ -222,6 +224,7 @@ def _check_preconditions(context: Context, options: DeleteOptions, obj: Object, 
 
 async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> tuple[Object, bool]:
     server, kind = context.server, context.kind
+    to_store = server.conversions.to_store
     old = live.object()
     now = server.clock.time()
     new, gone = plan(kind, kind.prepare_delete(old, rfc3339(now)), options, now)
@@ -230,7 +233,7 @@ async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> 
     if gone:
         revision = live.revision
         if new is not old:  # a graceful deletion without grace is seen as such before the object goes
-            revision = await server.store.update(live.key, encode(new), revision)
+            revision = await server.store.update(live.key, encode(await to_store(kind, new)), revision)
             new["metadata"]["resourceVersion"] = str(revision)
         await server.store.delete(live.key, revision)
         hooks = server.hooks.get((kind.group, kind.plural))
@@ -239,7 +242,7 @@ async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> 
         return new, True
     if new is old:
         return old, False
-    revision = await server.store.update(live.key, encode(new), live.revision)
+    revision = await server.store.update(live.key, encode(await to_store(kind, new)), live.revision)
     new["metadata"]["resourceVersion"] = str(revision)
     return new, False
 

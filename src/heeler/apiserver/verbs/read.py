@@ -30,6 +30,7 @@ from heeler.store.store import Compacted, FutureRevision
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
+    from heeler.kinds.kind import Kind
 
 #: Seconds that a watch lasts when the client doesn't say: between these two (upstream: 1800 to 3600).
 WATCH_SECONDS = (1800, 3600)
@@ -54,10 +55,17 @@ async def get(call: Call, context: Context) -> One:
     item = server.cache.of(kind).items.get(key_of(kind, info.namespace, info.name))
     if item is None:
         raise not_found(kind.plural, kind.group, info.name)
+    await server.conversions.ready([item], context.api_version)
     return One(kind, context.api_version, item)
 
 
 async def list_(call: Call, context: Context) -> Many:
+    page = await _page(call, context)
+    await context.server.conversions.ready(page.items, context.api_version)
+    return page
+
+
+async def _page(call: Call, context: Context) -> Many:
     options = list_options(call, watch=False)
     kind, server = context.kind, context.server
     cache = server.cache.of(kind)
@@ -76,9 +84,18 @@ async def list_(call: Call, context: Context) -> Many:
         await _wait_for(context, wanted)
     elif options.revision != "0":
         await server.freshen()
-    items = [item for item in cache.range(prefix) if matches is None or matches(item)]
+    at = server.cache.revision
+    items = await matching(list(cache.range(prefix)), context, matches)
     limit = 0 if options.revision == "0" else max(0, options.limit)
-    return _cut(context, items, server.cache.revision, limit, prefix, exact=matches is None)
+    return _cut(context, items, at, limit, prefix, exact=matches is None)
+
+
+async def matching(items: list[Item], context: Context, matches: Matches | None) -> list[Item]:
+    """Those items that match, in the version that was asked for."""
+    if matches is None:
+        return items
+    await context.server.conversions.ready(items, context.api_version)
+    return [item for item in items if matches(item)]
 
 
 def scope(context: Context) -> str:
@@ -114,7 +131,7 @@ def selection(options: ListOptions, context: Context) -> Matches | None:
                 return False
         if use_labels is None and by_name:
             return True
-        obj = item.object()
+        obj = item.in_version(kind.storage_api_version)
         if use_fields is not None and not by_name and not use_fields.matches({n: getters[n](obj) for n in names}):
             return False
         return use_labels is None or use_labels.matches(obj["metadata"].get("labels"))
@@ -175,7 +192,8 @@ async def _page_of_the_past(
         raise too_large_revision(at, error.current) from None
     items = [Item(context.kind, e.key, e.value, e.revision) for e in page.entries]
     if matches is not None:
-        return _cut(context, [i for i in items if matches(i)], at, max(0, limit), prefix, exact=False)
+        found = await matching(items, context, matches)
+        return _cut(context, found, at, max(0, limit), prefix, exact=False)
     out = Many(context.kind, context.api_version, items, at)
     if page.remaining:
         out.continue_token = _encode_token(at, items[-1].key, prefix)
@@ -305,15 +323,21 @@ class _Stream:
         end = loop.time() + self._seconds
         cache.watchers[watcher] = None
         try:
-            first, seen = self._first(watcher)
-            for event in first:
-                yield event
+            initial, past, seen = self._begin(watcher)
+            await self._ready([*initial, *past])
+            for event in initial:
+                if self._matches is None or event.type == "BOOKMARK" or self._matches(event.item):
+                    yield event
+            for event in past:
+                shown = await self._show(event)
+                if shown is not None:
+                    yield shown
             next_bookmark = loop.time() + BOOKMARK_SECONDS
             while True:
                 while watcher.queue:
                     event = watcher.queue.popleft()
                     seen = event.revision
-                    shown = self._shown(event)
+                    shown = await self._show(event)
                     if shown is not None:
                         yield shown
                 if watcher.overflown:
@@ -323,7 +347,7 @@ class _Stream:
                     return
                 if self._options.bookmarks and now >= next_bookmark:
                     seen = max(seen, self._context.server.cache.revision)
-                    yield bookmark(self._cache, seen)
+                    yield bookmark(self._context.kind, self._cache, seen)
                     next_bookmark = now + BOOKMARK_SECONDS
                 until = min(end, next_bookmark) if self._options.bookmarks else end
                 timer = loop.call_at(until, watcher.wake)
@@ -334,26 +358,37 @@ class _Stream:
         finally:
             cache.watchers.pop(watcher, None)
 
-    def _first(self, watcher: Watcher) -> tuple[list[Event], int]:
-        """The events to begin with: the present state, or what happened since the revision."""
+    def _begin(self, watcher: Watcher) -> tuple[list[Event], list[Event], int]:
+        """The present state or what happened since the revision, not chosen from yet, and the revision that this is."""
         cache = self._cache
         server_revision = self._context.server.cache.revision
         initial = self._options.initial_events
-        out: list[Event] = []
         if self._revision == 0 or initial:
+            present: list[Event] = []
             if initial is not False:
-                for item in cache.range(self._prefix):
-                    if self._matches is None or self._matches(item):
-                        out.append(Event("ADDED", item, None, item.revision))
+                present = [Event("ADDED", item, None, item.revision) for item in cache.range(self._prefix)]
             if initial and self._options.bookmarks:
-                out.append(bookmark(cache, server_revision, initial_end=True))
-            return out, server_revision
-        for event in cache.since(Revision(self._revision)):
-            if watcher.accept is None or watcher.accept(event.item.key):
-                shown = self._shown(event)
-                if shown is not None:
-                    out.append(shown)
-        return out, server_revision
+                present.append(bookmark(self._context.kind, cache, server_revision, initial_end=True))
+            return present, [], server_revision
+        past = cache.since(Revision(self._revision))
+        return [], [e for e in past if watcher.accept is None or watcher.accept(e.item.key)], server_revision
+
+    async def _ready(self, events: list[Event]) -> None:
+        """What of these is looked at can be had in the watch's version."""
+        if self._context.kind.webhook is None:
+            return
+        items = [event.item for event in events if event.type != "BOOKMARK"]
+        if self._matches is not None:
+            items += [event.previous for event in events if event.previous is not None]
+        await self._context.server.conversions.ready(items, self._context.api_version)
+
+    async def _show(self, event: Event) -> Event | None:
+        """The event as this watch sees it, ready to be sent."""
+        await self._ready([event])
+        shown = self._shown(event)
+        if shown is not None and shown is not event:
+            await self._ready([shown])
+        return shown
 
     def _shown(self, event: Event) -> Event | None:
         """The event as this watch sees it: an object that begins to match is added, one that ceases to is deleted."""
@@ -382,9 +417,8 @@ def _as(type: str, event: Event) -> Event:
     return Event(type, event.item, event.previous, event.revision)  # type: ignore[arg-type]
 
 
-def bookmark(cache: ResourceCache, revision: int, *, initial_end: bool = False) -> Event:
+def bookmark(kind: Kind, cache: ResourceCache, revision: int, *, initial_end: bool = False) -> Event:
     """An event that only says how far the watch has come."""
-    kind = cache.kind
     metadata: Object = {}
     if initial_end:
         metadata["annotations"] = {"k8s.io/initial-events-end": "true"}

@@ -90,6 +90,7 @@ async def change_object(
                 return await created()
             raise not_found(kind.plural, kind.group, info.name)
         live = Item(kind, key, entry.value, entry.revision)
+        await server.conversions.ready([live], context.api_version)
         if uid and uid != live.object()["metadata"]["uid"]:
             raise _other_uid(context, uid, live.object()["metadata"]["uid"])
         new = await _step(call, context, options, change, live)
@@ -152,13 +153,16 @@ async def _step(call: Call, context: Context, options: WriteOptions, change: Cha
     await check(write)
     kind.settle(draft)
     draft = apply.keep_times(old, draft)
-    return None if _same(draft, old) else draft
+    if not _same(draft, old):
+        return draft
+    # an object that was written in an older version is brought to today's by any write
+    return draft if kind.custom and live.written_version != kind.stored_api_version else None
 
 
 async def _write(context: Context, live: Item, new: Object) -> One:
     """Store the new version; an object that was only waiting for its finalizers goes now."""
     server, kind = context.server, context.kind
-    value = encode(new)
+    value = encode(await server.conversions.to_store(kind, new))
     if gone_now(kind, new):
         revision = await server.store.delete(live.key, live.revision)
     else:

@@ -1,6 +1,7 @@
 """A CustomResourceDefinition made a kind: the same record as a built-in one, from a schema instead of tables.
 
-What isn't done yet: conversion by webhooks. Source:
+A request works in its own version from its beginning to the store (`view`): the stored form of a view is that version, and
+only the store's edge converts, which may take a webhook (`apiserver/extensions/conversion.py`). Source:
 https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 from heeler.base.clock import parse_rfc3339
 from heeler.kinds.custom import cel_rules, jsonpath, structural, validation
-from heeler.kinds.kind import Column, Getter, Kind, Own
+from heeler.kinds.kind import Column, Getter, Kind, Own, subresources_of
 from heeler.kinds.meta.objectmeta import create_rules, update_rules
 from heeler.kinds.printing import NAME, human_duration
 from heeler.kinds.types import type_named
@@ -32,19 +33,22 @@ class CustomKind(Kind):
 
     custom = True
 
-    def __init__(self, definition: Object) -> None:
+    def __init__(self, definition: Object, form: str = "") -> None:
+        """`form`: the version that requests work in, "" for the one that is stored."""
         spec = definition["spec"]
         names = spec["names"]
         served = [v for v in spec["versions"] if v.get("served")]
         self.definition = definition
         self._versions: dict[str, Object] = {v["name"]: v for v in spec["versions"]}
         self._types: dict[str, Type] = {}
+        self._views: dict[str, CustomKind] = {}
         self._stored = next(v["name"] for v in spec["versions"] if v.get("storage"))
-        storage = f"{spec['group']}/{self._stored}"
+        self._form = form or self._stored
+        storage = f"{spec['group']}/{self._form}"
         facts: list[Mapping[str, Any]] = [
             _facts(definition, v) for v in sorted(served, key=lambda v: versions.priority(v["name"]))
         ]
-        has_status = "status" in (self._versions[self._stored].get("subresources") or {})
+        has_status = "status" in (self._versions[self._form].get("subresources") or {})
         own = Own(
             spec["group"],
             names["kind"],
@@ -56,10 +60,29 @@ class CustomKind(Kind):
         )
         super().__init__(facts, own)
         self.list_kind = names.get("listKind") or f"{names['kind']}List"
+        if any(fact["version"] == form for fact in facts):
+            self.subresources = subresources_of(next(fact for fact in facts if fact["version"] == form))
+
+    def view(self, version: str) -> CustomKind:
+        if version == self._form or version not in self._versions:
+            return self
+        if version not in self._views:
+            self._views[version] = CustomKind(self.definition, version)
+        return self._views[version]
 
     @property
     def storage_version(self) -> str:
-        return str(self._stored)
+        return self._form
+
+    @property
+    def stored_api_version(self) -> str:
+        return self.api_version(self._stored)
+
+    @property
+    def webhook(self) -> Object | None:
+        conversion = self.definition["spec"].get("conversion") or {}
+        found: Object | None = conversion.get("webhook") if conversion.get("strategy") == "Webhook" else None
+        return found
 
     def schema(self, version: str) -> Object:
         """The structural schema of a version."""
@@ -73,7 +96,7 @@ class CustomKind(Kind):
 
     @property
     def storage_type(self) -> Type:
-        return self.type(self._stored)
+        return self.type(self._form)
 
     def decode(self, value: Any, version: str, *, strict: bool = False) -> tuple[Object, list[str]]:
         """The object as it is stored: metadata typed, the rest pruned; what was unknown."""
@@ -92,20 +115,20 @@ class CustomKind(Kind):
         structural.default(obj, self.schema(version))
 
     def convert(self, obj: Object, source: str, target: str) -> Object:
-        if source == target:
-            return obj
-        out = {**obj, "apiVersion": target}
-        version = target.rpartition("/")[2]
-        if version in self._versions:
-            out = copy.deepcopy(out)
-            structural.prune(out, self.schema(version))
-        return out
+        """Without a webhook versions differ in their name only; what a schema lacks is dropped when objects are read."""
+        if source != target and self.webhook is not None:
+            raise ValueError(f"{self.plural}.{self.group} are converted by a webhook")
+        return obj if source == target else {**obj, "apiVersion": target}
 
-    def read(self, obj: Object) -> Object:
-        """In today's storage version, with the defaults that the schema has today."""
-        out = self.convert(obj, obj["apiVersion"], self.storage_api_version)
-        structural.default(out, self.schema(self._stored))
-        return out
+    def of_store(self, obj: Object, api_version: str) -> Object:
+        return self.received(self.convert(obj, obj["apiVersion"], api_version))
+
+    def received(self, obj: Object) -> Object:
+        """An object in its version as the schema has it today: pruned, with defaults, in place."""
+        schema = self.schema(obj["apiVersion"].rpartition("/")[2])
+        structural.prune(obj, schema)
+        structural.default(obj, schema)
+        return obj
 
     def deprecation(self, version: str) -> str:
         found = self._versions[version]
@@ -155,7 +178,7 @@ class CustomKind(Kind):
         return [*found, *found, *self._schema_faults(new, old)]  # recorded: each fault of metadata is a cause twice
 
     def _schema_faults(self, obj: Object, old: Object | None) -> list[Fault]:
-        schema = self.schema(self._stored)
+        schema = self.schema(self._form)
         shown = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
         found = [*validation.validate(shown, _without_meta(schema)), *validation.list_faults(shown, schema)]
         if cel_rules.present(schema):
@@ -169,8 +192,8 @@ class CustomKind(Kind):
         return []
 
     def columns(self, version: str) -> tuple[Column, ...]:
-        name = version.rpartition("/")[2] or self._stored
-        found = (self._versions.get(name) or self._versions[self._stored]).get("additionalPrinterColumns")
+        name = version.rpartition("/")[2] or self._form
+        found = (self._versions.get(name) or self._versions[self._form]).get("additionalPrinterColumns")
         if not found:
             return (NAME, _AGE)
         return (NAME, *(_column(c) for c in found))
@@ -181,7 +204,7 @@ class CustomKind(Kind):
     @property
     def selectable(self) -> Mapping[str, Getter]:
         out = dict(super().selectable)
-        for entry in self._versions[self._stored].get("selectableFields") or ():
+        for entry in self._versions[self._form].get("selectableFields") or ():
             path = entry["jsonPath"]
             out[path.removeprefix(".")] = lambda obj, path=path: _selected(obj, path)  # type: ignore[misc]
         return out

@@ -1,0 +1,113 @@
+"""Custom objects between versions: the only step on a request's way from and to the store that may have to ask somebody.
+
+`ready` makes versions of stored objects, many at a time, and leaves them on the items, where everything else finds them;
+`to_store` makes what is written. Kinds without a webhook never wait here. Source:
+https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/#webhook-conversion
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from heeler.apiserver.cache import Item
+from heeler.apiserver.extensions.webhook_client import WebhookFailure
+from heeler.kinds.custom import conversion
+from heeler.kinds.custom.conversion import BadConversion
+from heeler.kinds.custom.kind import CustomKind
+from heeler.objects.status import StatusError
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.server import ApiServer
+    from heeler.kinds.kind import Kind
+
+#: Seconds that a conversion webhook may take.
+SECONDS = 30
+#: Objects that one request to a webhook has, and about how many bytes of them.
+MAX_OBJECTS, MAX_BYTES = 500, 4 << 20
+
+
+class Conversions:
+    """The conversions of one API server. What is being converted for one request is not asked for again by another."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self._under_way: dict[tuple[Item, str], asyncio.Event] = {}
+
+    async def ready(self, items: Sequence[Item], api_version: str) -> None:
+        """Make sure that the items can be had in a version. Raises 500 in the words of the webhook's failure."""
+        while missing := [item for item in items if not item.has(api_version)]:
+            mine = [item for item in missing if (item, api_version) not in self._under_way]
+            if mine:
+                await self._convert_items(mine, api_version)
+            else:
+                await self._under_way[missing[0], api_version].wait()
+
+    async def _convert_items(self, items: list[Item], api_version: str) -> None:
+        done = asyncio.Event()
+        keys = [(item, api_version) for item in items]
+        self._under_way |= dict.fromkeys(keys, done)
+        try:
+            for batch in _batches(items):
+                kind = batch[0].kind
+                assert isinstance(kind, CustomKind)
+                found = await self._ask(kind, [_bare(item.raw()) for item in batch], api_version)
+                for item, obj in zip(batch, found, strict=True):
+                    obj["metadata"]["resourceVersion"] = str(item.revision)
+                    item.hold(kind.received(obj))
+        finally:
+            for key in keys:
+                del self._under_way[key]
+            done.set()
+
+    async def to_store(self, kind: Kind, obj: Object) -> Object:
+        """The object as it is to be written. Raises 500."""
+        return await self.convert(kind, obj, kind.stored_api_version)
+
+    async def convert(self, kind: Kind, obj: Object, api_version: str) -> Object:
+        """An object of the kind's stored form in another version. Raises 500."""
+        source = kind.storage_api_version
+        if source == api_version or kind.webhook is None:
+            return kind.convert(obj, source, api_version)
+        (found,) = await self._ask(kind, [_bare(obj)], api_version)
+        if "resourceVersion" in obj["metadata"]:
+            found["metadata"]["resourceVersion"] = obj["metadata"]["resourceVersion"]
+        return found
+
+    async def _ask(self, kind: Kind, objects: list[Object], api_version: str) -> list[Object]:
+        """Objects of one version (in their order) as the webhook has them in another."""
+        hook = kind.webhook
+        assert hook is not None
+        review = conversion.review(hook, objects, api_version, self._server.random.uuid())
+        try:
+            answer = await self._server.webhooks.call(hook["clientConfig"], review, SECONDS)
+            return conversion.converted(review, answer)
+        except (WebhookFailure, BadConversion) as error:
+            what = f"{objects[0]['apiVersion']}, Kind={objects[0]['kind']}"
+            words = error.words if isinstance(error, BadConversion) else f"failed: {error}"
+            raise StatusError(500, "", f"conversion webhook for {what} {words}") from None
+
+
+def _bare(obj: Object) -> Object:
+    """Without its revision, which belongs to this store."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key != "resourceVersion"}
+    return {**obj, "metadata": metadata}
+
+
+def _batches(items: list[Item]) -> list[list[Item]]:
+    """Items of one version each, in order, not too many and not too large."""
+    by_version: dict[str, list[Item]] = {}
+    for item in items:
+        by_version.setdefault(item.written_version, []).append(item)
+    out: list[list[Item]] = []
+    for group in by_version.values():
+        size = MAX_BYTES
+        for item in group:
+            size += len(item.value)
+            if size > MAX_BYTES or len(out[-1]) >= MAX_OBJECTS:
+                out.append([])
+                size = len(item.value)
+            out[-1].append(item)
+    return out
