@@ -80,7 +80,7 @@ async def _act(write: Write, invocation: Invocation, rounds: Rounds, again: bool
     def failure(words: object) -> _Failure:
         return _Failure(policy, invocation.binding, str(words), "Invalid")
 
-    values = policies.values(write, invocation)
+    values = await policies.values(write, invocation)
     try:
         if not await policies.answered(write, lambda: conditions_hold(spec.get("matchConditions"), values)):
             return []
@@ -105,16 +105,16 @@ async def _act(write: Write, invocation: Invocation, rounds: Rounds, again: bool
 
 async def _change(write: Write, invocation: Invocation, mutation: Object) -> None:
     """One mutation. Raises ValueError with the words of what went wrong, StatusError for what is nobody's policy."""
-    values = policies.values(write, invocation)
+    values = await policies.values(write, invocation)
     shown: Object = values["object"]
     if mutation.get("patchType") == "JSONPatch":
         found = await policies.answered(write, lambda: _evaluated(invocation, mutation["jsonPatch"], values))
         changed = _patched(shown, found)
         if changed is not None:
-            _replace(write, changed, invocation.version, strict=True)
+            await _replace(write, changed, invocation.version, strict=True)
         return
     found = await policies.answered(write, lambda: _evaluated(invocation, mutation["applyConfiguration"], values))
-    _replace(write, _merged(write, shown, found, invocation.version), invocation.version)
+    await _replace(write, _merged(write, shown, found, invocation.version), invocation.version)
 
 
 def _evaluated(invocation: Invocation, row: Object, values: dict[str, Any]) -> Any:
@@ -170,10 +170,10 @@ def _merged(write: Write, shown: Object, found: Any, version: str) -> Object:
     return merged if isinstance(merged, dict) else shown
 
 
-def _replace(write: Write, changed: Object, version: str, *, strict: bool = False) -> None:
+async def _replace(write: Write, changed: Object, version: str, *, strict: bool = False) -> None:
     """Go on with a changed object; unknown fields are refused (500) if `strict`. Raises StatusError."""
     try:
-        lines = requests.replace(write, changed, version, strict=strict)
+        lines = await requests.replace(write, changed, version, strict=strict)
     except DecodeError as error:
         raise internal_error(str(error)) from None
     if lines:

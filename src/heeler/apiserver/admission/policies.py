@@ -122,6 +122,10 @@ def _parameters(
     if not found and reference.get("parameterNotFoundAction") == "Deny":
         raise _Unusable("no params found for policy binding with `Deny` parameterNotFoundAction")
     version = spec["paramKind"]["apiVersion"]
+    if kind.webhook is not None and found and version != kind.storage_api_version:
+        raise _Unusable(
+            f"{kind.plural}.{kind.group} are stored as {kind.storage_api_version} and converted by a webhook"
+        )
     return [{**kind.convert(one, kind.storage_api_version, version), "kind": kind.kind} for one in found]
 
 
@@ -139,11 +143,12 @@ def _named(write: Write, kind: Kind, reference: Object, namespace: str) -> Itera
             yield one
 
 
-def values(write: Write, invocation: Invocation) -> dict[str, Any]:
-    """What the policy's expressions may look at, as the write is now."""
+async def values(write: Write, invocation: Invocation) -> dict[str, Any]:
+    """What the policy's expressions may look at, as the write is now. Raises 500 where a conversion webhook fails."""
     request = requests.request(write)
     api_version = write.kind.api_version(invocation.version)
-    shown = requests.in_version(write, write.new, api_version), requests.in_version(write, write.old, api_version)
+    new = await requests.converted(write, write.new, api_version)
+    shown = new, await requests.converted(write, write.old, api_version)
     found = requests.values(write, request, shown, requests.namespace(write, request), invocation.version)
     return {**found, "params": invocation.parameter}
 

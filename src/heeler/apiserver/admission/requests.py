@@ -77,8 +77,9 @@ async def converted(write: Write, obj: Object | None, api_version: str) -> Objec
     """The same for another version, for which custom kinds may have to ask a webhook. Raises 500."""
     if obj is None:
         return None
-    found = await write.context.server.conversions.convert(write.kind, obj, api_version)
-    return {**found, "kind": write.kind.kind}
+    kind = write.kind
+    found = await write.context.server.conversions.convert(kind, obj, kind.storage_api_version, api_version)
+    return {**found, "kind": kind.kind}
 
 
 def objects(write: Write) -> tuple[Object | None, Object | None]:
@@ -93,21 +94,21 @@ def namespace(write: Write, request: Request) -> Object | None:
     return write.context.server.lookup("", "namespaces", "", request.namespace)
 
 
-def replace(write: Write, changed: Object, version: str, *, strict: bool = False) -> list[str]:
+async def replace(write: Write, changed: Object, version: str, *, strict: bool = False) -> list[str]:
     """Go on with a changed object, given as `version` shows it: decoded, defaulted, who owns its fields as it was.
 
     A line for each unknown field (they are dropped unless `strict`: then nothing is done). Raises DecodeError.
     """
     kind, target = write.kind, write.kind.api_version(version)
     assert write.new is not None
-    if changed == in_version(write, write.new, target):
+    if changed == await converted(write, write.new, target):
         return []
     new, lines = kind.decode(changed, version, strict=strict)
     if lines and strict:
         return lines
     new |= {"apiVersion": target, "kind": kind.kind}
     kind.default(new, version)
-    stored = kind.convert(new, target, kind.storage_api_version)
+    stored = await write.context.server.conversions.convert(kind, new, target, kind.storage_api_version)
     if "managedFields" in write.new["metadata"]:
         stored["metadata"]["managedFields"] = write.new["metadata"]["managedFields"]
     write.new = stored

@@ -36,7 +36,7 @@ async def _judge(write: Write, invocation: Invocation) -> list[StatusError]:
     from heeler.kinds.cel.policies import judge
 
     policy, binding = invocation.policy, invocation.binding
-    values = policies.values(write, invocation)
+    values = await policies.values(write, invocation)
     verdict = await policies.answered(write, lambda: judge(policy["spec"], values))
     actions, refusals = binding["spec"].get("validationActions") or (), []
     for finding in verdict.findings:

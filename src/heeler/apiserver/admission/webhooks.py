@@ -174,19 +174,12 @@ async def _change(write: Write, hook: Hook) -> bool:
 
 
 async def _patch(write: Write, hook: Hook, patch: str) -> bool:
-    kind, target = write.kind, write.kind.api_version(hook.version)
-    before = await requests.converted(write, write.new, target)
+    before = await requests.converted(write, write.new, write.kind.api_version(hook.version))
     assert before is not None and write.new is not None
     changed = json_patch.apply(before, json_patch.decode(base64.b64decode(patch, validate=True)))
     if changed == before:
         return False
-    new, _ = kind.decode(changed, hook.version)
-    new |= {"apiVersion": target, "kind": kind.kind}
-    kind.default(new, hook.version)
-    stored = await write.context.server.conversions.convert(kind, new, kind.storage_api_version)
-    if "managedFields" in write.new["metadata"]:
-        stored["metadata"]["managedFields"] = write.new["metadata"]["managedFields"]
-    write.new = stored
+    await requests.replace(write, changed, hook.version)
     return True
 
 

@@ -64,14 +64,13 @@ class Conversions:
 
     async def to_store(self, kind: Kind, obj: Object) -> Object:
         """The object as it is to be written. Raises 500."""
-        return await self.convert(kind, obj, kind.stored_api_version)
+        return await self.convert(kind, obj, kind.storage_api_version, kind.stored_api_version)
 
-    async def convert(self, kind: Kind, obj: Object, api_version: str) -> Object:
-        """An object of the kind's stored form in another version. Raises 500."""
-        source = kind.storage_api_version
-        if source == api_version or kind.webhook is None:
-            return kind.convert(obj, source, api_version)
-        (found,) = await self._ask(kind, [_bare(obj)], api_version)
+    async def convert(self, kind: Kind, obj: Object, source: str, target: str) -> Object:
+        """An object of the apiVersion `source` in the apiVersion `target`. Raises 500."""
+        if source == target or kind.webhook is None:
+            return kind.convert(obj, source, target)
+        (found,) = await self._ask(kind, [_bare(obj)], target)
         if "resourceVersion" in obj["metadata"]:
             found["metadata"]["resourceVersion"] = obj["metadata"]["resourceVersion"]
         return found
