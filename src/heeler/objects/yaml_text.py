@@ -31,7 +31,7 @@ def load(text: str | bytes) -> tuple[Any, list[str]]:
         duplicates: list[str] = []
         value = _value(loader, node, budget, duplicates)
     except yaml.YAMLError as error:
-        raise YamlError(_explain(error)) from error
+        raise YamlError(_explain(error, text)) from error
     except RecursionError as error:
         raise YamlError("yaml: exceeded max depth") from error
     finally:
@@ -155,7 +155,22 @@ def _mapping(loader: Any, node: Any, budget: list[int], duplicates: list[str]) -
     return out
 
 
-def _explain(error: Any) -> str:
-    mark = getattr(error, "problem_mark", None)
+def _explain(error: Any, text: str | bytes) -> str:
+    """As Go's parser says it: lines count from 0 for the parser's faults, from 1 for the scanner's; the first isn't named."""
+    import yaml
+
+    if isinstance(error, yaml.composer.ComposerError) and "alias" in (error.problem or ""):
+        return f"yaml: unknown anchor '{_anchor(error, text)}' referenced"
+    marks = [getattr(error, name, None) for name in ("context_mark", "problem_mark")]
+    line = next((mark.line for mark in marks if mark is not None and mark.line), 0)
+    if line and isinstance(error, yaml.scanner.ScannerError):
+        line += 1
     problem = getattr(error, "problem", None) or str(error)
-    return f"yaml: line {mark.line + 1}: {problem}" if mark else f"yaml: {problem}"
+    return f"yaml: line {line}: {problem}" if line else f"yaml: {problem}"
+
+
+def _anchor(error: Any, text: str | bytes) -> str:
+    """The name of an alias that nothing stands for, out of the text: the parser's fault doesn't have it."""
+    plain = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    found = re.match(r"\*([^\s,\[\]{}]+)", plain[error.problem_mark.index :])
+    return found[1] if found else ""
