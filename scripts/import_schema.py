@@ -4,8 +4,8 @@
     import_schema.py REFERENCE_DIR
 
 REFERENCE_DIR holds `apiserver/` (swagger-*.json.gz, discovery/*.json.gz, cases/discovery.jsonl) and `wire/k8s.json`.
-Only facts are taken (names, forms, list types, merge keys, verbs), no prose. What the documents do not say (pointers,
-what is written when empty, defaults) is written by hand in `heeler/kinds/`.
+Only facts are taken (names, forms, list types, merge keys, verbs), no prose. What the documents do not say of fields
+(pointers, what is written when empty) `import_go_types.py` adds; defaults and rules are written by hand in `heeler/kinds/`.
 
 The order of a struct's fields is taken from the protobuf tables, as this is the order in which servers write them.
 """

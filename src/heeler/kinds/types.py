@@ -13,8 +13,7 @@ from typing import Any
 
 import orjson
 
-from heeler.kinds.go_names import embedded_in, map_name, text_name
-from heeler.kinds.presence import KEY_DEFAULTS, presence, short_name
+from heeler.kinds.presence import KEPT_EMPTY, KEY_DEFAULTS, short_name
 from heeler.objects.schema import Field, Form, Type
 
 _SCALARS: dict[str, Type] = {
@@ -64,28 +63,25 @@ def type_named(name: str) -> Type:
     out = Type("struct", own, atomic=bool(facts.get("a")), package=package.rpartition(".")[2])
     _built[name] = out  # before the fields, as they may come back here
     owner = short_name(name)
-    is_object = "metadata" in facts["f"]
     for key, fact in facts["f"].items():
-        always, pointer = presence(owner, key, fact, is_object)
         out.fields[key] = Field(
             key,
-            _field_type(owner, key, fact, out.package),
-            always,
-            pointer,
+            _field_type(owner, key, fact),
+            "o" not in fact,
+            "p" in fact or f"{owner}.{key}" in KEPT_EMPTY,
             fact.get("s", ""),
             fact.get("m", ""),
-            embedded_in(owner, key),
+            fact.get("e", ""),
         )
     return out
 
 
-def _field_type(owner: str, key: str, fact: dict[str, Any], package: str) -> Type:
+def _field_type(owner: str, key: str, fact: dict[str, Any]) -> Type:
     """The type of one field; list and map facts and named texts stand on the field's own type."""
-    shape = fact["t"]
-    named = text_name(owner, key)
+    shape, named = fact["t"], fact.get("n", "")
     if isinstance(shape, str):
         if shape == "string" and named:
-            return _named_text(named, package)
+            return _named_text(named)
         if shape == "any" and owner.endswith(".JSONSchemaProps") and key in _UNIONS:
             return Type("any", item=type_named(_SCHEMA_UNION))
         base = _of(shape)
@@ -93,7 +89,7 @@ def _field_type(owner: str, key: str, fact: dict[str, Any], package: str) -> Typ
             return Type("struct", base.name, base.fields, atomic=not base.atomic, package=base.package)
         return base
     if isinstance(shape, list):
-        item = _named_text(named, package) if shape[0] == "string" and named else _of(shape[0])
+        item = _held(shape[0], fact)
         return Type(
             "list",
             item=item,
@@ -101,18 +97,21 @@ def _field_type(owner: str, key: str, fact: dict[str, Any], package: str) -> Typ
             keys=tuple(fact.get("k", ())),
             key_defaults=KEY_DEFAULTS.get(f"{owner}.{key}", {}),
         )
-    item = _of(shape["map"])
-    name = map_name(owner, key) if item.form == "quantity" else ""
-    return Type("map", name, item=item, atomic=bool(fact.get("a")), package="v1" if name else "")
+    package, _, name = named.rpartition(".")
+    return Type("map", name, item=_held(shape["map"], fact), atomic=bool(fact.get("a")), package=package)
 
 
 _UNIONS = ("items", "additionalProperties", "additionalItems", "dependencies")
 
 
-def _named_text(named: str, package: str) -> Type:
-    if "." in named:
-        package, _, named = named.partition(".")
-    return Type("string", named, package=package)
+def _held(shape: Any, fact: dict[str, Any]) -> Type:
+    """What a list or map holds."""
+    return _named_text(fact["i"]) if shape == "string" and "i" in fact else _of(shape)
+
+
+def _named_text(named: str) -> Type:
+    package, _, name = named.rpartition(".")
+    return Type("string", name, package=package)
 
 
 def _of(shape: Any) -> Type:

@@ -42,7 +42,9 @@ async def create(call: Call, context: Context) -> Plain:
     body = read_body(call, TOKEN_REQUEST, context.server.kinds, options.validation)
     spec = body.setdefault("spec", {})
     await check_token(context, spec)
-    seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
+    if spec.get("expirationSeconds") is None:
+        spec["expirationSeconds"] = DEFAULT_SECONDS
+    seconds = spec["expirationSeconds"]
     now = rfc3339(context.server.clock.time())
     managed = apply.track_update(
         None,

@@ -214,7 +214,8 @@ def _value_from(row: Object, path: str) -> Iterator[Fault]:
 
 
 def _key_selector(selector: Object, path: str) -> Iterator[Fault]:
-    yield from needed(selector.get("name"), f"{path}.name")
+    name = selector.get("name", "")
+    yield from each(f"{path}.name", name, names.subdomain(name))
     if not selector.get("key"):
         yield required(f"{path}.key")
     else:
@@ -229,11 +230,18 @@ def env_from(rows: list[Object] | None, path: str) -> Iterator[Fault]:
         for key in ("configMapRef", "secretRef"):
             if key in row:
                 count += 1
-                yield from needed(row[key].get("name"), f"{path}.{key}.name")
+                yield from _reference_name(row[key].get("name", ""), f"{path}[{at}].{key}.name")
         if not count:
             yield invalid(path, "", "must specify one of: `configMapRef` or `secretRef`")
         elif count > 1:
             yield invalid(path, "", "may not have more than one field specified at a time")
+
+
+def _reference_name(name: str, path: str) -> Iterator[Fault]:
+    if not name:
+        yield required(path)
+    else:
+        yield from each(path, name, names.subdomain(name))
 
 
 # Volumes.

@@ -126,7 +126,7 @@ def _default_probe(probe: Object) -> None:
             probe[key] = value
     if "httpGet" in probe:
         _default_http_get(probe["httpGet"])
-    if "grpc" in probe and "service" not in probe["grpc"]:
+    if "grpc" in probe and probe["grpc"].get("service") is None:
         probe["grpc"]["service"] = ""
 
 

@@ -28,7 +28,8 @@ def _default_level(level: Object, version: str) -> None:
     limited = spec.get("limited")
     if limited is None:
         return
-    limited.setdefault("nominalConcurrencyShares", 30)
+    if limited.get("nominalConcurrencyShares") is None:
+        limited["nominalConcurrencyShares"] = 30
     limited.setdefault("lendablePercent", 0)
     queuing = (limited.get("limitResponse") or {}).get("queuing")
     if queuing is not None:

@@ -11,7 +11,8 @@ from heeler.objects.value import Object
 def _default(ingress_class: Object, version: str) -> None:
     parameters = (ingress_class.get("spec") or {}).get("parameters")
     if parameters is not None:
-        parameters.setdefault("scope", "Cluster")
+        if parameters.get("scope") is None:
+            parameters["scope"] = "Cluster"
 
 
 def _parameters(ingress_class: Object) -> str:

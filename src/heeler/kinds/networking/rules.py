@@ -101,7 +101,7 @@ def _backend(backend: Object, path: str) -> Iterator[Fault]:
 
 
 def _typed_reference(row: Object, path: str) -> Iterator[Fault]:
-    if row.get("apiGroup"):
+    if row.get("apiGroup") is not None:
         yield from each(f"{path}.apiGroup", row["apiGroup"], names.subdomain(row["apiGroup"]))
     for key in ("kind", "name"):
         if not row.get(key):
