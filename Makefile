@@ -6,7 +6,7 @@ NAME ?= heeler
 # under sudo what is installed belongs to the person who called
 HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
-.PHONY: docs soak up install test lint types bench reference clean tools down delete
+.PHONY: docs soak peers up install test lint types bench reference clean tools down delete
 
 ## up: set-up, cluster, example app; the last lines are the app's address and three kubectl commands
 up: install
@@ -42,6 +42,13 @@ SEED ?= 1
 soak: tools
 	HEELER_INTERRUPTS=300 $(BIN)/python -m pytest tests/peers/test_pytest_plugin.py -k interrupted --timeout 900
 	$(BIN)/python -m tests.containers.chaos --seconds 600 --seed $(SEED) --keep soak-logs
+
+## peers: upstream's own programs, built into build/peers (Go; slow when cold), on Heeler and against it (CASES=N, SEED=N)
+CASES ?= 1000
+peers: tools
+	$(BIN)/python scripts/peers.py
+	$(BIN)/python -m pytest tests/peers/test_upstream_programs.py
+	$(BIN)/python -m tests.peers.differential --cases $(CASES) --seed $(SEED)
 
 ## lint, types: the checks on the code
 lint: tools

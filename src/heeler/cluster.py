@@ -13,7 +13,7 @@ import contextlib
 import logging
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -176,15 +176,22 @@ PARTS: tuple[Part[Context], ...] = (
 )
 
 
-async def start_parts(context: Context, started: Callable[[str], None] = lambda _: None) -> None:
-    """Start everything beside the API server; `started` is told each part that has begun."""
+async def start_parts(
+    context: Context, started: Callable[[str], None] = lambda _: None, without: Collection[str] = ()
+) -> None:
+    """Start everything beside the API server but `without`; `started` is told each part that has begun."""
     for part in PARTS:
-        await part.start(context)
-        started(part.name)
+        if part.name not in without:
+            await part.start(context)
+            started(part.name)
 
 
 class Cluster:
-    """One control plane. Enter it with `async with`; `client` is the administrator's, `kubeconfig` a file for kubectl."""
+    """One control plane. Enter it with `async with`; `client` is the administrator's, `kubeconfig` a file for kubectl.
+
+    `without`: parts that don't run, since upstream's or others run in their place ("controller-manager", "scheduler",
+    "simulated-nodes"). Raises ValueError for a part that there isn't.
+    """
 
     def __init__(
         self,
@@ -195,7 +202,12 @@ class Cluster:
         port: int = 0,
         clock: Clock | None = None,
         random: Random | None = None,
+        without: Collection[str] = (),
     ) -> None:
+        unknown = set(without) - {part.name for part in PARTS}
+        if unknown:
+            raise ValueError(f"no part {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in PARTS)}")
+        self._without = tuple(without)
         spec = Spec(name=name, nodes=0, simulated_nodes=simulated_nodes, port=port)
         self._spec = spec
         self._data_dir = data_dir
@@ -213,7 +225,12 @@ class Cluster:
         layout.prepare(_me())
         self._kubeconfig = layout.admin_kubeconfig
         plane = control_plane(
-            layout, self._spec, durable=self._data_dir is not None, clock=self._clock, random=self._random
+            layout,
+            self._spec,
+            durable=self._data_dir is not None,
+            clock=self._clock,
+            random=self._random,
+            without=self._without,
         )
         try:
             self._context = await self._stack.enter_async_context(plane)
@@ -272,8 +289,9 @@ async def control_plane(
     clock: Clock,
     random: Random,
     started: Callable[[str], None] = lambda _: None,
+    without: Collection[str] = (),
 ) -> AsyncIterator[Context]:
-    """Run the API server and all parts. `started` is told each part that has begun."""
+    """Run the API server and all parts but `without`. `started` is told each part that has begun."""
     bound = None
     if spec.port == 0:  # any port, held from here on: another cluster could take it otherwise
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -311,7 +329,7 @@ async def control_plane(
                 found.server, spec, authority.certificate.decode(), tasks, clock, random, authority=authority
             )
             context.certificate = found.certificate
-            await start_parts(context, started)
+            await start_parts(context, started, without)
             yield context
     finally:
         await store.close()

@@ -1,0 +1,288 @@
+"""The same requests to kube-apiserver and to Heeler: what differs is a fault of Heeler's, or to be explained.
+
+    python -m tests.peers.differential --cases 500 --seed 1 [--kinds Pod,Service] [--verbs create,update,patch,apply]
+
+Bodies are the recorded ones with a field changed, removed or added at random, by the seed: created (a dry run), put over
+the object as it was, or sent as one of the patches. Upstream's programs are built by `scripts/peers.py`. Prints the cases
+that differ and a count by kind; exits with 1 if there are any. Not part of `make test`: see `make peers`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import contextlib
+import copy
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from heeler.kinds.kind import Kind
+from heeler.kinds.registry import built_in
+from tests.conftest import ROOT, ApiServerProcess
+from tests.reference import replay
+from tests.unit.kinds.recorded import cases
+
+PEERS = ROOT / "build" / "peers"
+NAMESPACE = "diff"
+#: What a field is given in the place of its value; `None` removes it.
+VALUES: tuple[Any, ...] = (
+    "",
+    "x",
+    "Not Valid!",
+    "a" * 300,
+    [],
+    {},
+    0,
+    -1,
+    5,
+    8589934592,
+    True,
+    [None],
+    ["x", "x"],
+    "10Mi",
+)
+PATCHES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+    "apply": "application/apply-patch+yaml",
+}
+VERBS = ("create", "update", *PATCHES, "status")
+#: Kinds that are answered and not stored, or that would change what later cases meet.
+LEFT_OUT = ("Namespace", "Node")
+
+Case = dict[str, Any]
+
+
+def bodies() -> dict[str, list[dict[str, Any]]]:
+    """The recorded objects that could be created, by kind, without what was recorded twice."""
+    found: dict[str, dict[bytes, dict[str, Any]]] = {}
+    for area in ("defaults", "validation", "table", "apply", "patch", "subresources"):
+        for case in cases(area):
+            for step in case["steps"]:
+                body, response = step["request"].get("body"), step.get("response") or {}
+                made = step["request"]["method"] == "POST" and response.get("status") == 201
+                if not made or not isinstance(body, dict) or body.get("kind") in (None, *LEFT_OUT):
+                    continue
+                text = json.dumps(body).replace(case["id"], "NAME")
+                if kind_of(body) is not None and "generateName" not in text and "{{" not in text:
+                    found.setdefault(body["kind"], {})[text.encode()] = json.loads(text)
+    return {kind: list(texts.values()) for kind, texts in sorted(found.items())}
+
+
+def kind_of(body: dict[str, Any]) -> Kind | None:
+    group, _, version = str(body.get("apiVersion", "")).rpartition("/")
+    kind = built_in().by_kind(group, version, str(body.get("kind", "")))
+    return kind if kind is not None and "list" in kind.verbs else None
+
+
+def paths(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The places in an object, its head left out."""
+    if here and here[0] not in ("apiVersion", "kind") and here != ("metadata", "name") and here != ("metadata",):
+        yield here
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*here, key))
+
+
+def change(body: dict[str, Any], chance: random.Random) -> tuple[dict[str, Any], tuple[Any, ...], Any]:
+    """(a changed copy, where, the value; None if it was removed)."""
+    out = copy.deepcopy(body)
+    where = chance.choice(list(paths(body)))
+    node: Any = out
+    for key in where[:-1]:
+        node = node[key]
+    last, how = where[-1], chance.random()
+    if how < 0.25:
+        del node[last]
+        return out, where, None
+    if how < 0.32 and isinstance(node, list):
+        node.append(copy.deepcopy(node[last]))
+        return out, where, "twice"
+    if how < 0.4 and isinstance(node, dict):
+        node[f"{last}x"] = chance.choice(VALUES)
+        return out, (*where[:-1], f"{last}x"), node[f"{last}x"]
+    node[last] = chance.choice(VALUES)
+    return out, where, node[last]
+
+
+def as_patch(where: tuple[Any, ...], value: Any, body: dict[str, Any]) -> Any:
+    """A merge patch that sets the value, with whole lists in its way."""
+    if not where:
+        return value
+    key, rest = where[0], where[1:]
+    if isinstance(key, int):
+        items = copy.deepcopy(body)
+        items[key] = as_patch(rest, value, body[key]) if rest else value
+        return items
+    return {key: as_patch(rest, value, body.get(key) if isinstance(body, dict) else None)}
+
+
+def make(number: int, kind_bodies: list[dict[str, Any]], verb: str, chance: random.Random) -> Case:
+    name = f"d{number}"
+    body = json.loads(json.dumps(chance.choice(kind_bodies)).replace("NAME", name))
+    kind = kind_of(body)
+    assert kind is not None
+    if kind.namespaced:
+        body["metadata"]["namespace"] = NAMESPACE
+        if body["kind"] == "Event":
+            body = json.loads(json.dumps(body).replace(f'"namespace": "{name}"', f'"namespace": "{NAMESPACE}"'))
+    top = f"/apis/{body['apiVersion']}" if "/" in body["apiVersion"] else f"/api/{body['apiVersion']}"
+    collection = f"{top}/namespaces/{NAMESPACE}/{kind.plural}" if kind.namespaced else f"{top}/{kind.plural}"
+    item = f"{collection}/{body['metadata']['name']}"
+    changed, where, value = change(body, chance)
+    title = f"{body['kind']} {verb}: {'.'.join(str(key) for key in where)} = {value!r}"
+    strict = chance.choice(("", "", "&fieldValidation=Strict", "&fieldValidation=Ignore"))
+    if verb == "create":
+        request: Case = {"method": "POST", "path": f"{collection}?dryRun=All{strict}", "body": changed}
+        return {"id": name, "title": title, "steps": [{"request": request}]}
+    first = {"request": {"method": "POST", "path": collection, "body": body}, "setup": True}
+    last = {"request": {"method": "DELETE", "path": f"{item}?propagationPolicy=Background"}, "cleanup": True}
+    if verb in ("update", "status"):
+        changed = json.loads(json.dumps(changed))
+        if isinstance(changed.get("metadata"), dict):
+            changed["metadata"]["resourceVersion"] = "{{step1.metadata.resourceVersion}}"
+        end = "/status" if verb == "status" else ""
+        request = {"method": "PUT", "path": f"{item}{end}?dryRun=All{strict}", "body": changed}
+    else:
+        request = {"method": "PATCH", "path": f"{item}?dryRun=All{strict}", "headers": {"Content-Type": PATCHES[verb]}}
+        if verb == "json":
+            pointer = "/" + "/".join(str(key).replace("~", "~0").replace("/", "~1") for key in where)
+            operation = "remove" if value is None else chance.choice(("add", "replace", "test"))
+            request["body"] = [{"op": operation, "path": pointer, **({} if value is None else {"value": value})}]
+        elif verb == "apply":
+            request["path"] += (
+                f"&fieldManager={chance.choice(('one', 'replay'))}&force={chance.choice(('true', 'false'))}"
+            )
+            request["body"] = changed
+        else:
+            request["body"] = as_patch(where, value, body)
+    return {"id": name, "title": title, "steps": [first, {"request": request}, last]}
+
+
+@contextlib.contextmanager
+def upstream(folder: Path, users: Path) -> Iterator[str]:
+    """kube-apiserver with etcd, started as the recorded one was. Its address."""
+    (folder / "pki").mkdir(parents=True)
+    key = folder / "sa.key"
+    subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+    port, client, peer = (20_000 + random.SystemRandom().randrange(10_000) for _ in range(3))
+    etcd_words = [
+        str(PEERS / "etcd"),
+        *("--data-dir", str(folder / "etcd"), "--unsafe-no-fsync", "--log-level", "error"),
+        *(
+            "--listen-client-urls",
+            f"http://127.0.0.1:{client}",
+            "--advertise-client-urls",
+            f"http://127.0.0.1:{client}",
+        ),
+        *("--listen-peer-urls", f"http://127.0.0.1:{peer}"),
+    ]
+    words = [
+        str(PEERS / "kube-apiserver"),
+        *("--etcd-servers", f"http://127.0.0.1:{client}", "--secure-port", str(port), "--bind-address", "127.0.0.1"),
+        *("--cert-dir", str(folder / "pki"), "--token-auth-file", str(users), "--authorization-mode", "RBAC"),
+        *("--service-cluster-ip-range", "10.0.0.0/24", "--service-account-issuer", "https://kubernetes.default.svc"),
+        *("--service-account-key-file", str(key), "--service-account-signing-key-file", str(key)),
+    ]
+    with (folder / "log").open("w") as log:
+        running = [subprocess.Popen(each, stdout=log, stderr=log) for each in (etcd_words, words)]
+    try:
+        client_of = replay.Client(f"https://127.0.0.1:{port}", {"admin": "admin-token"}, insecure=True)
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                if client_of.send({"method": "GET", "path": "/readyz"}, None)[0].status == 200:
+                    break
+            assert all(each.poll() is None for each in running), (folder / "log").read_text()[-3000:]
+            time.sleep(0.1)
+        yield f"https://127.0.0.1:{port}"
+    finally:
+        for each in reversed(running):
+            each.kill()
+            each.wait()
+
+
+def prepare(server: str) -> None:
+    client = replay.Client(server, {"admin": "admin-token"}, insecure=True)
+    for path, body in (
+        ("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}}),
+        (f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}}),
+    ):
+        replay.play(client, {"steps": [{"request": {"method": "POST", "path": path, "body": body}, "setup": True}]})
+
+
+def differences(servers: list[str], made: list[Case], jobs: int) -> Iterator[tuple[Case, list[str]]]:
+    """Each case that differs: what the second server answers, against the first."""
+    local = threading.local()
+
+    def one(case: Case) -> tuple[Case, list[str]]:
+        if not hasattr(local, "clients"):
+            local.clients = [replay.Client(server, {"admin": "admin-token"}, insecure=True) for server in servers]
+        answers = [replay.play(client, case) for client in local.clients]
+        for _, failure in answers:
+            if failure:
+                return case, [str(failure)]
+        found: list[str] = []
+        for number, (step, want, got) in enumerate(zip(case["steps"], answers[0][0], answers[1][0]), 1):
+            if step.get("setup"):
+                if want["status"] not in (200, 201):
+                    return case, []  # an object that upstream doesn't take is no ground for a change
+                want, got = {"status": want["status"]}, {"status": got["status"]}
+            if not step.get("cleanup"):
+                found += [f"step {number} {line}" for line in replay.diff(want, got)]
+        return case, found
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        yield from (result for result in pool.map(one, made) if result[1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--cases", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--kinds", default="", help="comma-separated; all without it")
+    parser.add_argument("--verbs", default=",".join(VERBS))
+    parser.add_argument("--lines", type=int, default=6, help="differing lines shown of a case")
+    parser.add_argument("--json", type=Path, help="also write what differs here, with the requests")
+    told = parser.parse_args()
+    chance, known = random.Random(told.seed), bodies()
+    kinds = [kind for kind in known if not told.kinds or kind in told.kinds.split(",")]
+    verbs = told.verbs.split(",")
+    made = [make(n, known[chance.choice(kinds)], chance.choice(verbs), chance) for n in range(told.cases)]
+    with tempfile.TemporaryDirectory() as folder:
+        mine = ApiServerProcess(Path(folder), "--authorization-mode", "RBAC")
+        mine.start()
+        try:
+            with upstream(Path(folder) / "upstream", Path(folder) / "users.csv") as theirs:
+                for server in (theirs, mine.url):
+                    prepare(server)
+                found = list(differences([theirs, mine.url], made, told.jobs))
+        finally:
+            mine.stop()
+    for case, lines in found:
+        print(f"{case['id']}: {case['title']}")
+        for line in lines[: told.lines]:
+            print(f"    {line}")
+    if told.json:
+        told.json.write_bytes(orjson.dumps(found))
+    print(
+        f"{len(found)} of {len(made)} differ:",
+        dict(Counter(case["title"].split()[0] for case, _ in found).most_common()),
+    )
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
