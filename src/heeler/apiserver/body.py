@@ -144,6 +144,8 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
         raise bad_request(f"{error.what} cannot be handled as a {kind.kind}: {error}") from None
     except Unparsable as error:
         raise _unrecognized(call.body, kind, str(error)) from None
+    if kind.custom:
+        _tell_of_unknown_version(value, kind, version, call, validation)
     check_kind(value, kind, version, kinds, call.body)
     if kind.custom and call.body.startswith(b"k8s\0"):
         raise bad_request(
@@ -151,6 +153,19 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
             "not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
         )
     return strictly(value, kind, version, call, validation, duplicates)
+
+
+def _tell_of_unknown_version(value: Any, kind: Kind, version: str, call: Call, validation: str) -> None:
+    """A custom object of another version has no schema, so all its fields are unknown. Raises 400 if that is refused."""
+    given = value.get("apiVersion") if isinstance(value, dict) else None
+    if not isinstance(given, str) or given in ("", kind.api_version(version)) or validation == "Ignore":
+        return
+    found = [f'unknown field "{key}"' for key in sorted(value) if key not in ("apiVersion", "kind", "metadata")]
+    if found and validation == "Strict":
+        where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
+        raise bad_request(f"{where}strict decoding error: {', '.join(found)}")
+    for text in found[:MAX_WARNINGS]:
+        call.warn(text)
 
 
 def read_body(call: Call, kind: Kind, kinds: Kinds, validation: str, also: tuple[str, ...] = ()) -> Object:

@@ -168,7 +168,7 @@ def check(tree: Value) -> FieldSet:
 
 
 def item_key(item: Value, type: Type) -> str:
-    """How a list item is named in a set. Raises ValueError if it lacks a key that has no default."""
+    """How a list item is named in a set. Raises ValueError if it has none of its keys, and these no default."""
     if type.list_type == "set":
         return "v:" + orjson.dumps(item).decode()
     keys = type.keys
@@ -181,12 +181,15 @@ def item_key(item: Value, type: Type) -> str:
         value = item.get(key) if isinstance(item, dict) else None
         if value is None:
             if key not in type.key_defaults:
-                raise ValueError(
-                    f'associative list with keys has an element that omits key field "{key}" '
-                    "(and doesn't have default value)"
-                )
+                continue
             value = type.key_defaults[key]
         found[key] = value
+    if not found:
+        names = " ".join(f'"{key}"' for key in keys)
+        raise ValueError(
+            f"associative list with keys has an element that omits all key fields [{names}] "
+            "(and doesn't have default values for any key fields)"
+        )
     return "k:" + orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -444,12 +447,14 @@ def _claimed(value: Value, type: Type) -> FieldSet:
         one = value[name]
         field = type.fields.get(name)
         sub = field.type if field else (type.item or FREE) if type.form == "map" else FREE
-        if isinstance(one, list) and not one and not is_leaf(sub):
+        # lists of a type that nobody tells are atomic
+        whole = is_leaf(sub) or (sub.form == "any" and isinstance(one, list))
+        if isinstance(one, list) and not one and not whole:
             continue  # an empty list claims nothing
         node = _claimed(one, sub)
         if not field and node:
             node = {SELF: MEMBER, **node}
-        if node or is_leaf(sub) or not isinstance(one, (dict, list)) or one == {}:
+        if node or whole or not isinstance(one, (dict, list)) or one == {}:
             out["f:" + name] = node
     return out
 

@@ -94,6 +94,31 @@ def test_a_value_that_is_not_there_is_an_error_of_the_evaluation() -> None:
 
 
 @pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("m.all(k, v, v > 0 && k != 'x') && l.exists(i, v, i == 1 && v == 20)", True),
+        ("l.existsOne(i, v, v + i == 21)", True),
+        ("l.transformList(i, v, i > 0, v * i)", [20, 60]),
+        ("m.transformMap(k, v, v * 2)", {"a": 2, "b": 4}),
+        ("l.transformMap(i, v, i != 1, v)", {0: 10, 2: 30}),
+        ("m.transformMapEntry(k, v, {v: k})", {1: "a", 2: "b"}),
+        ("l.all(i, v, m.all(k, w, w < v + i && '.all(a, b, c)' != k))", True),
+        ("l.all(x, x > 1)", True),
+    ],
+)
+def test_macros_with_two_variables(expression: str, value: Any) -> None:
+    given = {"m": {"a": 1, "b": 2}, "l": [10, 20, 30]}
+    assert any_values("m", "l").compile(expression).evaluate(given) == value
+
+
+def test_faults_in_macros_with_two_variables_are_told_where_they_were_written() -> None:
+    with pytest.raises(CompileError) as error:
+        any_values("m").compile("m.exists(k, v,\n  nope == v)")
+    words = "undeclared reference to 'nope' (in container '')"
+    assert str(error.value) == f"ERROR: <input>:2:3: {words}\n |   nope == v)\n | ..^"
+
+
+@pytest.mark.parametrize(
     ("expression", "words"),
     [
         ("self[5]", "index out of bounds: 5"),
@@ -363,6 +388,18 @@ def test_a_rule_costs_as_often_as_its_value_may_stand_in_an_object() -> None:
     assert list(definition_faults(_schema({"type": "array", "maxItems": 100, "items": item}), "p")) == []
     (fault, *_) = definition_faults(_schema({"type": "array", "maxItems": 1_000_000, "items": item}), "p")
     assert fault.message == f"Forbidden: estimated rule cost exceeds budget by factor of 4.2x {_HINT}"
+
+
+def test_macros_with_two_variables_are_estimated_by_the_schema() -> None:
+    rule = "self.l.all(i, x, self.l.all(j, y, i == j || x != y))"
+    assert list(definition_faults(_with_list(_BOUNDED, rule), "p")) == []
+    assert list(definition_faults(_with_list(_UNBOUNDED, rule), "p"))
+
+
+def test_a_rule_may_only_ask_for_an_optional_former_value_that_it_speaks_of() -> None:
+    (fault,) = definition_faults(_ruled("self.a > 1", optionalOldSelf=True), "p")
+    assert fault.field == "p.properties[spec].x-kubernetes-validations[0].optionalOldSelf"
+    assert fault.message == "Invalid value: true: may not be set if oldSelf is not used in rule"
 
 
 def test_a_message_of_texts_without_bounds_is_refused() -> None:

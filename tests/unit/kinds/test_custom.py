@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from heeler.kinds.custom import jsonpath, structural
 from heeler.kinds.custom.kind import CustomKind
 from heeler.kinds.custom.validation import validate
+from heeler.objects import typed
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -143,3 +144,10 @@ def test_the_generation_grows_with_the_spec_only():
     new["spec"] = {"size": 2}
     kind.prepare_update(new, old)
     assert new["metadata"]["generation"] == 2
+
+
+def test_fields_that_a_schema_does_not_know_do_not_fit_what_is_applied():
+    type = structural.type_of(SCHEMA)
+    typed.check({"spec": {"size": 1, "free": {"any": [1]}}}, type)
+    with pytest.raises(ValueError, match=r"^\.spec\.nothing: field not declared in schema$"):
+        typed.check({"spec": {"nothing": 1}}, type)

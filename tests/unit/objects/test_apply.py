@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heeler.objects import apply, fieldsets
+from heeler.objects.schema import Field, Type
 from heeler.objects.status import StatusError
 from tests.unit.objects.shapes import THING, thing
 
@@ -207,3 +208,18 @@ def test_items_that_share_a_name_are_owned_together_and_not_what_is_in_them():
     assert fields(same) == fields(made)
     changed = put(made, thing(spec={"containers": [twice[0], {"name": "c", "image": "x"}]}), manager="n", now=LATER)
     assert fields(changed)["n"]["f:spec"]["f:containers"] == {'k:{"name":"c"}': {}}
+
+
+def test_an_item_is_named_by_the_keys_that_it_has_and_must_have_one():
+    kind = Type("list", item=Type("struct"), list_type="map", keys=("a", "b"))
+    assert fieldsets.item_key({"a": "x"}, kind) == 'k:{"a":"x"}'
+    with pytest.raises(
+        ValueError, match=r'omits all key fields \["a" "b"\] \(and doesn\'t have default values for any key'
+    ):
+        fieldsets.item_key({"c": 1}, kind)
+
+
+def test_lists_in_fields_of_no_known_type_are_claimed_whole():
+    free = Type("struct", fields={"free": Field("free", Type("struct", preserve=True))})
+    found = fieldsets.applied({"free": {"l": [1], "m": {"n": 1}}}, free)
+    assert found == {"f:free": {"f:l": {}, "f:m": {".": {}, "f:n": {}}}}

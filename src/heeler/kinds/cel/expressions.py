@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from heeler.kinds.cel import two_variables
 from heeler.kinds.cel.checked import Tree, decode
 from heeler.kinds.cel.evaluation import Budget, Program
 from heeler.kinds.cel.library import declarations, descriptors, extensions, functions
@@ -74,14 +75,16 @@ class Environment:
         """Raises CompileError. `check=False` leaves types to the evaluation."""
         if len(text) > MAX_TEXT:
             raise CompileError(f"ERROR: <input>:1:1: expression is longer than {MAX_TEXT} characters")
+        shown = two_variables.shown(text)
         try:
-            compiled = self._environment.compile(text, disable_check=not check)
+            compiled = self._environment.compile(shown.text, disable_check=not check)
         except RuntimeError as error:
             if "ERROR: <input>" not in str(error):
                 raise
-            raise CompileError(_compiler_words(str(error))) from error
+            raise CompileError(shown.errors_as_written(_compiler_words(str(error)))) from error
         try:
             tree = decode(compiled.serialize())
+            two_variables.restore(tree)
         except (ValueError, RecursionError):
             raise CompileError("ERROR: <input>:1:1: expression is nested too deeply") from None
         return Expression(tree)

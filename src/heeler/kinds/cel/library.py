@@ -15,10 +15,10 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from heeler.kinds.cel import rights
+from heeler.kinds.cel import rights, two_variables
 from heeler.kinds.cel.formats import FORMATS
 from heeler.kinds.cel.formatting import formatted
-from heeler.kinds.cel.standard import STANDARD, Functions, Row, pattern_of
+from heeler.kinds.cel.standard import STANDARD, Functions, Row, key_of, pattern_of, shown
 from heeler.kinds.cel.values import (
     NOTHING,
     Address,
@@ -30,6 +30,7 @@ from heeler.kinds.cel.values import (
     Url,
     compare,
     equal,
+    no_overload,
 )
 from heeler.objects.quantities import Quantity, parse
 
@@ -45,7 +46,10 @@ TYPES: dict[str, type] = {
 }
 _SHORT = {"quantity": "kubernetes.Quantity", "ip": "net.IP", "cidr": "net.CIDR", "semver": "kubernetes.Semver"}
 _SHORT |= {"url": "kubernetes.URL", "format": "kubernetes.NamedFormat"} | rights.SHORT
-_TEXT = 9  # FieldDescriptorProto.TYPE_STRING
+#: Entries of maps and of lists, as the compiler knows them.
+_ENTRY, _INDEXED = "heeler.Entry", "heeler.IndexedEntry"
+#: FieldDescriptorProto's types.
+_INTEGER, _TEXT, _MESSAGE = 3, 9, 11
 _OPTIONAL = 1  # FieldDescriptorProto.LABEL_OPTIONAL
 
 #: name, is it a member, type of the result, types of the arguments (a member's target is the first), what it does
@@ -322,6 +326,29 @@ def _escaped_key(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
+def _to_map(pairs: list[Any]) -> dict[Any, Any]:
+    return {key_of(key): value for key, value in pairs}
+
+
+def _merged(maps: list[Any]) -> dict[Any, Any]:
+    """One map of several. Raises EvaluationError for a key that comes twice."""
+    out: dict[Any, Any] = {}
+    for one in maps:
+        for key, value in one.items():
+            if key in out:
+                raise EvaluationError(f"insert failed: key {shown(key)} already exists")
+            out[key] = value
+    return out
+
+
+#: What macros with two variables need. Entries are for the compiler alone.
+_TWO_VARIABLES: tuple[Declared, ...] = (
+    (two_variables.ENTRIES, True, "list entry", ("map",), no_overload),
+    (two_variables.ENTRIES, True, "list indexed", ("list",), no_overload),
+    (two_variables.TO_MAP, True, "map", ("list",), _to_map),
+    (two_variables.MERGED, True, "map", ("list",), _merged),
+)
+
 _PATCHES: tuple[Declared, ...] = (("jsonpatch.escapeKey", False, "string", ("string",), _escaped_key),)
 
 #: The extension for texts: name, type of the result, types of the arguments. `standard.py` evaluates them.
@@ -357,12 +384,13 @@ DECLARED: tuple[Declared, ...] = (
     *_VERSIONS,
     *_URLS,
     *_FORMATS,
+    *_TWO_VARIABLES,
     *rights.DECLARED,
 )
 
 
 def _class(name: str) -> type:
-    plain: dict[str, type] = {"string": str, "int": int, "bool": bool, "list": list, "dyn": object}
+    plain: dict[str, type] = {"string": str, "int": int, "bool": bool, "list": list, "map": dict, "dyn": object}
     return list if name.startswith("list ") else plain.get(name) or TYPES[_SHORT[name]]
 
 
@@ -391,6 +419,16 @@ def new_pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
     for module in (struct_pb2, timestamp_pb2, duration_pb2):
         pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    entries = descriptor_pb2.FileDescriptorProto(
+        name="entries.proto", package="heeler", syntax="proto3", dependency=["google/protobuf/struct.proto"]
+    )
+    for name, key in ((_ENTRY, _MESSAGE), (_INDEXED, _INTEGER)):
+        message = entries.message_type.add(name=name.removeprefix("heeler."))
+        for number, (field, kind) in enumerate(((two_variables.KEY, key), (two_variables.VALUE, _MESSAGE)), 1):
+            row = message.field.add(name=field, number=number, type=kind, label=_OPTIONAL)
+            if kind == _MESSAGE:
+                row.type_name = ".google.protobuf.Value"
+    pool.AddSerializedFile(entries.SerializeToString())
     for name in TYPES:
         package, _, short = name.rpartition(".")
         file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", package=package, syntax="proto3")
@@ -425,6 +463,8 @@ def declarations(patches: bool = False) -> list[Any]:
     plain |= {short: kinds(name) for short, name in _SHORT.items()}
     plain |= {"uint": kinds.UINT, "bytes": kinds.BYTES, "duration": kinds.DURATION, "timestamp": kinds.TIMESTAMP}
     plain |= {f"list {item}": kinds.List(plain[item]) for item in _ORDERED}
+    plain["map"] = kinds.Map(kinds.DYN, kinds.DYN)
+    plain |= {"list entry": kinds.List(kinds(_ENTRY)), "list indexed": kinds.List(kinds(_INDEXED))}
     found: dict[str, list[Any]] = {}
     own = [row[:4] for row in (*DECLARED, *(_PATCHES if patches else ()))]
     for name, member, returns, parameters in (*_TEXTS, *own):

@@ -163,21 +163,28 @@ def _node_faults(
                 yield _shown(f"{where}.rule", rule, "cel expression must evaluate to a bool")
         except CompileError as error:
             yield _shown(f"{where}.rule", rule, f"compilation failed: {error}")
-        if place.lost and names_old(text):
-            detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.lost}"
-            yield faults.invalid(f"{where}.rule", text, detail)
         if words:
-            try:
-                found = _compile(environments, rule, words)
-                if found.returns not in ("string", "dyn"):
-                    yield _shown(f"{where}.messageExpression", rule, "messageExpression must evaluate to a string")
-                    continue
-            except CompileError as error:
-                detail = f"messageExpression compilation failed: {error}"
-                yield _shown(f"{where}.messageExpression", rule, detail)
-                continue
-            cost = Estimate(found.tree, schema, place.root).most()
-            yield from _cost_faults(cost, f"{where}.messageExpression", _ALONE[1], known)
+            yield from _message_faults(schema, environments, rule, place.root, f"{where}.messageExpression", known)
+        if names_old(text):
+            if place.lost:
+                detail = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.lost}"
+                yield faults.invalid(f"{where}.rule", text, detail)
+        elif (wanted := rule.get("optionalOldSelf")) is not None:
+            yield faults.invalid(f"{where}.optionalOldSelf", wanted, "may not be set if oldSelf is not used in rule")
+
+
+def _message_faults(
+    schema: Object, environments: tuple[Environment, Environment], rule: Object, root: bool, path: str, known: _Costs
+) -> Iterator[Fault]:
+    try:
+        found = _compile(environments, rule, rule["messageExpression"])
+    except CompileError as error:
+        yield _shown(path, rule, f"messageExpression compilation failed: {error}")
+        return
+    if found.returns not in ("string", "dyn"):
+        yield _shown(path, rule, "messageExpression must evaluate to a string")
+        return
+    yield from _cost_faults(Estimate(found.tree, schema, root).most(), path, _ALONE[1], known)
 
 
 def _cost_faults(cost: int, path: str, name: str, known: _Costs) -> Iterator[Fault]:

@@ -153,7 +153,7 @@ def _object_type(schema: Object, name: str, root: bool) -> Type:
     properties: Object = schema.get("properties") or {}
     if isinstance(extra, dict) and not properties and not root:
         return Type("map", item=type_of(extra, root=False), atomic=atomic)
-    out = Type("struct", name, atomic=atomic, preserve=True)
+    out = Type("struct", name, atomic=atomic, preserve=bool(schema.get(PRESERVE)))
     for key, known in properties.items():
         out.fields[key] = Field(key, type_of(known, root=False), pointer=True)
     if root or schema.get(EMBEDDED):
