@@ -1,8 +1,9 @@
 """Macros with two variables: `m.all(key, value, …)`, `l.transformList(index, item, …)`, `transformMap` and so on.
 
-The compiler doesn't know them. It is shown macros with one variable over a list of entries instead, and what it makes of those is
-put right in its tree: a fold over the list or map itself, with two variables. Places in its errors are those of the text as
-it was written. Source: https://pkg.go.dev/github.com/google/cel-go/ext#TwoVarComprehensions
+The compiler doesn't know them. It is shown macros with one variable over a list of entries instead, and what it makes of
+those is put right in its tree: a fold over the list or map itself, with two variables. Places in its errors are those of the
+text as it was written.
+Source: https://pkg.go.dev/github.com/google/cel-go/ext#TwoVarComprehensions
 """
 
 from __future__ import annotations
