@@ -8,7 +8,7 @@ recorded answers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from heeler.objects.faults import quote
@@ -54,8 +54,15 @@ def minor_of(text: str) -> int | None:
     return int(found[1])
 
 
-def violations(policy: Policy, spec: Object) -> list[Violation]:
-    """All that the policy forbids of a pod with this spec, in upstream's order."""
+class Seen(NamedTuple):
+    """What a check knows besides the spec: the minor version that it judges by, the pod's annotations."""
+
+    minor: int
+    annotations: Mapping[str, str]
+
+
+def violations(policy: Policy, spec: Object, annotations: Mapping[str, str] | None = None) -> list[Violation]:
+    """All that the policy forbids of a pod with this spec and these annotations, in upstream's order."""
     minor = LATEST if policy.minor is None else policy.minor
     if policy.level == "privileged":
         return []
@@ -63,7 +70,8 @@ def violations(policy: Policy, spec: Object) -> list[Violation]:
     checks = [c for c in CHECKS if c.since <= minor and (restricted or c.level == "baseline")]
     replaced = {c.replaces for c in checks if c.replaces}
     containers = all_containers(spec)
-    found = (c.run(spec, containers, minor) for c in checks if c.name not in replaced)
+    seen = Seen(minor, annotations or {})
+    found = (c.run(spec, containers, seen) for c in checks if c.name not in replaced)
     return [violation for violation in found if violation is not None]
 
 
@@ -106,7 +114,11 @@ def _is_windows(spec: Object) -> bool:
 _APP_ARMOR = ("RuntimeDefault", "Localhost")
 
 
-def _app_armor(spec: Object, containers: list[Object], _: int) -> Violation | None:
+_APP_ARMOR_NOTE = "container.apparmor.security.beta.kubernetes.io/"
+
+
+def _app_armor(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    """Profiles in fields, and in the annotations that had them before."""
     pod = (_context(spec).get("appArmorProfile") or {}).get("type")
     bad = [
         (c["name"], kind)
@@ -114,12 +126,22 @@ def _app_armor(spec: Object, containers: list[Object], _: int) -> Violation | No
         if (kind := (_context(c).get("appArmorProfile") or {}).get("type")) and kind not in _APP_ARMOR
     ]
     bad_pod = pod is not None and pod not in _APP_ARMOR
-    if not bad and not bad_pod:
+    notes = sorted(
+        f"{key}={quote(value)}"
+        for key, value in seen.annotations.items()
+        if key.startswith(_APP_ARMOR_NOTE) and not _is_good_profile(value)
+    )
+    if not bad and not bad_pod and not notes:
         return None
-    values = ([str(pod)] if bad_pod else []) + [kind for _, kind in bad]
-    plural = "s" if len(values) > 1 else ""
-    detail = f"{_setters(bad_pod, (n for n, _ in bad))} must not set AppArmor profile type to {_quoted(values)}"
-    return Violation(f"forbidden AppArmor profile{plural}", detail)
+    values = sorted({*([str(pod)] if bad_pod else []), *(kind for _, kind in bad)}) + notes
+    who = [_setters(bad_pod, (n for n, _ in bad))] if bad or bad_pod else []
+    who += [f"annotation{'s' if len(notes) > 1 else ''}"] if notes else []
+    detail = f"{' and '.join(who)} must not set AppArmor profile type to {_quoted(values)}"
+    return Violation(f"forbidden AppArmor profile{'s' if len(values) > 1 else ''}", detail)
+
+
+def _is_good_profile(note: str) -> bool:
+    return note in ("", "runtime/default") or note.startswith("localhost/")
 
 
 _DEFAULT_CAPABILITIES = frozenset(
@@ -142,22 +164,22 @@ def _added(containers: list[Object], allowed: Iterable[str]) -> str:
     )
 
 
-def _capabilities(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _capabilities(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     detail = _added(containers, _DEFAULT_CAPABILITIES)
     return Violation("non-default capabilities", detail) if detail else None
 
 
-def _host_namespaces(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _host_namespaces(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     used = [f"{key}=true" for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
     return Violation("host namespaces", ", ".join(used)) if used else None
 
 
-def _host_path(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _host_path(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     names = [v["name"] for v in spec.get("volumes") or () if v.get("hostPath") is not None]
     return Violation("hostPath volumes", _several("volume", names)) if names else None
 
 
-def _host_ports(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _host_ports(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     bad = [(c["name"], p["hostPort"]) for c in containers for p in c.get("ports") or () if p.get("hostPort")]
     if not bad:
         return None
@@ -179,7 +201,7 @@ def _hosts(container: Object) -> Iterator[str]:
                 yield host
 
 
-def _host_probes(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _host_probes(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     bad = {c["name"]: found for c in containers if (found := list(_hosts(c)))}
     if not bad:
         return None
@@ -189,7 +211,7 @@ def _host_probes(spec: Object, containers: list[Object], _: int) -> Violation | 
     return Violation("probe or lifecycle host", detail)
 
 
-def _privileged(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _privileged(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     bad = [c["name"] for c in containers if _context(c).get("privileged")]
     return (
         Violation("privileged", f"{_several('container', bad)} must not set securityContext.privileged=true")
@@ -198,7 +220,7 @@ def _privileged(spec: Object, containers: list[Object], _: int) -> Violation | N
     )
 
 
-def _proc_mount(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _proc_mount(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     bad = [(c["name"], m) for c in containers if (m := _context(c).get("procMount")) and m != "Default"]
     if not bad:
         return None
@@ -207,16 +229,16 @@ def _proc_mount(spec: Object, containers: list[Object], _: int) -> Violation | N
     return Violation("procMount", f"{who} must not set securityContext.procMount to {values}")
 
 
-def _proc_mount_in_host(spec: Object, containers: list[Object], minor: int) -> Violation | None:
+def _proc_mount_in_host(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
     """A pod in a user namespace of its own may see all of /proc."""
-    return None if minor >= 35 and spec.get("hostUsers") is False else _proc_mount(spec, containers, minor)
+    return None if seen.minor >= 35 and spec.get("hostUsers") is False else _proc_mount(spec, containers, seen)
 
 
 _SE_LINUX = ("", "container_t", "container_init_t", "container_kvm_t")
 
 
-def _se_linux(spec: Object, containers: list[Object], minor: int) -> Violation | None:
-    allowed = (*_SE_LINUX, "container_engine_t") if minor >= 31 else _SE_LINUX
+def _se_linux(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    allowed = (*_SE_LINUX, "container_engine_t") if seen.minor >= 31 else _SE_LINUX
     types: list[str] = []
     user = role = False
     bad = []
@@ -233,7 +255,7 @@ def _se_linux(spec: Object, containers: list[Object], minor: int) -> Violation |
             bad.append(name)
     if not bad:
         return None
-    what = [f"type{'s' if len(set(types)) > 1 else ''} {_quoted(types)}"] if types else []
+    what = [f"type{'s' if len(set(types)) > 1 else ''} {_quoted(sorted(types))}"] if types else []
     what += ["user may not be set"] if user else []
     what += ["role may not be set"] if role else []
     who = _setters("" in bad, (name for name in bad if name))
@@ -258,7 +280,27 @@ def _bad_seccomp(spec: Object, containers: list[Object]) -> str:
     return f"{_setters(bad_pod, (n for n, _ in bad))} must not set securityContext.seccompProfile.type to {_quoted(values)}"
 
 
-def _seccomp(spec: Object, containers: list[Object], _: int) -> Violation | None:
+_SECCOMP_NOTES = ("seccomp.security.alpha.kubernetes.io/pod", "container.seccomp.security.alpha.kubernetes.io/")
+
+
+def _noted_seccomp(containers: list[Object], annotations: Mapping[str, str]) -> Violation | None:
+    """Before there were fields for it, annotations named the profile."""
+    pod, container = _SECCOMP_NOTES
+    keys = [pod, *(f"{container}{c['name']}" for c in containers)]
+    bad = sorted(
+        f"{key}={quote(annotations[key])}"
+        for key in keys
+        if key in annotations
+        and annotations[key] not in ("runtime/default", "docker/default")
+        and not annotations[key].startswith("localhost/")
+    )
+    detail = f"forbidden annotation{'s' if len(bad) > 1 else ''} {', '.join(bad)}"
+    return Violation("seccompProfile", detail) if bad else None
+
+
+def _seccomp(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    if seen.minor < 19:
+        return _noted_seccomp(containers, seen.annotations)
     detail = _bad_seccomp(spec, containers)
     return Violation("seccompProfile", detail) if detail else None
 
@@ -280,13 +322,13 @@ _SYSCTLS = {
 }
 
 
-def _sysctls(spec: Object, containers: list[Object], minor: int) -> Violation | None:
+def _sysctls(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
     names = [s["name"] for s in _context(spec).get("sysctls") or ()]
-    bad = [name for name in names if _SYSCTLS.get(name, LATEST + 1000) > minor]
+    bad = [name for name in names if _SYSCTLS.get(name, LATEST + 1000) > seen.minor]
     return Violation("forbidden sysctls", ", ".join(bad)) if bad else None
 
 
-def _host_process(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _host_process(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     def asks(holder: Object) -> bool:
         return bool((_context(holder).get("windowsOptions") or {}).get("hostProcess"))
 
@@ -300,16 +342,16 @@ def _host_process(spec: Object, containers: list[Object], _: int) -> Violation |
 # --- restricted -------------------------------------------------------------------------------------------------------
 
 
-def _escalation(spec: Object, containers: list[Object], minor: int) -> Violation | None:
-    if minor >= 25 and _is_windows(spec):
+def _escalation(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    if seen.minor >= 25 and _is_windows(spec):
         return None
     bad = [c["name"] for c in containers if _context(c).get("allowPrivilegeEscalation") is not False]
     detail = f"{_several('container', bad)} must set securityContext.allowPrivilegeEscalation=false"
     return Violation("allowPrivilegeEscalation != false", detail) if bad else None
 
 
-def _dropped(spec: Object, containers: list[Object], minor: int) -> Violation | None:
-    if minor >= 25 and _is_windows(spec):
+def _dropped(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    if seen.minor >= 25 and _is_windows(spec):
         return None
     keep = [c["name"] for c in containers if "ALL" not in ((_context(c).get("capabilities") or {}).get("drop") or ())]
     details = []
@@ -325,7 +367,7 @@ _VOLUMES = ("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image",
 _RESTRICTED_VOLUMES = frozenset((*_VOLUMES, "secret"))
 
 
-def _volumes(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _volumes(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     bad: list[tuple[str, str]] = []
     for volume in spec.get("volumes") or ():
         kinds = [key for key, value in volume.items() if key != "name" and value is not None]
@@ -338,7 +380,7 @@ def _volumes(spec: Object, containers: list[Object], _: int) -> Violation | None
     return Violation("restricted volume types", detail)
 
 
-def _non_root(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _non_root(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     pod = _context(spec).get("runAsNonRoot")
     bad = [c["name"] for c in containers if _context(c).get("runAsNonRoot") is False]
     if bad or pod is False:
@@ -351,14 +393,14 @@ def _non_root(spec: Object, containers: list[Object], _: int) -> Violation | Non
     return Violation("runAsNonRoot != true", f"{who} must set securityContext.runAsNonRoot=true")
 
 
-def _root(spec: Object, containers: list[Object], _: int) -> Violation | None:
+def _root(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
     pod = _context(spec).get("runAsUser") == 0
     bad = [c["name"] for c in containers if _context(c).get("runAsUser") == 0]
     return Violation("runAsUser=0", f"{_setters(pod, bad)} must not set runAsUser=0") if pod or bad else None
 
 
-def _some_seccomp(spec: Object, containers: list[Object], minor: int) -> Violation | None:
-    if minor >= 25 and _is_windows(spec):
+def _some_seccomp(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    if seen.minor >= 25 and _is_windows(spec):
         return None
     detail = _bad_seccomp(spec, containers)
     if detail:
@@ -372,12 +414,12 @@ def _some_seccomp(spec: Object, containers: list[Object], minor: int) -> Violati
 
 
 class Check(NamedTuple):
-    """`run` gets the pod's spec, all its containers and the minor version; `replaces` names a check of the baseline."""
+    """`run` gets the pod's spec, all its containers, the version and annotations; `replaces` names a check of the baseline."""
 
     name: str
     level: Level
     since: int
-    run: Callable[[Object, list[Object], int], Violation | None]
+    run: Callable[[Object, list[Object], Seen], Violation | None]
     replaces: str = ""
 
 

@@ -59,3 +59,33 @@ def eviction_delay(tolerations: Sequence[Object], taints: Sequence[Object]) -> f
             seconds = max(0.0, float(seconds))
             least = seconds if least is None else min(least, seconds)
     return least
+
+
+def merged(first: Sequence[Object], second: Sequence[Object]) -> list[Object]:
+    """Both sets of tolerations, without those that another one covers; of equal ones the first stays."""
+    given = [*first, *second]
+    out: list[Object] = []
+    for at, one in enumerate(given):
+        later = (other for other in given[at + 1 :] if other != one)
+        if not any(_covers(other, one) for other in (*out, *later)):
+            out.append(one)
+    return out
+
+
+def _covers(wide: Object, narrow: Object) -> bool:
+    """Does one toleration tolerate all that the other does?"""
+    if wide == narrow:
+        return True
+    key, operator = wide.get("key") or "", wide.get("operator") or "Equal"
+    if key != (narrow.get("key") or "") and not (key == "" and operator == "Exists"):
+        return False
+    effect = wide.get("effect") or ""
+    if effect not in ("", narrow.get("effect") or ""):
+        return False
+    seconds, others = wide.get("tolerationSeconds"), narrow.get("tolerationSeconds")
+    if effect == "NoExecute" and seconds is not None and (others is None or others > seconds):
+        return False
+    if operator == "Exists":
+        return True
+    same = (wide.get("value") or "") == (narrow.get("value") or "")
+    return operator == "Equal" and (narrow.get("operator") or "Equal") == "Equal" and same

@@ -141,3 +141,38 @@ def test_the_restricted_level_allows_nothing_that_the_baseline_forbids(given_con
     }
     if violations(Policy("baseline", minor), spec):
         assert violations(Policy("restricted", minor), spec)
+
+
+def test_profiles_in_annotations_count_as_those_in_fields():
+    notes = {"container.apparmor.security.beta.kubernetes.io/a": "unconfined", "other": "x"}
+    (found,) = violations(BASELINE, pod(), notes)
+    assert str(found) == (
+        'forbidden AppArmor profile (annotation must not set AppArmor profile type to "'
+        'container.apparmor.security.beta.kubernetes.io/a=\\"unconfined\\"")'
+    )
+    assert (
+        violations(BASELINE, pod(), {**notes, "container.apparmor.security.beta.kubernetes.io/a": "localhost/x"}) == []
+    )
+
+
+def test_several_containers_with_one_forbidden_profile_set_one_profile():
+    bad = {"appArmorProfile": {"type": "Unconfined"}}
+    spec = {"containers": [{"name": "a", "securityContext": bad}, {"name": "b", "securityContext": bad}]}
+    (found,) = violations(BASELINE, spec)
+    assert str(found) == (
+        'forbidden AppArmor profile (containers "a", "b" must not set AppArmor profile type to "Unconfined")'
+    )
+
+
+def test_types_of_selinux_are_told_in_order():
+    containers = [{"name": n, "securityContext": {"seLinuxOptions": {"type": n}}} for n in ("z", "y")]
+    (found,) = violations(BASELINE, {"containers": containers})
+    assert found.detail == 'containers "z", "y" set forbidden securityContext.seLinuxOptions: types "y", "z"'
+
+
+def test_old_versions_look_for_seccomp_in_annotations():
+    spec = {"containers": [{"name": "a", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}]}
+    notes = {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}
+    (found,) = violations(Policy("baseline", 18), spec, notes)
+    assert str(found) == 'seccompProfile (forbidden annotation seccomp.security.alpha.kubernetes.io/pod="unconfined")'
+    assert violations(Policy("baseline", 18), spec) == []

@@ -25,7 +25,7 @@ async def check(write: Write) -> None:
     if write.new is None:
         return
     find: Callable[[Object, Object], Iterator[str]]
-    if write.operation == "CREATE" and write.of("", "pods"):
+    if _sets_resources(write):
         find = limits.pod_faults
     elif write.of("", "persistentvolumeclaims"):
         find = limits.claim_faults
@@ -36,6 +36,13 @@ async def check(write: Write) -> None:
         if faults:
             why = faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]"
             raise forbidden(write.kind.plural, "", write.new["metadata"].get("name", ""), why)
+
+
+def _sets_resources(write: Write) -> bool:
+    """A pod's resources are set when it is made, and by its subresource `resize`."""
+    if (write.kind.group, write.kind.plural) != ("", "pods"):
+        return False
+    return (write.operation, write.subresource) in (("CREATE", ""), ("UPDATE", "resize"))
 
 
 def _ranges(write: Write) -> list[Object]:

@@ -7,7 +7,7 @@ https://kubernetes.io/docs/concepts/security/pod-security-admission/ and recorde
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heeler.objects import faults
 from heeler.objects.faults import Fault
@@ -26,6 +26,7 @@ from heeler.workloads.pod_security import (
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
+    from heeler.kinds.kind import Kind
 
 PREFIX = "pod-security.kubernetes.io/"
 MODES = ("enforce", "audit", "warn")
@@ -49,19 +50,28 @@ async def check(write: Write) -> None:
     spec = kind.pod_spec_in(write.new)
     if spec is None or (old is not None and kind.pod_spec_in(old) == spec):
         return
+    notes = _annotations(kind, write.new)
     is_pod = (kind.group, kind.plural) == ("", "pods")
     if is_pod and (old is None or _matters(spec, old.get("spec") or {})):
         policy = policy_of(labels, "enforce")
-        found = violations(policy, spec)
+        found = violations(policy, spec, notes)
         if found:
             name = write.new["metadata"].get("name", "")
             raise forbidden("pods", "", name, f"violates {summary(policy, found)}")
     elif is_pod:
         return
     policy = policy_of(labels, "warn")
-    found = violations(policy, spec)
+    found = violations(policy, spec, notes)
     if found:
         write.call.warn(f"would violate {summary(policy, found)}")
+
+
+def _annotations(kind: Kind, obj: Object) -> Object:
+    """The annotations of a pod, or of those that the object makes: they stand beside the pod's spec."""
+    found: Any = obj
+    for step in kind.own.pod_spec[:-1]:
+        found = (found or {}).get(step)
+    return dict(((found or {}).get("metadata") or {}).get("annotations") or {})
 
 
 def policy_of(labels: Object, mode: str) -> Policy:
@@ -115,7 +125,7 @@ def _told(write: Write, namespace: str, policy: Policy) -> Iterator[str]:
     for number, pod in enumerate(write.context.server.objects("", "pods", namespace)):
         if number >= MAX_PODS:
             break
-        found: list[Violation] = violations(policy, pod["spec"])
+        found: list[Violation] = violations(policy, pod["spec"], pod["metadata"].get("annotations"))
         owner = next((o["uid"] for o in pod["metadata"].get("ownerReferences") or () if o.get("controller")), "")
         text = reasons(found)
         if not found or (owner and (owner, text) in seen):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from heeler.objects.quantities import parse
 from heeler.objects.status import StatusError, forbidden
 from heeler.objects.value import Object
+from heeler.workloads.taints import merged
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
@@ -34,10 +35,8 @@ async def admit(write: Write) -> None:
         selector = {**selector, key: value}
     if selector:
         spec["nodeSelector"] = selector
-    tolerations = spec.get("tolerations") or []
-    more = [one for one in scheduling.get("tolerations") or () if one not in tolerations]
-    if more:
-        spec["tolerations"] = [*tolerations, *more]
+    if more := scheduling.get("tolerations"):
+        spec["tolerations"] = merged(spec.get("tolerations") or (), more)
 
 
 async def check(write: Write) -> None:
@@ -48,9 +47,7 @@ async def check(write: Write) -> None:
     wanted, given = ((found or {}).get("overhead") or {}).get("podFixed") or {}, spec.get("overhead") or {}
     if given and not wanted:
         raise _refusal(write, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
-    if {key: parse(str(one)).value for key, one in given.items()} != {
-        k: parse(str(v)).value for k, v in wanted.items()
-    }:
+    if {key: parse(str(one)).nano for key, one in given.items()} != {k: parse(str(v)).nano for k, v in wanted.items()}:
         raise _refusal(write, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
 
 
