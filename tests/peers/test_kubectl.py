@@ -191,6 +191,9 @@ def test_rights_are_asked_and_given(cluster: LocalCluster) -> None:
     token = cluster.kubectl("create", "token", "robot").strip()
     assert token.count(".") == 2
     assert "robot" in cluster.kubectl("auth", "whoami", robot)
+    said = cluster.kubectl("auth", "can-i", "--list").splitlines()
+    assert said[1].split() == ["*.*", "[]", "[]", "[*]"]  # the administrator's rights, each said once
+    assert sum(line.split() == ["[*]", "[]", "[*]"] for line in said) == 1
 
 
 def test_namespace_with_content_goes(cluster: LocalCluster) -> None:

@@ -12,7 +12,7 @@ from heeler.apiserver.body import read_object
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
 from heeler.apiserver.request_info import demanded
-from heeler.apiserver.user import MASTERS, User
+from heeler.apiserver.user import User
 from heeler.base.clock import rfc3339
 from heeler.objects import apply, faults
 from heeler.objects.faults import Fault
@@ -230,9 +230,6 @@ async def self_subject_rules(call: Call, context: Context) -> Plain:
         raise bad_request("no namespace on request")
     resources: list[Object] = []
     paths: list[Object] = []
-    if MASTERS in context.user.groups:
-        resources.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-        paths.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
     for rule, _ in context.server.rbac.rules_for(context.user, namespace):
         if rule.get("resources"):
             kept = ("verbs", "apiGroups", "resources", "resourceNames")
