@@ -82,7 +82,7 @@ def test_settings_are_changed_in_place(cluster: LocalCluster) -> None:
         (("serviceaccount", "deployment", "dep", "default"), "serviceaccount updated"),
     ):
         assert said in cluster.kubectl("set", *words)
-    assert cluster.kubectl("rollout", "history", "deployment", "dep").split()[-2:] == ["4", "<none>"]
+    assert cluster.kubectl("rollout", "history", "deployment", "dep").split()[-2:] == ["5", "<none>"]
     shown = json.loads(
         cluster.kubectl("get", "deployment", "dep", "-o", "jsonpath={.spec.template.spec.containers[0]}")
     )
