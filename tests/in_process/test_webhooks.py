@@ -348,3 +348,290 @@ def test_configurations_themselves_are_exempt(cluster: FreshCluster, webhook: We
     cluster.apply(configuration("Validating", hook("no", webhook.config("/no"), rules=everything)))
     cluster.delete("validatingwebhookconfiguration", "hooks")
     cluster.create(config_map())
+
+
+def test_a_webhook_is_chosen_by_what_the_object_has_become(cluster: FreshCluster, webhook: Webhook) -> None:
+    """Each mutating webhook's selector and conditions look at what those before it made of the object."""
+    webhook.answers["/label"] = lambda _: patch({"op": "add", "path": "/metadata/labels", "value": {"team": "a"}})
+    webhook.answers["/labelled"] = lambda _: patch({"op": "add", "path": "/data/seen", "value": "yes"})
+    webhook.answers["/bare"] = lambda _: patch({"op": "add", "path": "/data/bare", "value": "yes"})
+    selector = {"matchLabels": {"team": "a"}}
+    conditions = [{"name": "bare", "expression": "!has(object.metadata.labels)"}]
+    cluster.apply(
+        configuration(
+            "Mutating",
+            hook("1", webhook.config("/label")),
+            hook("2", webhook.config("/labelled"), objectSelector=selector),
+            hook("3", webhook.config("/bare"), matchConditions=conditions),
+        )
+    )
+    assert cluster.create(config_map())["data"] == {"k": "v", "seen": "yes"}
+
+
+def test_nobody_is_asked_for_the_first_time_in_the_second_round(cluster: FreshCluster, webhook: Webhook) -> None:
+    webhook.answers["/a"] = lambda _: patch()
+    webhook.answers["/b"] = lambda _: patch({"op": "add", "path": "/metadata/labels", "value": {"team": "a"}})
+    selector = {"matchLabels": {"team": "a"}}
+    cluster.apply(
+        configuration(
+            "Mutating",
+            hook("a", webhook.config("/a"), reinvocationPolicy="IfNeeded", objectSelector=selector),
+            hook("b", webhook.config("/b")),
+        )
+    )
+    cluster.create(config_map())
+    assert [r["path"] for r in webhook.seen] == ["/b"]
+
+
+def test_what_plugins_change_afterwards_asks_webhooks_again(cluster: FreshCluster, webhook: Webhook) -> None:
+    """The second webhook adds a container; the token that it is given by a plugin is a change that the first one sees."""
+    sidecar = {"name": "sidecar", "image": "side:1"}
+    webhook.answers["/first"] = lambda _: {"allowed": True}
+
+    def add(request: dict[str, Any]) -> dict[str, Any]:
+        known = len(request["object"]["spec"]["containers"]) > 1
+        return {"allowed": True} if known else patch({"op": "add", "path": "/spec/containers/-", "value": sidecar})
+
+    webhook.answers["/second"] = add
+    rules = [rule("pods", "", "v1", "CREATE")]
+    cluster.apply(
+        configuration(
+            "Mutating",
+            hook("1", webhook.config("/first"), rules=rules, reinvocationPolicy="IfNeeded"),
+            hook("2", webhook.config("/second"), rules=rules, reinvocationPolicy="IfNeeded"),
+        )
+    )
+    spec = {"containers": [{"name": "a", "image": "i"}]}
+    cluster.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})
+    assert [r["path"] for r in webhook.seen] == ["/first", "/second", "/first", "/second"]
+    assert webhook.seen[2]["object"]["spec"]["containers"][1]["volumeMounts"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "words"),
+    [
+        (
+            "Validating",
+            patch({"op": "add", "path": "/a", "value": 1}),
+            "validating webhook may not return response.patch",
+        ),
+        (
+            "Validating",
+            {"allowed": True, "patchType": "JSONPatch"},
+            "validating webhook may not return response.patchType",
+        ),
+        (
+            "Mutating",
+            {"allowed": True, "patchType": "JSONPatch"},
+            "webhook returned response.patchType but not response.patch",
+        ),
+    ],
+)
+def test_patches_that_do_not_fit(
+    cluster: FreshCluster, webhook: Webhook, kind: str, answer: dict[str, Any], words: str
+) -> None:
+    webhook.answers["/x"] = lambda _: answer
+    cluster.apply(configuration(kind, hook("x", webhook.config("/x"))))
+    with pytest.raises(StatusError) as found:
+        cluster.create(config_map())
+    wanted = (
+        f'Internal error occurred: failed calling webhook "x.example.com": received invalid webhook response: {words}'
+    )
+    assert found.value.message == wanted
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({**patch(), "patch": "bm8="}, "received undecodable patch in webhook response: "),
+        ({**patch({"op": "remove", "path": "/data"}), "patchType": "Other"}, 'unsupported patch type "Other"'),
+    ],
+)
+def test_a_patch_that_cannot_be_read_is_a_failure_of_the_webhook(
+    cluster: FreshCluster, webhook: Webhook, answer: dict[str, Any], words: str
+) -> None:
+    webhook.answers["/x"] = lambda _: answer
+    cluster.apply(configuration("Mutating", hook("x", webhook.config("/x"))))
+    with pytest.raises(StatusError) as found:
+        cluster.create(config_map())
+    assert found.value.message.startswith(f'Internal error occurred: failed calling webhook "x.example.com": {words}')
+    cluster.apply(configuration("Mutating", hook("x", webhook.config("/x"), failurePolicy="Ignore")))
+    cluster.create(config_map())
+
+
+def test_a_deletion_has_nothing_to_change(cluster: FreshCluster, webhook: Webhook) -> None:
+    cluster.create(config_map())
+    webhook.answers["/x"] = lambda _: patch({"op": "add", "path": "/data/x", "value": "y"})
+    cluster.apply(configuration("Mutating", hook("x", webhook.config("/x"))))
+    with pytest.raises(StatusError) as found:
+        cluster.delete("cm", "a")
+    words = (
+        'admission webhook "x.example.com" attempted to modify the object, which is not supported for this operation'
+    )
+    assert found.value.message == f"Internal error occurred: {words}"
+
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "p"},
+    "spec": {"containers": [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]},
+}
+
+
+class Agents:
+    """Stands for the nodes' agents; `asked` has the paths."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def forward(self, node: Any, path: str, request: Any) -> Any:
+        from heeler.wire.http.messages import Response
+
+        self.asked.append(path)
+        return Response(200, [], b"done")
+
+    def renew(self) -> None: ...
+
+
+@pytest.fixture
+def agents(cluster: FreshCluster) -> Iterator[Agents]:
+    server = cluster._entered.server
+    before, server.nodes = server.nodes, Agents()  # type: ignore[assignment]
+    yield server.nodes  # type: ignore[misc]
+    server.nodes = before
+
+
+def send(cluster: FreshCluster, method: str, path: str, body: Any = None, **query: str) -> tuple[int, bytes]:
+    client = cluster.client_in_thread()
+    data = b"" if body is None else json.dumps(body).encode()
+    return cluster._run(client.request(method, path, query=query, body=data))
+
+
+def test_connections_are_shown_their_options_and_may_be_changed(
+    cluster: FreshCluster, webhook: Webhook, agents: Agents
+) -> None:
+    cluster.create(POD)
+    cluster.wait("pod/p")
+    root = "/api/v1/namespaces/default/pods/p"
+    webhook.answers["/m"] = lambda _: patch({"op": "replace", "path": "/container", "value": "b"})
+    webhook.answers["/v"] = lambda r: {"allowed": "rm" not in (r["object"].get("command") or ())}
+    rules = [rule("pods/exec", "", "v1", "CONNECT"), rule("pods/attach", "", "v1", "CONNECT")]
+    cluster.apply(configuration("Mutating", hook("m", webhook.config("/m"), rules=rules)))
+    cluster.apply(configuration("Validating", hook("v", webhook.config("/v"), rules=rules)))
+    status, _ = send(cluster, "POST", f"{root}/exec", command="ls", container="a", stdout="true")
+    assert status == 200
+    assert agents.asked == ["/exec/default/p/b?stdout=true&command=ls"]
+    first, second = webhook.seen
+    assert (first["operation"], first["subResource"], first["name"]) == ("CONNECT", "exec", "p")
+    assert first["kind"] == {"group": "", "version": "v1", "kind": "PodExecOptions"}
+    assert first["resource"] == {"group": "", "version": "v1", "resource": "pods"}
+    assert first["options"] is None
+    assert first["oldObject"] is None
+    options = {"kind": "PodExecOptions", "apiVersion": "v1", "stdout": True, "command": ["ls"]}
+    assert first["object"] == {**options, "container": "a"}
+    assert second["object"] == {**options, "container": "b"}
+    status, body = send(cluster, "POST", f"{root}/exec", command="rm", container="a", stdout="true")
+    assert status == 400
+    assert b'admission webhook \\"v.example.com\\" denied the request without explanation' in body
+    assert send(cluster, "POST", f"{root}/attach", container="a", stdin="1")[0] == 200
+    assert webhook.seen[-1]["kind"]["kind"] == "PodAttachOptions"
+    assert agents.asked[1:] == ["/attach/default/p/b?stdin=true"]
+
+
+@pytest.mark.parametrize(
+    ("path", "resource", "kind", "given"),
+    [
+        ("namespaces/default/pods/p/proxy/a/b", "pods/proxy", "PodProxyOptions", {"path": "/a/b"}),
+        ("namespaces/default/services/s:http/proxy/", "services/proxy", "ServiceProxyOptions", {"path": "/"}),
+        ("nodes/simulated-0/proxy/logs/", "nodes/proxy", "NodeProxyOptions", {"path": "/logs/"}),
+        ("namespaces/default/pods/p/portforward", "pods/portforward", "PodPortForwardOptions", {"ports": [80]}),
+    ],
+)
+def test_every_connection_is_asked_about(
+    cluster: FreshCluster, webhook: Webhook, path: str, resource: str, kind: str, given: dict[str, Any]
+) -> None:
+    webhook.answers["/no"] = lambda _: {"allowed": False, "status": {"code": 403, "reason": "Forbidden"}}
+    rules = [rule(resource, "", "v1", "CONNECT")]
+    cluster.apply(configuration("Validating", hook("no", webhook.config("/no"), rules=rules)))
+    query = {"ports": "80"} if "ports" in given else {}
+    method = "POST" if query else "GET"
+    status, body = send(cluster, method, f"/api/v1/{path}", **query)
+    assert (status, json.loads(body)["reason"]) == (403, "Forbidden")
+    (request,) = webhook.seen
+    assert request["object"] == {"kind": kind, "apiVersion": "v1", **given}
+    assert request["subResource"] == resource.partition("/")[2]
+
+
+def test_a_scale_is_shown_as_such(cluster: FreshCluster, webhook: Webhook) -> None:
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "i"}]}}
+    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
+    web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
+    cluster.create(web)
+    webhook.answers["/max"] = lambda r: (
+        patch({"op": "replace", "path": "/spec/replicas", "value": 3})
+        if r["object"]["spec"]["replicas"] > 3
+        else {"allowed": True}
+    )
+    webhook.answers["/old"] = lambda _: {"allowed": True}
+    rules = [rule("deployments/scale", "apps", "v1", "UPDATE")]
+    cluster.apply(configuration("Mutating", hook("max", webhook.config("/max"), rules=rules)))
+    everything = [rule("deployments", "apps", "v1", "UPDATE"), *rules]
+    cluster.apply(configuration("Validating", hook("old", webhook.config("/old"), rules=everything)))
+    path = "/apis/apps/v1/namespaces/default/deployments/web/scale"
+    client = cluster.client_in_thread()
+    headers = {"content-type": "application/merge-patch+json"}
+    body = json.dumps({"spec": {"replicas": 9}}).encode()
+    status, answer = cluster._run(client.request("PATCH", path, body=body, headers=headers))
+    assert (status, json.loads(answer)["spec"]) == (200, {"replicas": 3})
+    assert cluster.get("deployment", "web")["spec"]["replicas"] == 3
+    mine = [r for r in webhook.seen if r.get("subResource") == "scale"]
+    assert [r["path"] for r in mine] == ["/max", "/old"]
+    assert mine[1]["kind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    assert mine[1]["resource"] == {"group": "apps", "version": "v1", "resource": "deployments"}
+    assert (mine[1]["oldObject"]["spec"], mine[1]["object"]["spec"]) == ({"replicas": 1}, {"replicas": 3})
+    assert mine[1]["object"]["apiVersion"] == "autoscaling/v1"
+
+
+def test_bindings_evictions_and_tokens_are_shown_as_such(cluster: FreshCluster, webhook: Webhook) -> None:
+    webhook.answers["/v"] = lambda _: {"allowed": True}
+    rules = [
+        rule("pods/binding", "", "v1", "CREATE", "UPDATE"),
+        rule("pods/eviction", "", "v1", "*"),
+        rule("serviceaccounts/token", "", "v1", "CREATE"),
+    ]
+    cluster.apply(configuration("Validating", hook("v", webhook.config("/v"), rules=rules)))
+    cluster.create(POD)
+    cluster.wait("pod/p")
+    (binding,) = webhook.seen
+    assert (binding["operation"], binding["kind"]["kind"]) == ("CREATE", "Binding")
+    assert binding["object"]["target"]["name"] == "simulated-0"
+    assert binding["userInfo"]["username"] == "system:kube-scheduler"
+    root = "/api/v1/namespaces/default"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    assert send(cluster, "POST", f"{root}/pods/p/eviction", eviction)[0] == 201
+    assert [(r["operation"], r["kind"]["kind"]) for r in webhook.seen[1:]] == [("CREATE", "Eviction")]
+    webhook.answers["/v"] = lambda r: {"allowed": r["object"]["spec"]["expirationSeconds"] < 5000}
+    token = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 4000}}
+    assert send(cluster, "POST", f"{root}/serviceaccounts/default/token", token)[0] == 201
+    token["spec"] = {"expirationSeconds": 6000}
+    assert send(cluster, "POST", f"{root}/serviceaccounts/default/token", token)[0] == 400
+    assert webhook.seen[-1]["kind"] == {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
+    assert webhook.seen[-1]["name"] == "default"
+
+
+def test_an_eviction_that_is_refused_takes_nothing_of_a_budget(cluster: FreshCluster, webhook: Webhook) -> None:
+    cluster.create({**POD, "metadata": {"name": "p", "labels": {"app": "a"}}})
+    cluster.wait("pod/p")
+    budget = {"minAvailable": 0, "selector": {"matchLabels": {"app": "a"}}}
+    meta = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b"}}
+    cluster.apply([{**meta, "spec": budget}])
+    cluster.wait("pdb/b", lambda obj: (obj.get("status") or {}).get("disruptionsAllowed") == 1)
+    webhook.answers["/no"] = lambda _: {"allowed": False}
+    rules = [rule("pods/eviction", "", "v1", "CREATE")]
+    cluster.apply(configuration("Validating", hook("no", webhook.config("/no"), rules=rules)))
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    assert send(cluster, "POST", "/api/v1/namespaces/default/pods/p/eviction", eviction)[0] == 400
+    assert cluster.get("pdb", "b")["status"]["disruptionsAllowed"] == 1
+    assert not cluster.get("pod", "p")["metadata"].get("deletionTimestamp")

@@ -32,6 +32,7 @@ from heeler.apiserver.admission import (
     validating_admission_policy,
     webhooks,
 )
+from heeler.apiserver.admission.rounds import Rounds
 from heeler.apiserver.call import Call
 from heeler.objects.value import Object
 
@@ -42,15 +43,25 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Write:
-    """One write on its way. Objects are in the stored form; `new` is None for a delete, `old` for a create."""
+    """One write on its way. Objects are in the stored form; `new` is None for a delete, `old` for a create.
 
-    operation: Literal["CREATE", "UPDATE", "DELETE"]
+    `body`: the kind of what is written to a subresource that has objects of its own (Scale, Binding, PodExecOptions): `new`
+    and `old` are of that kind then, `kind` is the resource's.
+    """
+
+    operation: Literal["CREATE", "UPDATE", "DELETE", "CONNECT"]
     kind: Kind
     context: Context
     new: Object | None
     old: Object | None
     dry_run: bool
     call: Call
+    body: Kind | None = None
+
+    @property
+    def form(self) -> Kind:
+        """The kind that `new` and `old` are of."""
+        return self.body or self.kind
 
     @property
     def subresource(self) -> str:
@@ -95,26 +106,31 @@ VALIDATING: tuple[Plugin, ...] = (
 )
 
 
+#: Those that look at what subresources with objects of their own are sent; policies and webhooks do, too.
+OF_BODIES: tuple[Plugin, ...] = (namespace_lifecycle.admit, node_restriction.admit)
+CHECKS_OF_BODIES: tuple[Plugin, ...] = (validating_admission_policy.check, webhooks.check)
+
+
 async def admit(write: Write) -> Object:
     """Run the plugins that may change the draft, in order, then policies and webhooks; the draft afterwards.
 
     What these changed goes through the plugins once more, and before those policies and webhooks that asked for it.
     """
-    for plugin in MUTATING:
+    plugins = MUTATING if write.body is None else OF_BODIES
+    for plugin in plugins:
         await plugin(write)
-    before, rounds = write.new, mutating_admission_policy.Rounds()
-    await mutating_admission_policy.mutate(write, rounds)
-    again = await webhooks.mutate(write)
+    before, of_policies, of_webhooks = write.new, Rounds(), Rounds()
+    await mutating_admission_policy.mutate(write, of_policies)
+    await webhooks.mutate(write, of_webhooks)
     if write.new is not before:
-        for plugin in MUTATING:
+        for plugin in plugins:
             await plugin(write)
-        await mutating_admission_policy.mutate(write, rounds, again=True)
-        if again:
-            await webhooks.mutate(write, again=again)
+        await mutating_admission_policy.mutate(write, of_policies, again=True)
+        await webhooks.mutate(write, of_webhooks, again=True)
     return write.new if write.new is not None else {}
 
 
 async def check(write: Write) -> None:
     """Run the plugins that may refuse it, in order. Raises StatusError."""
-    for plugin in VALIDATING:
+    for plugin in VALIDATING if write.body is None else CHECKS_OF_BODIES:
         await plugin(write)

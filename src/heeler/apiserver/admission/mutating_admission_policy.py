@@ -8,11 +8,12 @@ https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-polic
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heeler.apiserver.admission import policies, requests
 from heeler.apiserver.admission.policies import Invocation
+from heeler.apiserver.admission.rounds import Rounds
 from heeler.objects import json_patch, typed
 from heeler.objects.decode import DecodeError
 from heeler.objects.status import StatusError, internal_error
@@ -22,20 +23,6 @@ if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
 
 POLICIES, BINDINGS = "mutatingadmissionpolicies", "mutatingadmissionpolicybindings"
-
-
-@dataclass(slots=True)
-class Rounds:
-    """What is remembered between the two rounds of one write: who acted and may act again, who shall, what came out last."""
-
-    acted: dict[tuple[str, ...], None] = field(default_factory=dict)
-    again: dict[tuple[str, ...], None] = field(default_factory=dict)
-    last: Object | None = None
-
-    def changed(self) -> None:
-        """Whoever acted before and asked for it is to act again."""
-        self.again |= self.acted
-        self.acted.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +44,8 @@ async def mutate(write: Write, rounds: Rounds, *, again: bool = False) -> bool:
     """Let the policies act; did they change the object? `again`: the second round. Raises StatusError."""
     before = write.new
     failures: list[_Failure] = []
-    if again and rounds.last != write.new:
-        rounds.changed()
+    if again:
+        rounds.begin_again(write.new)
     for found in list(policies.invocations(write, POLICIES, BINDINGS)):
         closed = found.policy["spec"].get("failurePolicy", "Fail") == "Fail"
         if isinstance(found, Invocation):
@@ -66,7 +53,7 @@ async def mutate(write: Write, rounds: Rounds, *, again: bool = False) -> bool:
         else:
             made = [_Failure(found.policy, found.binding, found.message, "Forbidden")]
         failures += made if closed else ()
-    rounds.last = write.new
+    rounds.end(write.new)
     if failures:
         raise _denied(write, failures)
     return write.new is not before
@@ -156,7 +143,7 @@ def _merged(write: Write, shown: Object, found: Any, version: str) -> Object:
     """The object with an apply configuration. Raises ValueError."""
     from heeler.kinds.cel.mutations import atomics, configuration
 
-    applied, type = configuration(found), write.kind.type(version)
+    applied, type = configuration(found), requests.type_of(write, version)
     applied |= {"apiVersion": shown["apiVersion"], "kind": shown["kind"]}
     try:
         typed.check(applied, type)

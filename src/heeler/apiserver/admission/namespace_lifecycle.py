@@ -29,7 +29,8 @@ async def admit(write: Write) -> None:
         raise not_found("namespaces", "", namespace)
     if found["metadata"].get("deletionTimestamp"):
         why = f"unable to create new content in namespace {namespace} because it is being terminated"
-        error = forbidden(write.kind.plural, write.kind.group, write.new["metadata"].get("name", ""), why)
+        name = (write.new.get("metadata") or {}).get("name") or write.context.info.name
+        error = forbidden(write.kind.plural, write.kind.group, name, why)
         assert error.details is not None
         error.details["causes"] = [
             {

@@ -47,7 +47,7 @@ _NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-
 
 async def admit(write: Write) -> None:
     node = node_of(write.context.user)
-    if node is None:
+    if node is None or write.operation == "CONNECT":
         return
     why = _refusal(write, node) if node else f"could not determine node from user {quote(write.context.user.name)}"
     if why:
@@ -96,7 +96,8 @@ def _pod(write: Write, node: str) -> str:
         case "status":
             return _pod_status(write, node)
         case "eviction":
-            own = _bound(write.old) == node
+            info = write.context.info
+            own = _bound(write.context.server.lookup("", "pods", info.namespace, info.name)) == node
             return "" if own else f"node {node} can only evict pods with spec.nodeName set to itself"
     return f"unexpected pod subresource {quote(write.subresource)}, only 'status' and 'eviction' are allowed"
 

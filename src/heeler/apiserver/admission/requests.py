@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from heeler.objects.schema import Type
 from heeler.objects.status import StatusError, qualified
 from heeler.objects.value import Object
 
@@ -69,17 +70,26 @@ def of_version(request: Request, group: str, version: str) -> Request:
 
 def in_version(write: Write, obj: Object | None, api_version: str) -> Object | None:
     """An object of the write (stored form) as a version shows it."""
-    kind = write.kind
-    return None if obj is None else {**kind.convert(obj, kind.storage_api_version, api_version), "kind": kind.kind}
+    if obj is None:
+        return None
+    kind = write.form
+    shown = obj if write.body is not None else kind.convert(obj, kind.storage_api_version, api_version)
+    return {**shown, "kind": kind.kind}
 
 
 async def converted(write: Write, obj: Object | None, api_version: str) -> Object | None:
     """The same for another version, for which custom kinds may have to ask a webhook. Raises 500."""
-    if obj is None:
-        return None
+    if obj is None or write.body is not None:
+        return in_version(write, obj, api_version)
     kind = write.kind
     found = await write.context.server.conversions.convert(kind, obj, kind.storage_api_version, api_version)
     return {**found, "kind": kind.kind}
+
+
+def type_of(write: Write, version: str) -> Type:
+    """The shape of the write's objects in a version of its resource."""
+    form = write.form
+    return form.type(form.versions[0] if write.body is not None else version)
 
 
 def objects(write: Write) -> tuple[Object | None, Object | None]:
@@ -99,7 +109,9 @@ async def replace(write: Write, changed: Object, version: str, *, strict: bool =
 
     A line for each unknown field (they are dropped unless `strict`: then nothing is done). Raises DecodeError.
     """
-    kind, target = write.kind, write.kind.api_version(version)
+    kind, target = write.form, write.kind.api_version(version)
+    if write.body is not None:
+        version, target = kind.versions[0], kind.storage_api_version
     assert write.new is not None
     if changed == await converted(write, write.new, target):
         return []
@@ -109,7 +121,7 @@ async def replace(write: Write, changed: Object, version: str, *, strict: bool =
     new |= {"apiVersion": target, "kind": kind.kind}
     kind.default(new, version)
     stored = await write.context.server.conversions.convert(kind, new, target, kind.storage_api_version)
-    if "managedFields" in write.new["metadata"]:
+    if "managedFields" in (write.new.get("metadata") or {}):
         stored["metadata"]["managedFields"] = write.new["metadata"]["managedFields"]
     write.new = stored
     return []
@@ -125,10 +137,12 @@ def asked(write: Write, request: Request, version: str = "") -> Object:
         who["extra"] = {key: list(values) for key, values in user.extra.items()}
     shown = {"group": request.group, "version": version or request.version}
     made = {"group": request.group, "version": request.version}
+    body, name = write.body, write.form.kind
+    own = None if body is None else {"group": body.group, "version": body.versions[0], "kind": name}
     out: Object = {
-        "kind": {**shown, "kind": write.kind.kind},
+        "kind": own or {**shown, "kind": name},
         "resource": {**shown, "resource": request.resource},
-        "requestKind": {**made, "kind": write.kind.kind},
+        "requestKind": own or {**made, "kind": name},
         "requestResource": {**made, "resource": request.resource},
         "operation": request.operation,
         "userInfo": who,
@@ -142,18 +156,26 @@ def asked(write: Write, request: Request, version: str = "") -> Object:
 async def admission_request(write: Write, uid: str, version: str) -> Object:
     """What a webhook is sent, with the objects in `version`."""
     api_version = write.kind.api_version(version)
-    options: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
-    if write.dry_run:
-        options["dryRun"] = ["All"]
-    if manager := write.call.param("fieldManager"):
-        options["fieldManager"] = manager
     return {
         "uid": uid,
         **asked(write, request(write), version),
         "object": await converted(write, write.new, api_version),
         "oldObject": await converted(write, write.old, api_version),
-        "options": options,
+        "options": _options(write),
     }
+
+
+def _options(write: Write) -> Object | None:
+    """The options of the operation; a connection's are its object."""
+    if write.operation == "CONNECT":
+        return None
+    options: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
+    if write.dry_run:
+        options["dryRun"] = ["All"]
+    for name in ("fieldManager", "fieldValidation") if write.operation != "DELETE" else ():
+        if text := write.call.param(name):
+            options[name] = text
+    return options
 
 
 def values(

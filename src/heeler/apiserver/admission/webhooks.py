@@ -1,8 +1,8 @@
 """MutatingAdmissionWebhook and ValidatingAdmissionWebhook: programs elsewhere that may change a write or refuse it.
 
-Mutating ones are asked one after the other, in the order of their configurations' names; validating ones all at once. Not
-called: for connections (exec, attach, port-forward, proxy) and for subresources with an object of their own (scale, binding,
-eviction, token). Source:
+Mutating ones are asked one after the other, in the order of their configurations' names, each chosen by what the object is
+then; validating ones all at once. Subresources with objects of their own (scale, binding, eviction, token, connections) are
+shown by these. Source:
 https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/ and recorded answers.
 """
 
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heeler.apiserver.admission import policies, requests
+from heeler.apiserver.admission.rounds import Rounds
 from heeler.apiserver.extensions.webhook_client import WebhookFailure
 from heeler.objects import json_patch
 from heeler.objects.decode import DecodeError
@@ -47,7 +48,7 @@ class Hook:
     """One webhook of a configuration that takes this request, in the form (apiVersion) that its rule names."""
 
     webhook: Object
-    key: str
+    key: tuple[str, ...]
     version: str
     review: str
 
@@ -60,46 +61,44 @@ class Hook:
         return bool(self.webhook.get("failurePolicy", "Fail") == "Fail")
 
 
-async def mutate(write: Write, *, again: frozenset[str] | None = None) -> frozenset[str]:
-    """Ask the mutating webhooks. Raises StatusError.
-
-    Gives the keys of webhooks that want to be asked again since somebody changed the object after them; with `again` only
-    these are asked. Source: the section on reinvocation policy of the page above.
-    """
-    waiting: dict[str, None] = {}
-    stale: dict[str, None] = {}
-    for hook in list(await _hooks(write, MUTATING)):
-        if again is not None and hook.key not in again:
+async def mutate(write: Write, rounds: Rounds, *, again: bool = False) -> None:
+    """Ask the mutating webhooks. `again`: the second round, in which nobody is asked for the first time. Raises StatusError."""
+    if again:
+        rounds.begin_again(write.new)
+    shown, asked = write.new, None
+    for configuration, webhook in _configured(write, MUTATING):
+        if asked is None or shown is not write.new:
+            shown, asked = write.new, _asked(write)
+        hook = await _taken(write, asked, configuration, webhook)
+        if hook is None or (again and hook.key not in rounds.again):
             continue
         if await _change(write, hook):
-            stale |= waiting
-        if hook.webhook.get("reinvocationPolicy") == "IfNeeded":
-            waiting[hook.key] = None
-    return frozenset(stale)
+            rounds.changed()
+        if webhook.get("reinvocationPolicy") == "IfNeeded":
+            rounds.acted[hook.key] = None
+    rounds.end(write.new)
 
 
 async def check(write: Write) -> None:
     """Ask the validating webhooks, all at once; the first refusal in their order is raised as StatusError."""
-    hooks = await _hooks(write, VALIDATING)
-    if not hooks:
+    configured = _configured(write, VALIDATING)
+    if not configured:
         return
-    found = await asyncio.gather(*(_judge(write, hook) for hook in hooks), return_exceptions=True)
+    asked = _asked(write)
+    taken = [await _taken(write, asked, *one) for one in configured]
+    hooks = [hook for hook in taken if hook is not None]
+    found = await asyncio.gather(*(_ask(write, hook, mutating=False) for hook in hooks), return_exceptions=True)
     for one in found:
         if isinstance(one, BaseException):
             raise one
 
 
-async def _hooks(write: Write, plural: str) -> list[Hook]:
-    configurations = list(write.context.server.objects(requests.GROUP, plural))
-    if not configurations:
-        return []
+def _configured(write: Write, plural: str) -> list[tuple[Object, Object]]:
+    """All webhooks with their configurations, in order; none where the write is one of configurations themselves."""
     if write.kind.group == requests.GROUP and write.kind.plural in requests.EXEMPT:
         return []
-    subresource = write.subresource
-    if subresource and (subresource == "scale" or write.kind.subresources[subresource].foreign):
-        return []
-    asked = _asked(write)
-    return [hook for one in configurations for hook in await _taking(write, asked, one)]
+    every = write.context.server.objects(requests.GROUP, plural)
+    return [(one, webhook) for one in every for webhook in one.get("webhooks") or ()]
 
 
 def _asked(write: Write) -> Asked:
@@ -107,17 +106,16 @@ def _asked(write: Write) -> Asked:
     return Asked(request, requests.objects(write), requests.namespace(write, request))
 
 
-async def _taking(write: Write, asked: Asked, configuration: Object) -> list[Hook]:
-    out = []
-    for webhook in configuration.get("webhooks") or ():
-        key = f"{configuration['metadata']['uid']}/{webhook['name']}"
-        for request, version in _forms(asked.request, webhook.get("matchPolicy", "Equivalent")):
-            if _matches(asked, webhook, request):
-                if await _conditions_hold(write, asked, webhook):
-                    review = next((v for v in VERSIONS if v in webhook.get("admissionReviewVersions", ())), "v1")
-                    out.append(Hook(webhook, key, version, review))
-                break
-    return out
+async def _taken(write: Write, asked: Asked, configuration: Object, webhook: Object) -> Hook | None:
+    """The webhook, if it takes this request. Raises 403 where that can't be told."""
+    for request, version in _forms(asked.request, webhook.get("matchPolicy", "Equivalent")):
+        if _matches(asked, webhook, request):
+            if not await _conditions_hold(write, asked, webhook):
+                return None
+            key = (configuration["metadata"]["uid"], webhook["name"])
+            review = next((v for v in webhook.get("admissionReviewVersions", ()) if v in VERSIONS), "v1")
+            return Hook(webhook, key, version, review)
+    return None
 
 
 def _forms(asked: Request, policy: str) -> Iterator[tuple[Request, str]]:
@@ -161,37 +159,31 @@ async def _conditions_hold(write: Write, asked: Asked, webhook: Object) -> bool:
 
 async def _change(write: Write, hook: Hook) -> bool:
     """Ask one mutating webhook; whether it changed the object."""
-    answer = await _ask(write, hook)
-    if answer is None:
+    answer = await _ask(write, hook, mutating=True)
+    if answer is None or not answer.operations:
         return False
-    patch = answer.get("patch")
-    if not patch or write.new is None:
-        return False
+    if write.new is None:
+        what = "attempted to modify the object, which is not supported for this operation"
+        raise internal_error(f'admission webhook "{hook.name}" {what}')
+    before = write.new
     try:
-        return await _patch(write, hook, patch)
+        shown = await requests.converted(write, write.new, write.kind.api_version(hook.version))
+        await requests.replace(write, json_patch.apply(shown, answer.operations), hook.version)
     except (ValueError, TypeError, DecodeError, StatusError) as error:
         raise internal_error(str(error)) from None
+    return write.new is not before
 
 
-async def _patch(write: Write, hook: Hook, patch: str) -> bool:
-    before = await requests.converted(write, write.new, write.kind.api_version(hook.version))
-    assert before is not None and write.new is not None
-    changed = json_patch.apply(before, json_patch.decode(base64.b64decode(patch, validate=True)))
-    if changed == before:
-        return False
-    await requests.replace(write, changed, hook.version)
-    return True
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A webhook's response that was understood; `operations`: its JSON patch."""
+
+    response: Object
+    operations: Any = None
 
 
-async def _judge(write: Write, hook: Hook) -> None:
-    answer = await _ask(write, hook)
-    if answer is not None and answer.get("patch"):
-        why = "received invalid webhook response: webhook response cannot contain patches"
-        raise internal_error(f'failed calling webhook "{hook.name}": {why}')
-
-
-async def _ask(write: Write, hook: Hook) -> Object | None:
-    """The webhook's response, or None where it failed and may. Raises its refusal, and 500 where it may not fail."""
+async def _ask(write: Write, hook: Hook, *, mutating: bool) -> _Answer | None:
+    """The webhook's answer, or None where it failed and may. Raises its refusal, and 500 where it may not fail."""
     if write.dry_run and hook.webhook.get("sideEffects") not in ("None", "NoneOnDryRun"):
         raise bad_request(f'admission webhook "{hook.name}" does not support dry run')
     uid = write.context.server.random.uuid()
@@ -201,18 +193,22 @@ async def _ask(write: Write, hook: Hook) -> Object | None:
         "request": await requests.admission_request(write, uid, hook.version),
     }
     try:
-        response = _response(await _call(write, hook, review), review, uid)
+        answer = await _call(write, hook, review)
+        try:
+            response = _response(answer, review, uid, mutating=mutating)
+        except WebhookFailure as failure:
+            raise WebhookFailure(f"received invalid webhook response: {failure}") from failure
+        for warning in response.get("warnings") or ():
+            write.call.warn(str(warning))
+        if not response.get("allowed"):
+            raise refusal(hook.name, response.get("status"))
+        return _Answer(response, _operations(response) if mutating else None)
     except WebhookFailure as failure:
         text = f'failed calling webhook "{hook.name}": {failure}'
         if hook.closed:
             raise internal_error(text) from None
         log.warning("%s; it may fail, the request goes on", text)
         return None
-    for warning in response.get("warnings") or ():
-        write.call.warn(str(warning))
-    if not response.get("allowed"):
-        raise refusal(hook.name, response.get("status"))
-    return response
 
 
 async def _call(write: Write, hook: Hook, review: Object) -> Object:
@@ -224,36 +220,61 @@ async def _call(write: Write, hook: Hook, review: Object) -> Object:
         raise WebhookFailure(f"failed to call webhook: {failure}") from failure
 
 
-def _response(answer: Object, review: Object, uid: str) -> Object:
-    """What an AdmissionReview answers. Raises WebhookFailure for one that doesn't fit what was asked."""
-    invalid = "received invalid webhook response: "
+def _response(answer: Object, review: Object, uid: str, *, mutating: bool) -> Object:
+    """What an AdmissionReview answers. Raises WebhookFailure for one that doesn't fit what was asked.
+
+    Of v1beta1 less was asked: neither its kind nor its uid, nor what a patch is.
+    """
+    strict = review["apiVersion"] == "admission.k8s.io/v1"
     response = answer.get("response")
     for key in ("kind", "apiVersion"):
-        if answer.get(key) != review[key]:
+        if strict and answer.get(key) != review[key]:
             wanted = f"{review['apiVersion']}, Kind={review['kind']}"
             found = f"{answer.get('apiVersion', '')}, Kind={answer.get('kind', '')}"
-            raise WebhookFailure(f"{invalid}expected webhook response of {wanted}, got {found}")
+            raise WebhookFailure(f"expected webhook response of {wanted}, got {found}")
     if not isinstance(response, dict):
-        raise WebhookFailure(f"{invalid}webhook response was absent")
-    if response.get("uid") != uid:
-        raise WebhookFailure(f'{invalid}expected response.uid="{uid}", got "{response.get("uid", "")}"')
-    for key, wanted_type in (
-        ("warnings", list),
-        ("status", dict),
-        ("patch", str),
-        ("patchType", str),
-        ("allowed", bool),
-    ):
+        raise WebhookFailure("webhook response was absent")
+    if strict and response.get("uid") != uid:
+        raise WebhookFailure(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
+    for key, wanted_type in _TYPES.items():
         if response.get(key) is not None and not isinstance(response[key], wanted_type):
-            raise WebhookFailure(f"{invalid}response.{key} has the wrong type")
-    kind = response.get("patchType")
-    if response.get("patch") and not kind:
-        raise WebhookFailure(f"{invalid}webhook returned response.patch but not response.patchType")
-    if kind and not response.get("patch"):
-        raise WebhookFailure(f"{invalid}webhook returned response.patchType but not response.patch")
-    if kind and kind != "JSONPatch":
-        raise WebhookFailure(f'{invalid}invalid webhook response patchType, expected: "JSONPatch", got: "{kind}"')
+            raise WebhookFailure(f"response.{key} has the wrong type")
+    if strict:
+        _check_patch(response, mutating)
     return response
+
+
+_TYPES = {"warnings": list, "status": dict, "patch": str, "patchType": str, "allowed": bool}
+
+
+def _check_patch(response: Object, mutating: bool) -> None:
+    """A mutating webhook sends patch and type, or neither; a validating one neither. Raises WebhookFailure."""
+    patch, kind = response.get("patch"), response.get("patchType")
+    if not mutating:
+        for key, value in (("patch", patch), ("patchType", kind)):
+            if value or (key == "patchType" and value is not None):
+                raise WebhookFailure(f"validating webhook may not return response.{key}")
+        return
+    if patch and kind is None:
+        raise WebhookFailure("webhook returned response.patch but not response.patchType")
+    if not patch and kind is not None:
+        raise WebhookFailure("webhook returned response.patchType but not response.patch")
+    if kind == "":
+        raise WebhookFailure('webhook returned invalid response.patchType of ""')
+
+
+def _operations(response: Object) -> Any:
+    """The operations of a response's JSON patch. Raises WebhookFailure."""
+    if not response.get("patch"):
+        return None
+    try:
+        found = json_patch.decode(base64.b64decode(response["patch"], validate=True))
+    except (ValueError, StatusError) as error:
+        raise WebhookFailure(f"received undecodable patch in webhook response: {error}") from None
+    kind = response.get("patchType") or "JSONPatch"
+    if found and kind != "JSONPatch":
+        raise WebhookFailure(f'unsupported patch type "{kind}"')
+    return found
 
 
 def refusal(name: str, given: Any) -> StatusError:

@@ -8,6 +8,7 @@ from heeler.apiserver.admission.pod_topology_labels import of_node
 from heeler.apiserver.body import read_body
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
+from heeler.apiserver.subresources.body import admitted
 from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import BINDING
@@ -38,6 +39,7 @@ async def create_in_collection(call: Call, context: Context) -> Plain:
 
 
 async def _bind(call: Call, context: Context, options: WriteOptions, obj: Object) -> Plain:
+    obj = await admitted(call, context, obj, BINDING, dry_run=options.dry_run)
     metadata, target = obj.get("metadata") or {}, obj.get("target") or {}
     name = context.info.name
     if metadata.get("name") and metadata["name"] != name:
@@ -65,7 +67,8 @@ async def _bind(call: Call, context: Context, options: WriteOptions, obj: Object
         new["status"] = _scheduled(live, context)
         return new, live["metadata"].get("managedFields") or []
 
-    await change_object(call, context, WriteOptions(options.dry_run, options.manager, "Ignore"), change)
+    options = WriteOptions(options.dry_run, options.manager, "Ignore")
+    await change_object(call, context, options, change, admitted=True)
     return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
 

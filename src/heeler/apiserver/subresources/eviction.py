@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.admission.chain import Write, admit, check
 from heeler.apiserver.body import read_body
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
 from heeler.apiserver.status_writer import write_status
+from heeler.apiserver.subresources.body import admitted
 from heeler.apiserver.verbs.delete import DeleteOptions, delete_object
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import EVICTION
@@ -39,6 +39,7 @@ async def create(call: Call, context: Context) -> Plain:
     given = (body.get("metadata") or {}).get("name", "")
     if given and given != name:
         raise bad_request("name in URL does not match name in Eviction object")
+    body = await admitted(call, context, body, EVICTION, dry_run=options.dry_run)
     entry = await context.server.store.get(key_of(context.kind, namespace, name))
     if entry is None:
         raise not_found("pods", "", name)
@@ -46,10 +47,6 @@ async def create(call: Call, context: Context) -> Plain:
     wanted = body.get("deleteOptions") or {}
     dry_run = options.dry_run or bool(wanted.get("dryRun"))
     conditions = wanted.get("preconditions") or {}
-    # before the budget is asked: a refused eviction takes nothing of it
-    write = Write("DELETE", context.kind, context, None, pod, dry_run, call)
-    await admit(write)
-    await check(write)
     if _counts(pod):
         await _ask_budget(context, pod, dry_run)
     deletion = DeleteOptions(
@@ -62,7 +59,7 @@ async def create(call: Call, context: Context) -> Plain:
     )
     if not dry_run:
         await _tell(context, entry.key)
-    await delete_object(call, context, deletion, namespace, name)
+    await delete_object(call, context, deletion, namespace, name, admitted=True)
     return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from heeler.apiserver.authorize.further import authorize
 from heeler.apiserver.call import Call, Raw
 from heeler.apiserver.options import boolean, integer
+from heeler.apiserver.subresources.body import connected, query_of
 from heeler.base.clock import parse_rfc3339
+from heeler.kinds.bodies import POD_ATTACH_OPTIONS, POD_EXEC_OPTIONS, POD_PORT_FORWARD_OPTIONS
 from heeler.objects import faults
 from heeler.objects.status import StatusError, bad_request, internal_error, invalid, not_found, unavailable
 from heeler.objects.value import Object
@@ -145,6 +147,7 @@ async def _may_create(context: Context) -> None:
 async def exec_(call: Call, context: Context) -> Raw:
     """A command in a container."""
     await _may_create(context)
+    call.query = query_of(await connected(call, context, POD_EXEC_OPTIONS))
     pod = await _pod(context)
     node = await _bound_node(context, pod)
     if not call.query.get("command"):
@@ -156,6 +159,7 @@ async def exec_(call: Call, context: Context) -> Raw:
 async def attach(call: Call, context: Context) -> Raw:
     """A container's own streams."""
     await _may_create(context)
+    call.query = query_of(await connected(call, context, POD_ATTACH_OPTIONS))
     pod = await _pod(context)
     node = await _bound_node(context, pod)
     container = _container(pod, call.param("container"))
@@ -165,6 +169,7 @@ async def attach(call: Call, context: Context) -> Raw:
 async def port_forward(call: Call, context: Context) -> Raw:
     """A pod's ports."""
     await _may_create(context)
+    await connected(call, context, POD_PORT_FORWARD_OPTIONS)
     pod = await _pod(context)
     node = await _bound_node(context, pod)
     return await _stream(call, context, node, "portForward", "", pod)

@@ -16,7 +16,9 @@ from urllib.parse import quote, urlsplit
 from heeler.apiserver.call import Call, Raw
 from heeler.apiserver.extensions.forwarding import handed_back, passed_on
 from heeler.apiserver.extensions.reach import Target, Unreachable, allowed
+from heeler.apiserver.subresources.body import connected
 from heeler.base.dialing import dial_error
+from heeler.kinds.bodies import NODE_PROXY_OPTIONS, POD_PROXY_OPTIONS, SERVICE_PROXY_OPTIONS
 from heeler.objects.status import StatusError, bad_request, not_found, unavailable
 from heeler.objects.value import Object
 from heeler.wire.http.client import HttpClient
@@ -30,6 +32,7 @@ _HTTP = ("http", "")
 
 async def pod(call: Call, context: Context) -> Raw:
     """To a port of a pod: the given one, else its first."""
+    await connected(call, context, POD_PROXY_OPTIONS)
     scheme, name, port = split(context.info.name)
     found = await context.server.lookup_fresh("", "pods", context.info.namespace, name)
     if found is None:
@@ -46,6 +49,7 @@ async def pod(call: Call, context: Context) -> Raw:
 
 async def service(call: Call, context: Context) -> Raw:
     """To a ready endpoint of a Service."""
+    await connected(call, context, SERVICE_PROXY_OPTIONS)
     scheme, name, port = split(context.info.name)
     namespace = context.info.namespace
     found = await context.server.lookup_fresh("", "services", namespace, name)
@@ -63,6 +67,7 @@ async def service(call: Call, context: Context) -> Raw:
 
 async def node(call: Call, context: Context) -> Raw:
     """To a node's agent."""
+    await connected(call, context, NODE_PROXY_OPTIONS)
     _, name, _ = split(context.info.name)
     found = await context.server.lookup_fresh("", "nodes", "", name)
     if found is None:

@@ -15,7 +15,7 @@ from heeler.apiserver.cache import key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
 from heeler.apiserver.verbs.patch import APPLY, JSON_PATCH, MERGE, STRATEGIC, configuration, unfit
-from heeler.apiserver.verbs.update import change_object
+from heeler.apiserver.verbs.update import Body, change_object
 from heeler.kinds.bodies import SCALE
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects import apply, faults, json_patch, merge_patch, selectors
@@ -158,8 +158,17 @@ async def _write(call: Call, context: Context, options: WriteOptions, new_scale:
         return _with_replicas(live, _replicas_path(paths), replicas), None
 
     # the object itself is written, as its main resource would be; the subresource names who did it
-    found = await change_object(call, context, options, change)
+    found = await change_object(call, context, options, change, body=_body(context, paths))
     return Plain(scale_of(found.value(), paths), rows_of=SCALE)
+
+
+def _body(context: Context, paths: Object | None) -> Body:
+    """Admission sees the Scale, and may change the number in it."""
+
+    def put(obj: Object, scale: Object) -> Object:
+        return _with_replicas(obj, _replicas_path(paths), _replicas(scale, context, paths))
+
+    return Body(SCALE, lambda obj: scale_of(obj, paths), put)
 
 
 def _managers(live: Object, path: str) -> Object:
@@ -212,5 +221,5 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> Plain:
         )
         return result.object, result.managed_fields
 
-    found = await change_object(call, context, options, change)
+    found = await change_object(call, context, options, change, body=_body(context, paths))
     return Plain(scale_of(found.value(), paths), rows_of=SCALE)

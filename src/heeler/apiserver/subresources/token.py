@@ -12,6 +12,7 @@ from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.body import read_body
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
+from heeler.apiserver.subresources.body import admitted
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import TOKEN_REQUEST
 from heeler.objects import apply, faults
@@ -56,6 +57,9 @@ async def create(call: Call, context: Context) -> Plain:
         subresource="token",
     )
     _validate(seconds)
+    body = await admitted(call, context, body, TOKEN_REQUEST, dry_run=options.dry_run)
+    spec = body["spec"]
+    seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
     namespace, name = context.info.namespace, context.info.name
     account = await context.server.lookup_fresh("", "serviceaccounts", namespace, name)
     if account is None:

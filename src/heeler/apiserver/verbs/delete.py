@@ -179,9 +179,12 @@ async def delete_collection(call: Call, context: Context) -> Many:
 
 
 async def delete_object(
-    call: Call, context: Context, options: DeleteOptions, namespace: str, name: str
+    call: Call, context: Context, options: DeleteOptions, namespace: str, name: str, *, admitted: bool = False
 ) -> tuple[Object, bool]:
-    """Delete, or mark as being deleted: the object as it is then (stored form), and whether it is gone."""
+    """Delete, or mark as being deleted: the object as it is then (stored form), and whether it is gone.
+
+    `admitted`: admission has let pass what the deletion comes from.
+    """
     server, kind = context.server, context.kind
     key = key_of(kind, namespace, name)
     entry = await server.store.get(key)
@@ -192,8 +195,9 @@ async def delete_object(
         await server.conversions.ready([live], kind.storage_api_version)
         _check_preconditions(context, options, live.object(), name)
         write = Write("DELETE", kind, context, None, live.object(), options.dry_run, call)
-        await admit(write)
-        await check(write)
+        if not admitted:
+            await admit(write)
+            await check(write)
         try:
             return await _delete_once(context, options, live)
         except RevisionMismatch as mismatch:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.admission.chain import Write, admit, check
@@ -70,6 +71,18 @@ def _resets_managers(call: Call) -> bool:
     return b'"managedFields"' in call.body and _NO_MANAGERS.search(call.body) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a subresource shows of the object in a form of its own (a Scale): admission sees that and nothing else.
+
+    `of` makes the form of an object, `put` gives the object back with what a form says.
+    """
+
+    kind: Kind
+    of: Callable[[Object], Object]
+    put: Callable[[Object, Object], Object]
+
+
 async def change_object(
     call: Call,
     context: Context,
@@ -78,9 +91,14 @@ async def change_object(
     *,
     uid: str = "",
     retry: bool = True,
+    body: Body | None = None,
+    admitted: bool = False,
     created: Callable[[], Awaitable[One]] | None = None,
 ) -> One:
-    """Run `change` on what the store holds until it is written. Raises 404, 409, 422 and what `change` raises."""
+    """Run `change` on what the store holds until it is written. Raises 404, 409, 422 and what `change` raises.
+
+    `admitted`: admission has let pass what the change is made of, and isn't asked about the object.
+    """
     server, kind, info = context.server, context.kind, context.info
     key = key_of(kind, info.namespace, info.name)
     entry = await server.store.get(key)
@@ -93,7 +111,7 @@ async def change_object(
         await server.conversions.ready([live], context.api_version)
         if uid and uid != live.object()["metadata"]["uid"]:
             raise _other_uid(context, uid, live.object()["metadata"]["uid"])
-        new = await _step(call, context, options, change, live)
+        new = await _step(call, context, options, change, live, body, admitted)
         if new is None:
             return One(kind, context.api_version, live)
         if options.dry_run:
@@ -110,7 +128,9 @@ async def change_object(
     raise modified(kind.plural, kind.group, info.name)
 
 
-async def _step(call: Call, context: Context, options: WriteOptions, change: Change, live: Item) -> Object | None:
+async def _step(
+    call: Call, context: Context, options: WriteOptions, change: Change, live: Item, body: Body | None, admitted: bool
+) -> Object | None:
     """The new stored object, or None when nothing would change."""
     server, kind = context.server, context.kind
     before = live.in_version(context.api_version)
@@ -139,8 +159,11 @@ async def _step(call: Call, context: Context, options: WriteOptions, change: Cha
     old = live.object()
     draft = kind.convert(new, context.api_version, kind.storage_api_version)
     write = Write("UPDATE", kind, context, draft, old, options.dry_run, call)
-    draft = await admit(write)
-    write.new = draft
+    if body is not None:
+        write.body, write.new, write.old = body.kind, body.of(draft), body.of(old)
+    if not admitted:
+        write.new = await admit(write)
+        draft = write.new if body is None else body.put(draft, write.new)
     kind.prepare_update(draft, old, context.subresource, now)
     hooks = server.hooks.get((kind.group, kind.plural))
     if hooks is not None and not context.subresource:
@@ -150,7 +173,8 @@ async def _step(call: Call, context: Context, options: WriteOptions, change: Cha
         raise invalid(kind.kind, kind.storage_group, context.info.name, found)
     for text in kind.warnings(draft, old):
         call.warn(text)
-    await check(write)
+    if not admitted:
+        await check(write)
     kind.settle(draft)
     draft = apply.keep_times(old, draft)
     if not _same(draft, old):
