@@ -184,7 +184,7 @@ class Item:
 class Event:
     """One change of one object; what is made of it for watchers is made once and shared."""
 
-    __slots__ = ("_lines", "item", "previous", "revision", "type")
+    __slots__ = ("forms", "item", "previous", "revision", "type")
 
     def __init__(
         self,
@@ -197,19 +197,15 @@ class Event:
         self.item = item
         self.previous = previous
         self.revision = revision
-        self._lines: dict[str, bytes] = {}
+        #: its bytes for watches: lines by apiVersion, other forms by names of theirs.
+        self.forms: dict[str, bytes] = {}
 
     def line(self, api_version: str) -> bytes:
         """The event as one line of a watch in JSON."""
-        return self.once(
-            api_version, lambda: b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.item.served(api_version))
-        )
-
-    def once(self, form: str, make: Callable[[], bytes]) -> bytes:
-        """The event in a form of a watch; it is made for the first who wants it so."""
-        found = self._lines.get(form)
+        found = self.forms.get(api_version)
         if found is None:
-            found = self._lines[form] = make()
+            found = b'{"type":"%b","object":%b}\n' % (self.type.encode(), self.item.served(api_version))
+            self.forms[api_version] = found
         return found
 
 

@@ -6,7 +6,7 @@ Protobuf is `encode_protobuf.py`'s. Source: https://kubernetes.io/docs/reference
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -208,12 +208,11 @@ def _row(kind: Kind, obj: Object, format: Format, server: ApiServer, include: st
 
 async def _watch(result: Watching, format: Format, server: ApiServer, include: str) -> AsyncIterator[bytes]:
     """The events as lines or frames; a refusal in the middle is an ERROR event."""
-    first = True
+    show = _shown(result, format, server, include)
     events = result.events
     try:
         async for event in events:
-            yield _event(event, result, format, server, include, first)
-            first = False
+            yield show(event)
     except StatusError as error:
         if format.media == PROTOBUF:
             yield encode_protobuf.error_frame(error)
@@ -223,17 +222,26 @@ async def _watch(result: Watching, format: Format, server: ApiServer, include: s
         await events.aclose()  # type: ignore[attr-defined]
 
 
-def _event(event: Event, result: Watching, format: Format, server: ApiServer, include: str, first: bool) -> bytes:
+def _shown(result: Watching, format: Format, server: ApiServer, include: str) -> Callable[[Event], bytes]:
+    """What makes bytes of a watch's events."""
+    kind, version = result.kind, result.api_version
     if format.media == PROTOBUF:
-        return encode_protobuf.frame(event, result.api_version, format, server.cache.encoded)
+        return encode_protobuf.frames(kind, version, format, server.cache.encoded)
     if not format.shape:
-        return event.line(result.api_version)
-    obj = event.item.in_version(result.api_version)
-    if format.shape == "Table":
-        shown = _event_table(result.kind, obj, format, server, include, first)
-    else:
-        shown = _partial(result.kind, obj, format)
-    return orjson.dumps({"type": event.type, "object": shown}) + b"\n"
+        return lambda event: event.line(version)
+    first = True
+
+    def line(event: Event) -> bytes:
+        nonlocal first
+        obj = event.item.in_version(version)
+        if format.shape == "Table":
+            shown = _event_table(kind, obj, format, server, include, first)
+            first = False
+        else:
+            shown = _partial(kind, obj, format)
+        return orjson.dumps({"type": event.type, "object": shown}) + b"\n"
+
+    return line
 
 
 def _event_table(kind: Kind, obj: Object, format: Format, server: ApiServer, include: str, first: bool) -> Object:

@@ -80,12 +80,23 @@ def list_document(page: Many, metadata: Object, format: Format, encoded: Encoded
     return envelope.metadata_list_document(format.version, metadata, items)
 
 
-def frame(event: Event, api_version: str, format: Format, encoded: Encoded) -> bytes:
-    """An event of a watch, made once for all who want it so."""
+def frames(kind: Kind, api_version: str, format: Format, encoded: Encoded) -> Callable[[Event], bytes]:
+    """What makes frames of a watch's events, each once for all who want it so."""
     from heeler.kinds.protobuf import envelope
 
-    key = f"protobuf {form_of(api_version, format)} {format.version}"
-    return event.once(key, lambda: envelope.frame(event.type, item_document(event.item, api_version, format, encoded)))
+    form, shown, shown_version = form_of(api_version, format), kind.kind, api_version
+    if form == METADATA:
+        shown, shown_version = "PartialObjectMetadata", f"meta.k8s.io/{format.version}"
+    key = f"protobuf {form} {format.version}"
+
+    def frame(event: Event) -> bytes:
+        found = event.forms.get(key)
+        if found is None:
+            item = encoded.item(event.item, form)
+            found = event.forms[key] = envelope.item_frame(event.type, shown_version, shown, item)
+        return found
+
+    return frame
 
 
 def error_frame(error: StatusError) -> bytes:

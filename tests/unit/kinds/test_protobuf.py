@@ -156,6 +156,12 @@ def test_a_frame_holds_a_document_and_its_length() -> None:
     assert int.from_bytes(found[:4], "big") == len(found) - 4
     assert found[4:11] == b"\x0a\x05ERROR"
     assert found.endswith(status)
+    for name in ("a", "a" * 150, "a" * 20_000, "a" * 3_000_000):
+        pod = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": name}}
+        document = envelope.whole(pod)
+        assert document is not None
+        item = envelope.listed(write(POD, pod))
+        assert envelope.item_frame("ADDED", "v1", "Pod", item) == envelope.frame("ADDED", document)
 
 
 @pytest.mark.parametrize(

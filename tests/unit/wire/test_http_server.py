@@ -12,7 +12,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 async def echo(request: Request) -> Response:
-    """Says what it was asked; /slow after a while, /stream in parts."""
+    """Says what it was asked; /slow after a while, /stream in parts, /pause until the client goes on, /long at length."""
     if request.path == "/slow":
         await asyncio.sleep(0.05)
     if request.path == "/stream":
@@ -22,8 +22,27 @@ async def echo(request: Request) -> Response:
             yield b"two"
 
         return Response(200, [], parts())
+    if request.path == "/pause":
+        return Response(200, [], paused())
+    if request.path == "/long":
+        return Response(200, [], at_length())
     user = request.headers.get("impersonate-user", "")
     return Response(200, [], f"{request.method} {request.path} {len(request.body)} {user}".encode())
+
+
+RESUME = asyncio.Event()
+
+
+async def paused() -> AsyncIterator[bytes]:
+    for text in (b"a", b"b", b"", b"c"):
+        yield text
+    await RESUME.wait()
+    yield b"d"
+
+
+async def at_length() -> AsyncIterator[bytes]:
+    for _ in range(200):
+        yield b"x" * 1000
 
 
 def talk(story: Talk) -> None:
@@ -116,6 +135,32 @@ def test_an_old_client_gets_a_stream_without_chunks() -> None:
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         assert b"chunked" not in head
         assert body == b"one,two"
+
+    talk(story)
+
+
+def test_what_a_stream_says_in_one_go_is_one_chunk_and_comes_at_once() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        RESUME.clear()
+        writer.write(b"GET /pause HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(8) == b"3\r\nabc\r\n"
+        RESUME.set()
+        assert await reader.readexactly(11) == b"1\r\nd\r\n0\r\n\r\n"
+
+    talk(story)
+
+
+def test_a_long_stream_comes_in_pieces_and_whole() -> None:
+    async def story(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        sizes = []
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            sizes.append(size)
+            await reader.readexactly(size + 2)
+        assert sum(sizes) == 200_000
+        assert max(sizes) < server.GATHERED_BYTES + 1000
 
     talk(story)
 

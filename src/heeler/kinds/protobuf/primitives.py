@@ -52,6 +52,8 @@ def block(tag: bytes, data: bytes) -> bytes:
 
 def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """A number of up to 64 bits and the offset behind it. Raises ProtobufError."""
+    if at < end and data[at] < 0x80:  # most are one byte
+        return data[at], at + 1
     value = shift = 0
     while True:
         if shift >= 64:
@@ -68,12 +70,17 @@ def read_varint(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def read_block(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Where the data behind a length begin and end. Raises ProtobufError."""
-    size, at = read_varint(data, at, end)
-    if size >= 1 << 63:
-        raise ProtobufError("proto: negative length found during unmarshaling")
-    if at + size > end:
+    if at < end and data[at] < 0x80:
+        stop = at + 1 + data[at]
+        at += 1
+    else:
+        size, at = read_varint(data, at, end)
+        if size >= 1 << 63:
+            raise ProtobufError("proto: negative length found during unmarshaling")
+        stop = at + size
+    if stop > end:
         raise ProtobufError("unexpected EOF")
-    return at, at + size
+    return at, stop
 
 
 def signed(value: int, bits: int) -> int:

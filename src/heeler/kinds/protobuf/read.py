@@ -74,7 +74,10 @@ class _Message:
             else:
                 tag, at = read_varint(data, at, end)
             step = steps.get(tag)
-            at = self._unknown(data, at, end, tag) if step is None else step(data, at, end, depth, out)
+            if step is None:
+                at = self._unknown(data, at, end, tag)
+            else:
+                at = step(data, at, end, depth, out)
         return out
 
     def _unknown(self, data: bytes, at: int, end: int, tag: int) -> int:
@@ -155,11 +158,16 @@ def _put(field: Field) -> Callable[[Object, Any], None]:
 
 
 def _text(field: Field) -> Step:
-    put = _put(field)
+    put, name = _put(field), field.name
+    empties = field.always and field.shape == "one"
 
     def step(data: bytes, at: int, end: int, depth: int, out: Object) -> int:
         start, at = read_block(data, at, end)
-        put(out, data[start:at].decode("utf-8", "replace"))
+        if start == at and empties:  # what nobody gave is sent all the same
+            if name in out:
+                del out[name]
+        else:
+            put(out, data[start:at].decode("utf-8", "replace"))
         return at
 
     return step

@@ -42,6 +42,8 @@ IDLE_SECONDS = 180.0
 STALL_SECONDS = 120.0
 #: Bytes that wait to be written before a stream's producer has to wait.
 WRITE_HIGH_WATER = 256 * 1024
+#: Bytes of a stream that are gathered before they are written; less is when its producer pauses.
+GATHERED_BYTES = 64 * 1024
 
 _REASONS = {s.value: s.phrase for s in http.HTTPStatus}
 #: A request line up to its target; methods of more than 32 characters are nobody's.
@@ -356,15 +358,36 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._head(answer.status, answer.headers, more))
         body = cast(Any, answer.body)
         self._streaming = True
+        gathered: list[bytes] = []
+        size = 0
+
+        def flush() -> None:
+            nonlocal size
+            if gathered:
+                data = b"".join(gathered)
+                self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+                gathered.clear()
+                size = 0
+
         try:
             async for chunk in body:
                 if not chunk:
                     continue
-                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if chunked else chunk)
-                await self._drained()
+                # what comes in one go is encrypted and sent in one go: events come in crowds
+                if not gathered:
+                    self._loop.call_soon(flush)
+                gathered.append(chunk)
+                size += len(chunk)
+                if size >= GATHERED_BYTES:
+                    flush()
+                    await asyncio.sleep(0)  # a long answer to a fast client isn't everybody's
+                if self._paused is not None or self._transport.is_closing():
+                    await self._drained()
+            flush()
             if chunked:
                 self._transport.write(b"0\r\n\r\n")
         finally:
+            gathered.clear()
             self._streaming = False
             with contextlib.suppress(AttributeError):
                 await body.aclose()
