@@ -569,6 +569,8 @@ def test_a_scale_is_shown_as_such(cluster: FreshCluster, webhook: Webhook) -> No
     spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
     web = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec}
     cluster.create(web)
+    cluster.wait("deployment/web", "condition=Available")
+    cluster.settle()  # a write of the controller in between would make the change begin anew
     webhook.answers["/max"] = lambda r: (
         patch({"op": "replace", "path": "/spec/replicas", "value": 3})
         if r["object"]["spec"]["replicas"] > 3
