@@ -4,7 +4,7 @@
 
 A field is [number, JSON name, type, is it written even when zero, Go's name where it isn't the JSON name with a capital]; a
 field whose message stands inline in JSON has the name "". Messages and types come from reference/wire/k8s.json, the rest is
-asked of the published Go types by the program in `protobuf_fields/` (needs Go).
+asked of the published Go types by the program in `gotypes/messages/` (needs Go).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def rows(message: str, types: list[list[Any]], go: list[list[Any]]) -> list[list
 def main() -> None:
     reference = Path(sys.argv[1])
     messages = json.loads((reference / "wire/k8s.json").read_text())["messages"]
-    words = ["go", "run", "."]
-    done = subprocess.run(words, cwd=HERE / "protobuf_fields", capture_output=True, text=True, check=True)
+    words = ["go", "run", "./messages"]
+    done = subprocess.run(words, cwd=HERE / "gotypes", capture_output=True, text=True, check=True)
     go = json.loads(done.stdout)
     out = {name: rows(name, messages[name], go[name]) for name in messages if name in go and name not in OPAQUE}
     out |= {name: [] for name in OPAQUE}

@@ -1,4 +1,4 @@
-// Command protobuffields prints, as JSON, the fields of Kubernetes' protobuf messages as the published Go types have them:
+// Command messages prints, as JSON, the fields of Kubernetes' protobuf messages as the published Go types have them:
 // {message: [[number, JSON name, written even when zero, Go name], ...]}; a field that stands inline in JSON has the name "".
 package main
 
