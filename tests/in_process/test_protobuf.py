@@ -132,6 +132,28 @@ def test_objects_lists_and_refusals(shared: FreshCluster) -> None:
     assert missing.object["details"] == {"name": "none", "kind": "configmaps"}
 
 
+def test_every_kind_is_listed_alike_in_both(shared: FreshCluster) -> None:
+    """In each version; a running cluster has objects of many kinds."""
+    pods: Object = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": pods}
+    shared.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec})
+    shared.wait("deployment/web", "condition=Available")
+    shared.advance("5s")
+    filled = 0
+    for kind in list(shared._entered.server.kinds):
+        for version in kind.versions:
+            if "list" not in kind.verbs or kind.group in ("example.com", "metrics.k8s.io"):
+                continue
+            path = f"/apis/{kind.group}/{version}/{kind.plural}" if kind.group else f"/api/{version}/{kind.plural}"
+            plain, found = ask(shared, path, "application/json").object, ask(shared, path)
+            assert (found.status, found.media) == (200, PROTOBUF), path
+            assert found.object.get("metadata", {}) == plain["metadata"]
+            for ours, theirs in zip(found.object.get("items", []), plain["items"], strict=True):
+                assert kind.decode(ours, version) == kind.decode(theirs, version)
+            filled += bool(plain["items"])
+    assert filled > 20
+
+
 @pytest.mark.parametrize(
     ("accept", "media"),
     [
