@@ -144,8 +144,9 @@ def test_what_is_written_in_one_version_is_stored_and_read_in_others(
     assert made["spec"] == {"hostPort": "h:1"}
     assert stored(cluster)["apiVersion"] == f"{GROUP}/v2"
     assert stored(cluster)["spec"] == {"host": "h", "port": "1"}
-    (call,) = converter.calls
+    call, back = converter.calls  # to the store, and what came of it
     assert (call["desiredAPIVersion"], call["version"]) == (f"{GROUP}/v2", "apiextensions.k8s.io/v1")
+    assert back["desiredAPIVersion"] == f"{GROUP}/v1"
     assert call["path"] == "/convert?timeout=30s"
     assert "resourceVersion" not in call["objects"][0]["metadata"]
     found = run(cluster, "get", V2, "a", "default")
@@ -366,7 +367,7 @@ def test_a_webhook_that_is_down_is_named_and_a_stream_says_so(cluster: FreshClus
     cluster.wait(f"crd/things.{GROUP}", "delete")
 
 
-def test_without_a_webhook_a_version_drops_only_what_it_does_not_know_when_it_is_read() -> None:
+def test_without_a_webhook_each_version_drops_what_it_does_not_know() -> None:
     def version(name: str, field: str) -> Json:
         spec = {"type": "object", "properties": {"both": {"type": "string"}, field: {"type": "string"}}}
         schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
@@ -387,8 +388,13 @@ def test_without_a_webhook_a_version_drops_only_what_it_does_not_know_when_it_is
         cluster.apply([definition])
         cluster.wait(f"crd/things.{GROUP}", "condition=Established")
         cluster.settle()
-        run(cluster, "create", V1, thing(both="b", old="o", new="lost"), "default")
-        assert stored(cluster)["spec"] == {"both": "b", "old": "o"}
+        made = run(cluster, "create", V1, thing(both="b", old="o", new="x"), "default")
+        assert made["spec"] == {"both": "b"}  # what is stored, and nothing else
+        assert list(made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]) == [".", "f:both", "f:old"]
+        assert stored(cluster)["spec"] == {"both": "b"}
         assert stored(cluster)["apiVersion"] == f"{GROUP}/v2"
-        assert run(cluster, "get", V2, "a", "default")["spec"] == {"both": "b"}
-        assert run(cluster, "get", V1, "a", "default")["spec"] == {"both": "b", "old": "o"}
+        run(cluster, "patch", V2, "a", {"spec": {"new": "n"}}, "default")
+        assert run(cluster, "get", V2, "a", "default")["spec"] == {"both": "b", "new": "n"}
+        assert run(cluster, "get", V1, "a", "default")["spec"] == {"both": "b"}
+        assert run(cluster, "patch", V1, "a", {"spec": {"both": "c"}}, "default")["spec"] == {"both": "c"}
+        assert run(cluster, "get", V2, "a", "default")["spec"] == {"both": "c"}

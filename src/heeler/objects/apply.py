@@ -30,7 +30,8 @@ BEFORE = "before-first-apply"
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
-#: Gives an object in another version of its kind, with that version's type; None if it is not served any more.
+#: Gives an object in another version of its kind, with that version's type; None if it is not served any more. Raises
+#: ValueError where the object doesn't fit that version's type.
 Convert = Callable[[Object, str], "tuple[Object, Type] | None"]
 
 
@@ -133,6 +134,7 @@ def track_update(
 
     `now` is RFC 3339 in whole seconds. `ignored` are the fields that this way of writing never changes (status through
     the main resource, say). An object that nobody manages and that exists already stays unmanaged: [].
+    Where it can't be told what others' versions of the object lose, nothing is changed, as upstream has it.
     """
     self = Manager(manager or "unknown", UPDATE, api_version, subresource)
     if live is None and not meta(new).get("managedFields"):
@@ -147,7 +149,10 @@ def track_update(
         old = _plain(live)
     compared = _without(fieldsets.compare(old, _plain(new), type), ignored)
     versions = _Versions(old, _plain(new), type, api_version, compared, ignored, convert)
-    _take(managed, versions, None)
+    try:
+        _take(managed, versions, None)
+    except ValueError:
+        return _encode(_known(live, new))
     taken = fieldsets.strip(fieldsets.union(compared.added, compared.modified))
     if taken:
         before = managed.get(self)

@@ -17,7 +17,7 @@ from heeler.kinds.custom import conversion
 from heeler.kinds.custom.conversion import BadConversion
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects.status import StatusError
-from heeler.objects.value import Object
+from heeler.objects.value import Object, Revision
 
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
@@ -53,18 +53,29 @@ class Conversions:
             for batch in _batches(items):
                 kind = batch[0].kind
                 assert isinstance(kind, CustomKind)
-                found = await self._ask(kind, [_bare(item.raw()) for item in batch], api_version)
+                found = await self._ask(kind, [_bare(kind.as_stored(item.raw())) for item in batch], api_version)
                 for item, obj in zip(batch, found, strict=True):
                     obj["metadata"]["resourceVersion"] = str(item.revision)
-                    item.hold(kind.received(obj))
+                    item.hold(obj)
         finally:
             for key in keys:
                 del self._under_way[key]
             done.set()
 
     async def to_store(self, kind: Kind, obj: Object) -> Object:
-        """The object as it is to be written. Raises 500."""
+        """The object as it is to be written (itself, if that is its version). Raises 500."""
         return await self.convert(kind, obj, kind.storage_api_version, kind.stored_api_version)
+
+    async def written(
+        self, kind: Kind, key: str, value: bytes, revision: Revision, obj: Object, stored: Object
+    ) -> Item:
+        """The item that was made of `obj` by writing `stored`: what got lost on the way isn't shown. Raises 500."""
+        if stored is obj:
+            obj["metadata"]["resourceVersion"] = str(revision)
+            return Item(kind, key, value, revision, obj)
+        item = Item(kind, key, value, revision)
+        await self.ready([item], kind.storage_api_version)
+        return item
 
     async def convert(self, kind: Kind, obj: Object, source: str, target: str) -> Object:
         """An object of the apiVersion `source` in the apiVersion `target`. Raises 500."""
@@ -76,13 +87,14 @@ class Conversions:
         return found
 
     async def _ask(self, kind: Kind, objects: list[Object], api_version: str) -> list[Object]:
-        """Objects of one version (in their order) as the webhook has them in another."""
+        """Objects of one version (in their order) as the webhook, and then the schema, have them in another."""
         hook = kind.webhook
         assert hook is not None
+        assert isinstance(kind, CustomKind)
         review = conversion.review(hook, objects, api_version, self._server.random.uuid())
         try:
             answer = await self._server.webhooks.call(hook["clientConfig"], review, SECONDS)
-            return conversion.converted(review, answer)
+            return [kind.converted(obj) for obj in conversion.converted(review, answer)]
         except (WebhookFailure, BadConversion) as error:
             what = f"{objects[0]['apiVersion']}, Kind={objects[0]['kind']}"
             words = error.words if isinstance(error, BadConversion) else f"failed: {error}"

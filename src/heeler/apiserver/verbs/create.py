@@ -118,13 +118,14 @@ async def _create_once(
 async def _store(context: Context, draft: Object) -> Item:
     kind = context.kind
     key = key_of(kind, draft["metadata"].get("namespace", ""), _name(draft))
-    value = encode(await context.server.conversions.to_store(kind, draft))
+    conversions = context.server.conversions
+    stored = await conversions.to_store(kind, draft)
+    value = encode(stored)
     try:
         revision = await context.server.store.create(key, value)
     except KeyExists:
         raise already_exists(kind.plural, kind.group, _name(draft)) from None
-    draft["metadata"]["resourceVersion"] = str(revision)
-    return Item(kind, key, value, revision, draft)
+    return await conversions.written(kind, key, value, revision, draft, stored)
 
 
 def _name(obj: Object) -> str:

@@ -17,7 +17,7 @@ from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, One
 from heeler.apiserver.options import WriteOptions, parse_revision, write_options
 from heeler.apiserver.verbs.create import create_object
-from heeler.apiserver.verbs.fields import ignored_fields
+from heeler.apiserver.verbs.fields import ignored_fields, other_versions
 from heeler.base.clock import rfc3339
 from heeler.objects import apply, faults
 from heeler.objects.status import StatusError, bad_request, conflict, invalid, modified, not_found
@@ -151,6 +151,7 @@ async def _step(
             now="" if context.subresource == "scale" else now,
             subresource=context.subresource,
             ignored=ignored_fields(kind, context.subresource),
+            convert=other_versions(kind, context.version),
         )
     if managed:
         metadata["managedFields"] = managed
@@ -186,16 +187,17 @@ async def _step(
 async def _write(context: Context, live: Item, new: Object) -> One:
     """Store the new version; an object that was only waiting for its finalizers goes now."""
     server, kind = context.server, context.kind
-    value = encode(await server.conversions.to_store(kind, new))
+    stored = await server.conversions.to_store(kind, new)
+    value = encode(stored)
     if gone_now(kind, new):
         revision = await server.store.delete(live.key, live.revision)
     else:
         revision = await server.store.update(live.key, value, live.revision)
-    new["metadata"]["resourceVersion"] = str(revision)
+    item = await server.conversions.written(kind, live.key, value, revision, new, stored)
     hooks = server.hooks.get((kind.group, kind.plural))
     if hooks is not None:
         await hooks.after_update(server, new, live.object(), deleted=gone_now(kind, new))
-    return One(kind, context.api_version, Item(kind, live.key, value, revision, new))
+    return One(kind, context.api_version, item)
 
 
 def gone_now(kind: Kind, obj: Object) -> bool:

@@ -115,20 +115,30 @@ class CustomKind(Kind):
         structural.default(obj, self.schema(version))
 
     def convert(self, obj: Object, source: str, target: str) -> Object:
-        """Without a webhook versions differ in their name only; what a schema lacks is dropped when objects are read."""
-        if source != target and self.webhook is not None:
+        """Without a webhook versions differ in their name, and in what their schemas know."""
+        if source == target:
+            return obj
+        if self.webhook is not None:
             raise ValueError(f"{self.plural}.{self.group} are converted by a webhook")
-        return obj if source == target else {**obj, "apiVersion": target}
+        return self.converted({**copy.deepcopy(obj), "apiVersion": target})
+
+    def converted(self, obj: Object) -> Object:
+        """An object that was made one of its version: without what the schema of that doesn't know, in place."""
+        version = obj["apiVersion"].rpartition("/")[2]
+        if version in self._versions:
+            structural.prune(obj, self.schema(version))
+        return obj
+
+    def as_stored(self, obj: Object) -> Object:
+        """What was read from the store, as the schema of its version is today: pruned, with defaults, in place."""
+        version = obj["apiVersion"].rpartition("/")[2]
+        if version in self._versions:
+            structural.prune(obj, self.schema(version))
+            structural.default(obj, self.schema(version))
+        return obj
 
     def of_store(self, obj: Object, api_version: str) -> Object:
-        return self.received(self.convert(obj, obj["apiVersion"], api_version))
-
-    def received(self, obj: Object) -> Object:
-        """An object in its version as the schema has it today: pruned, with defaults, in place."""
-        schema = self.schema(obj["apiVersion"].rpartition("/")[2])
-        structural.prune(obj, schema)
-        structural.default(obj, schema)
-        return obj
+        return self.convert(self.as_stored(obj), obj["apiVersion"], api_version)
 
     def deprecation(self, version: str) -> str:
         found = self._versions[version]
