@@ -125,6 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         if parts.path == ROOT:
             head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{GROUP}/{VERSION}"}
             return self.answer(200, {**head, "resources": RESOURCES})
+        if parts.path == f"{ROOT}/echo" and self.headers.get("Upgrade") == "echo":
+            return self.echo()
         if parts.path == f"{ROOT}/redirect":
             self.send_response(302)
             self.send_header("Location", "https://elsewhere.example.com/")
@@ -146,6 +148,16 @@ class Handler(BaseHTTPRequestHandler):
         if not self.may(user, verb, namespace, name):
             return self.refuse(403, "Forbidden", f'notes is forbidden: User "{user["user"]}" cannot {verb} notes')
         return getattr(self, verb)(namespace, name, body)
+
+    def echo(self) -> None:
+        """An upgraded connection on which what comes is sent back."""
+        self.send_response(101)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "echo")
+        self.end_headers()
+        self.close_connection = True
+        while data := self.rfile.readline():
+            self.wfile.write(b"echo " + data)
 
     def list(self, namespace: str, name: str, body: bytes) -> None:
         with self.state.lock:

@@ -21,6 +21,7 @@ from heeler.client.client import Listing, PatchType, WatchEvent
 from heeler.client.https import delete_options
 from heeler.objects.status import StatusError, internal_error
 from heeler.objects.value import GroupVersionResource, Object
+from heeler.wire.http.client import MAX_WHOLE
 from heeler.wire.http.messages import Response
 
 #: Bytes of one event of another API server's watch.
@@ -237,10 +238,25 @@ async def _lines(found: Raw) -> AsyncIterator[bytes]:
         await body.aclose()
 
 
+async def _whole(body: Any) -> bytes:
+    """A streamed body. Raises StatusError for one that is too large."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in body:
+            parts.append(chunk)
+            size += len(chunk)
+            if size > MAX_WHOLE:
+                raise internal_error(f"the answer is larger than {MAX_WHOLE >> 20} MiB")
+    finally:
+        await body.aclose()
+    return b"".join(parts)
+
+
 async def _bytes(found: Result) -> tuple[int, bytes]:
     if isinstance(found, Raw) and isinstance(found.response, Response):
         body = found.response.body
-        return found.response.status, body if isinstance(body, bytes) else b"".join([c async for c in body])
+        return found.response.status, body if isinstance(body, bytes) else await _whole(body)
     if isinstance(found, One):
         return found.status, orjson.dumps(found.value())
     if isinstance(found, Plain):

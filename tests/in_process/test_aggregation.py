@@ -13,6 +13,7 @@ import pytest
 
 from heeler.apiserver.user import User, authenticated
 from heeler.base import pki
+from heeler.base.files import memory_file
 from heeler.client.kubeconfig import read
 from heeler.in_process import InProcessClient
 from heeler.objects.status import StatusError
@@ -349,6 +350,46 @@ def test_watches_stream(extension: Extension, cluster: FreshCluster) -> None:
     assert ask(cluster, "DELETE", f"{path}/a")[0] == 200
     assert ended.wait(20)
     assert seen == ["ADDED a", "ADDED b", "DELETED a"]
+
+
+def test_over_https_watches_stream_and_upgrades_pass(extension: Extension, cluster: FreshCluster) -> None:
+    from heeler.client.https import HttpsClient
+    from heeler.wire.http.client import HttpClient
+
+    assert cluster._access is not None
+    access = cluster._access
+    client = HttpsClient(access)
+    path = f"{ROOT}/namespaces/default/notes"
+    seen: list[str] = []
+
+    async def follow() -> None:
+        async for event in client.watch(NOTES, "default"):
+            seen.append(f"{event.type} {event.object['metadata']['name']}")
+            if len(seen) == 1:  # the first event came while the answer was still under way
+                await client.create(NOTES, note("b"), "default")
+            else:
+                return
+
+    async def echo() -> bytes:
+        assert access.authority is not None and access.certificate is not None and access.key is not None
+        with memory_file("crt", access.certificate) as certificate, memory_file("key", access.key) as key:
+            tls = pki.client_context(access.authority, certificate, key)
+        raw = HttpClient(tls)
+        headers = {"Connection": "Upgrade", "Upgrade": "echo"}
+        answer = await raw.request("GET", f"{cluster.server}{ROOT}/echo", headers=headers)
+        assert answer.status == 101
+        stream = answer.stream()
+        await stream.write(b"hello\n")
+        found = await stream.read()
+        await stream.close()
+        await raw.close()
+        return found
+
+    assert ask(cluster, "POST", path, json.dumps(note("a")).encode())[0] == 201
+    cluster._run(follow())
+    assert seen == ["ADDED a", "ADDED b"]
+    assert cluster._run(echo()) == b"echo hello\n"
+    cluster._run(client.close())
 
 
 def test_nobody_is_led_elsewhere(extension: Extension, cluster: FreshCluster) -> None:
