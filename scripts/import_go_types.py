@@ -5,7 +5,7 @@
 
 Run it after `import_schema.py`, with the versions in `gotypes/go.mod` at those of the OpenAPI document. A field's row gets
 "p" (a pointer), "o" (left out when empty), "n" (the Go name of its own type), "i" (that of what it holds) and "e" (the
-structs that it is embedded through). Types and fields that the document lacks are left out.
+structs that it is embedded through); fields come in the order of the struct. What the document lacks is left out.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ def main() -> int:
             if found is None:
                 missing.append(f"{short}.{key}")
                 continue
-            for word, value in found.items():
+            for word, code in KEYS.items():
+                value = found.get(word)
                 if value and value != "TypeMeta":
-                    row[KEYS[word]] = 1 if value is True else value
+                    row[code] = 1 if value is True else value
+        rows, last = fact["f"], len(fact["f"])
+        fact["f"] = {
+            key: rows[key] for key in sorted(rows, key=lambda key: go.get(short, {}).get(key, {}).get("place", last))
+        }
     text = json.dumps(types, separators=(",", ":"), sort_keys=False)
     FILE.write_bytes(gzip.compress(text.encode(), mtime=0))
     print(f"{len(types)} types; not in Go: {', '.join(missing) or 'none'}")

@@ -7,7 +7,7 @@ REFERENCE_DIR holds `apiserver/` (swagger-*.json.gz, discovery/*.json.gz, cases/
 Only facts are taken (names, forms, list types, merge keys, verbs), no prose. What the documents do not say of fields
 (pointers, what is written when empty) `import_go_types.py` adds; defaults and rules are written by hand in `heeler/kinds/`.
 
-The order of a struct's fields is taken from the protobuf tables, as this is the order in which servers write them.
+The order of a struct's fields is taken from the protobuf tables here, and then from the Go types.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 //
 //	{"core.v1.PodSpec": {"restartPolicy": {"omit": true, "named": "v1.RestartPolicy"}}}
 //
-// `pointer`: the field is a pointer. `omit`: it is left out when empty, which structs by value are only with omitzero.
+// `place`: where it stands among the fields. `pointer`: the field is a pointer. `omit`: it is left out when empty, which structs by value are only with omitzero.
 // `named`: the Go name of a text, map or list with a type of its own; `item`: that of what a list or map holds.
 // `embedded`: the structs that the field is embedded through.
 package main
@@ -20,6 +20,7 @@ import (
 )
 
 type field struct {
+	Place    int    `json:"place"`
 	Pointer  bool   `json:"pointer,omitempty"`
 	Omit     bool   `json:"omit,omitempty"`
 	Embedded string `json:"embedded,omitempty"`
@@ -105,6 +106,7 @@ func fields(t reflect.Type, o map[string]field, through string) {
 			Pointer:  f.Type.Kind() == reflect.Pointer,
 			Omit:     options["omitzero"] || (options["omitempty"] && f.Type.Kind() != reflect.Struct),
 			Embedded: through,
+			Place:    len(o),
 			Named:    named(f.Type),
 			Item:     item(f.Type),
 		}

@@ -95,12 +95,24 @@ def external(value: Value, type: Type) -> Any:
     if type.name == "ManagedFieldsEntry" and isinstance(value, dict):
         return {name: _sorted(value[name]) for name in type.fields if value.get(name) is not None}
     if type.form == "struct" and isinstance(value, dict):
-        return {name: external(value[name], f.type) for name, f in type.fields.items() if value.get(name) is not None}
+        shown = {name: (value.get(name), f) for name, f in type.fields.items()}
+        return {
+            name: external(one, f.type) if one is not None else _absent(f)
+            for name, (one, f) in shown.items()
+            if one is not None or f.always
+        }
     if type.form == "list" and type.item is not None and value is not None:
         return [external(item, type.item) for item in value]
     if type.form == "map" and type.item is not None and value is not None:
         return {key: external(value[key], type.item) for key in sorted(value)}
     return value
+
+
+def _absent(field: Field) -> Any:
+    """What is written for a field that isn't given, but is never left out."""
+    if field.pointer or field.type.form in ("list", "map", "any", "time", "microtime", "bytes"):
+        return None
+    return external({}, field.type) if field.type.form == "struct" else zero(field.type)
 
 
 def _sorted(value: Value) -> Any:

@@ -32,8 +32,37 @@ def apply(doc: Object, patch: Object, type: Type) -> Object:
     try:
         check_form(out, type)
     except ValueError as error:
-        raise invalid("", "", "", [faults.invalid("patch", plain(patch), str(error))]) from None
-    return out
+        raise unfit(patch, str(error)) from None
+    return _truncated(out, type) if _has_large(patch) else out
+
+
+def _has_large(value: Value) -> bool:
+    """Is there a whole number that 32 bits don't hold?"""
+    if isinstance(value, dict):
+        return any(_has_large(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_large(item) for item in value)
+    return isinstance(value, int) and not -(1 << 31) <= value < 1 << 31
+
+
+def _truncated(value: Value, type: Type) -> Any:
+    """Upstream's converter keeps the lower bits of a number that is too large for its field."""
+    if type.form == "struct" and isinstance(value, dict):
+        return {
+            key: _truncated(item, type.fields[key].type) if key in type.fields else item for key, item in value.items()
+        }
+    if type.form == "map" and isinstance(value, dict):
+        return {key: _truncated(item, type.item or ANY) for key, item in value.items()}
+    if type.form == "list" and isinstance(value, list):
+        return [_truncated(item, type.item or ANY) for item in value]
+    if type.form == "int32" and isinstance(value, int):
+        return (value + (1 << 31)) % (1 << 32) - (1 << 31)
+    return value
+
+
+def unfit(patch: Object, why: str) -> StatusError:
+    """The result does not fit its type: the patch is shown, as Go prints a map."""
+    return invalid("", "", "", [faults.invalid("patch", plain(patch), why)])
 
 
 def _refuse(message: str) -> StatusError:
@@ -296,7 +325,7 @@ def check_form(value: Value, type: Type) -> None:
         case "bytes":
             _check_bytes(value)
         case "string" | "bool" | "int32" | "int64" | "float":
-            _check_scalar(value, type.form)
+            _check_scalar(value, type)
 
 
 def _check_bytes(value: Value) -> None:
@@ -308,13 +337,19 @@ def _check_bytes(value: Value) -> None:
         raise ValueError("error decoding base64 data") from None
 
 
-def _check_scalar(value: Value, form: str) -> None:
-    have = kind(value)
-    if form == "float":
+def _check_scalar(value: Value, type: Type) -> None:
+    """Go holds numbers for convertible to numbers, and whole ones to texts; what isn't convertible has no known type."""
+    have, form = kind(value), "float64" if type.form == "float" else type.form
+    if form == "float64":
         fits = have in ("float64", "int64")
     elif form in ("int32", "int64"):
         fits = have == "int64" or (have == "float64" and value == int(value))
     else:
         fits = have == form
-    if not fits:
-        raise ValueError(f"cannot convert {have} to {'float64' if form == 'float' else form}")
+    if fits:
+        return
+    numbers = have in ("int64", "float64") and form in ("int32", "int64", "float64")
+    if numbers or (have == "int64" and form == "string"):
+        named = f"{type.package}.{type.name}" if type.name else form
+        raise ValueError(f"cannot convert {have} to {named}")
+    raise ValueError(f"unrecognized type: {form}")

@@ -59,7 +59,7 @@ async def patch(call: Call, context: Context) -> One:
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
         shown = lambda: _patched(_in_order(live, context), body, media, context)
-        new = _typed(draft, call, context, options, shown, repeated)
+        new = _typed(draft, call, context, options, body if media == STRATEGIC else shown, repeated)
         _check_identity(new, live, context)
         reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
         return new, [] if reset else None
@@ -82,12 +82,12 @@ def _typed(
     call: Call,
     context: Context,
     options: WriteOptions,
-    in_order: Callable[[], Any],
+    shown: Object | Callable[[], Any],
     repeated: Sequence[str],
 ) -> Object:
     """The patched document as an object of the kind; `repeated`: keys that the patch has twice.
 
-    Raises 422 with the document (made anew, in order) in it."""
+    Raises 422 with `shown` in it: a strategic patch itself, or what makes the document anew, in order."""
     kind = context.kind
     try:
         if draft.get("kind") != kind.kind or draft.get("apiVersion") != context.api_version:
@@ -96,15 +96,21 @@ def _typed(
     except StatusError as error:
         if kind.custom and error.code == 422:
             raise
-        raise unfit(error, kind.kind, in_order()) from None
+        if isinstance(shown, dict):
+            raise strategic.unfit(shown, _why(error, kind.kind)) from None
+        raise unfit(error, kind.kind, shown()) from None
 
 
 def unfit(error: StatusError, kind: str, document: Object) -> StatusError:
     """A patched document that is none of the kind, as a fault of the patch."""
-    # the words before the fault itself name what the document says that it is
-    _, _, why = error.message.partition(f" cannot be handled as a {kind}: ")
     shown = orjson.dumps(_ordered(document)).decode()
-    return invalid("", "", "", [faults.invalid("patch", shown, why or error.message)])
+    return invalid("", "", "", [faults.invalid("patch", shown, _why(error, kind))])
+
+
+def _why(error: StatusError, kind: str) -> str:
+    """The fault itself: the words before it name what the document says that it is."""
+    _, _, why = error.message.partition(f" cannot be handled as a {kind}: ")
+    return why or error.message
 
 
 def _ordered(draft: Object) -> Object:
