@@ -637,3 +637,16 @@ def test_an_eviction_that_is_refused_takes_nothing_of_a_budget(cluster: FreshClu
     assert send(cluster, "POST", "/api/v1/namespaces/default/pods/p/eviction", eviction)[0] == 400
     assert cluster.get("pdb", "b")["status"]["disruptionsAllowed"] == 1
     assert not cluster.get("pod", "p")["metadata"].get("deletionTimestamp")
+
+
+def test_reviews_are_shown_to_webhooks(cluster: FreshCluster, webhook: Webhook) -> None:
+    webhook.answers["/no"] = lambda r: {"allowed": r["object"]["spec"]["user"] != "mallory"}
+    rules = [rule("subjectaccessreviews", "authorization.k8s.io", "v1", "CREATE")]
+    cluster.apply(configuration("Validating", hook("no", webhook.config("/no"), rules=rules)))
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    spec = {"user": "alice", "resourceAttributes": {"verb": "get", "resource": "pods"}}
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    assert send(cluster, "POST", path, review)[0] == 201
+    spec["user"] = "mallory"
+    assert send(cluster, "POST", path, review)[0] == 400
+    assert webhook.seen[0]["resource"]["resource"] == "subjectaccessreviews"

@@ -1,4 +1,4 @@
-"""Admission of what subresources with objects of their own are sent: a Binding, an Eviction, the options of a connection."""
+"""Admission of what is sent and not stored: a Binding, an Eviction, a review, the options of a connection."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from heeler.apiserver.body import read_object
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
 from heeler.apiserver.request_info import demanded
+from heeler.apiserver.subresources.body import admitted
 from heeler.apiserver.user import User
 from heeler.base.clock import rfc3339
 from heeler.objects import apply, faults
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 MAX_REVIEW_BYTES = 256 * 1024
 
 
-def _read(call: Call, context: Context) -> Object:
+async def _read(call: Call, context: Context) -> Object:
+    """The question, as admission lets it go on. Raises 400, 413 and what webhooks refuse with."""
     if len(call.body) > MAX_REVIEW_BYTES:  # whoever is known may ask: what a question costs is bounded
         raise too_large(f"Request entity too large: limit is {MAX_REVIEW_BYTES}")
     options = write_options(call, "CreateOptions")
@@ -42,7 +44,7 @@ def _read(call: Call, context: Context) -> Object:
     )
     if managed:
         obj.setdefault("metadata", {})["managedFields"] = managed
-    return obj
+    return await admitted(call, context, obj, kind, dry_run=options.dry_run)
 
 
 def _answer(context: Context, spec: Object | None, status: Object, metadata: Object | None = None) -> Plain:
@@ -69,14 +71,14 @@ def user_info(user: User) -> Object:
 
 async def self_subject(call: Call, context: Context) -> Plain:
     """Who am I?"""
-    _read(call, context)
+    await _read(call, context)
     metadata = {"creationTimestamp": rfc3339(context.server.clock.time())}
     return _answer(context, None, {"userInfo": user_info(context.user)}, metadata)
 
 
 async def token_review(call: Call, context: Context) -> Plain:
     """Whose is this token?"""
-    obj = _read(call, context)
+    obj = await _read(call, context)
     spec = obj.get("spec") or {}
     token = spec.get("token", "")
     if not token:
@@ -119,7 +121,7 @@ def _metadata(obj: Object) -> Object:
 
 async def self_subject_access(call: Call, context: Context) -> Plain:
     """May I do this?"""
-    obj = _read(call, context)
+    obj = await _read(call, context)
     spec = obj.get("spec") or {}
     _refuse(context, obj, _spec_faults(spec, with_user=False))
     status = await _decide(context, context.user, spec)
@@ -128,7 +130,7 @@ async def self_subject_access(call: Call, context: Context) -> Plain:
 
 async def subject_access(call: Call, context: Context) -> Plain:
     """May they do this?"""
-    obj = _read(call, context)
+    obj = await _read(call, context)
     spec = obj.get("spec") or {}
     _refuse(context, obj, _spec_faults(spec, with_user=True))
     return _answer(context, spec, await _decide(context, _user_of(spec), spec), _metadata(obj))
@@ -136,7 +138,7 @@ async def subject_access(call: Call, context: Context) -> Plain:
 
 async def local_subject_access(call: Call, context: Context) -> Plain:
     """May they do this in this namespace?"""
-    obj = _read(call, context)
+    obj = await _read(call, context)
     spec = obj.get("spec") or {}
     found = _spec_faults(spec, with_user=True)
     asked = (spec.get("resourceAttributes") or {}).get("namespace", "")
@@ -223,7 +225,7 @@ async def _decide(context: Context, user: User, spec: Object) -> Object:
 
 async def self_subject_rules(call: Call, context: Context) -> Plain:
     """What may I do in a namespace?"""
-    obj = _read(call, context)
+    obj = await _read(call, context)
     spec = obj.get("spec") or {}
     namespace = spec.get("namespace", "")
     if not namespace:
