@@ -222,11 +222,22 @@ def test_bad_input_is_answered_in_upstreams_words(cluster: LocalCluster) -> None
 
 
 def test_what_is_not_enforced_yet_says_so(cluster: LocalCluster) -> None:
+    level = """{"apiVersion": "flowcontrol.apiserver.k8s.io/v1", "kind": "PriorityLevelConfiguration",
+                "metadata": {"name": "slow"}, "spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}}"""
+    said = cluster.kubectl("apply", "-f", "-", stdin=level)
+    assert "Warning: " in said
+    cluster.kubectl("delete", "prioritylevelconfiguration", "slow")
+
+
+def test_an_aggregated_api_without_its_service_says_so(cluster: LocalCluster) -> None:
     service = """{"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": "v1.example.com"},
                   "spec": {"group": "example.com", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
                   "service": {"name": "s", "namespace": "default"}, "insecureSkipTLSVerify": true}}"""
-    said = cluster.kubectl("apply", "-f", "-", stdin=service)
-    assert "Warning: APIService is stored, but nothing is proxied" in said
+    cluster.kubectl("apply", "-f", "-", stdin=service)
+    cluster.wait(lambda: "False (ServiceNotFound)" in cluster.kubectl("get", "apiservice", "v1.example.com"))
+    assert re.search(r"v1.apps +Local +True ", cluster.kubectl("get", "apiservices"))
+    said = cluster.kubectl("get", "--raw", "/apis/example.com/v1", check=False)
+    assert "the server is currently unable to handle the request" in said
     cluster.kubectl("delete", "apiservice", "v1.example.com")
 
 
