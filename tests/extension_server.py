@@ -134,6 +134,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.end_headers()
         if parts.path == "/openapi/v3":
             return self.answer(200, {"paths": {ROOT[1:]: {"serverRelativeURL": f"/openapi/v3{ROOT}?hash=A"}}})
+        if parts.path == "/openapi/v2":
+            document = {"swagger": "2.0", "paths": {ROOT + "/notes": {"get": {}}, "/version": {}}, "definitions": {}}
+            return self.answer(200, document)
         if parts.path == f"/openapi/v3{ROOT}":
             return self.answer(200, {"openapi": "3.0.0", "info": {"title": "notes", "version": "1"}, "paths": {}})
         if parts.path == f"{ROOT}/whoami":

@@ -310,6 +310,9 @@ def test_discovery_has_its_group_in_order(extension: Extension, cluster: FreshCl
     assert (resource["scope"], resource["shortNames"]) == ("Namespaced", ["nt"])
     index = json.loads(ask(cluster, "GET", "/openapi/v3")[1])["paths"]
     assert index["apis/notes.example.com/v1"] == {"serverRelativeURL": f"/openapi/v3{ROOT}?hash=A"}
+    swagger = json.loads(ask(cluster, "GET", "/openapi/v2")[1])["paths"]
+    assert swagger[f"{ROOT}/notes"] == {"get": {}}
+    assert "/version" not in swagger
     assert json.loads(ask(cluster, "GET", f"/openapi/v3{ROOT}")[1])["info"]["title"] == "notes"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from heeler.apiserver import openapi_protobuf
+from heeler.apiserver.aggregation import swagger
 from heeler.kinds.custom import structural
 from heeler.kinds.custom.kind import CustomKind
 from heeler.kinds.descriptions import of_type as describe_type
@@ -184,7 +185,7 @@ def v2(server: ApiServer) -> bytes:
             "paths": paths,
             "definitions": schemas.found,
         }
-        found = _documents(server)["v2"] = orjson.dumps(document)
+        found = _documents(server)["v2"] = orjson.dumps(swagger.merged(document, server.aggregator.swagger()))
     return found
 
 

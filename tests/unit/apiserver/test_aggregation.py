@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from heeler.apiserver.aggregation import services, trust
+from heeler.apiserver.aggregation import services, swagger, trust
 from heeler.apiserver.aggregation.availability import of_service
 from heeler.apiserver.aggregation.documents import aggregated
 from heeler.apiserver.aggregation.priorities import Priority
@@ -74,7 +74,7 @@ def test_plain_discovery_is_aggregated() -> None:
         {"name": "things", "kind": "Thing", "namespaced": True, "singularName": "thing", "verbs": ["list"]},
         {"name": "lost/scale", "kind": "Scale"},
     ]
-    (found,) = aggregated(resources, REMOTE)
+    found, lost = aggregated(resources, REMOTE)
     kind = {"group": "a.example.com", "version": "v1", "kind": "Thing"}
     assert found == {
         "resource": "things",
@@ -84,6 +84,8 @@ def test_plain_discovery_is_aggregated() -> None:
         "verbs": ["list"],
         "subresources": [{"subresource": "status", "responseKind": kind, "verbs": ["get"]}],
     }
+    assert (lost["resource"], lost["responseKind"]["kind"], lost["scope"]) == ("lost", "", "Cluster")
+    assert [one["subresource"] for one in lost["subresources"]] == ["scale"]
 
 
 def test_authorities_of_several_servers_add_up_and_those_that_ended_go() -> None:
@@ -98,3 +100,22 @@ def test_authorities_of_several_servers_add_up_and_those_that_ended_go() -> None
     assert orjson.loads(data["requestheader-allowed-names"]) == ["other", "front-proxy-client"]
     assert data["kept"] == "x"
     assert trust.merged(data, trust.Trust(mine, mine, ("front-proxy-client",)).data(), NOW) == data
+
+
+def test_of_a_document_its_own_paths_and_what_they_lead_to_are_taken() -> None:
+    thing = {"properties": {"meta": {"$ref": "#/definitions/Meta"}, "self": {"$ref": "#/definitions/Thing"}}}
+    document = {
+        "paths": {
+            "/apis/a.example.com/v1/things": {"get": {"schema": {"$ref": "#/definitions/Thing"}}},
+            "/apis/a.example.com/v1beta1/things": {},
+            "/api/v1/pods": {},
+        },
+        "definitions": {"Thing": thing, "Meta": {"theirs": True}, "Pod": {}},
+    }
+    part = swagger.part(document, REMOTE.path)
+    assert list(part["paths"]) == ["/apis/a.example.com/v1/things"]
+    assert sorted(part["definitions"]) == ["Meta", "Thing"]
+    whole = swagger.merged({"paths": {"/api": {}}, "definitions": {"Meta": {"ours": True}}}, [part])
+    assert sorted(whole["paths"]) == ["/api", "/apis/a.example.com/v1/things"]
+    assert whole["definitions"] == {"Meta": {"ours": True}, "Thing": thing}
+    assert swagger.part({"paths": []}, REMOTE.path) == {}

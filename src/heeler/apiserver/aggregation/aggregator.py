@@ -21,7 +21,7 @@ from heeler.apiserver.cache import Watcher
 from heeler.apiserver.status_writer import write_status
 from heeler.base.clock import rfc3339
 from heeler.base.tasks import later
-from heeler.objects.value import labels_of
+from heeler.objects.value import Object, labels_of
 from heeler.store.store import KeyExists, KeyNotFound, RevisionMismatch, StoreError
 from heeler.workloads.endpoints import SERVICE_NAME
 
@@ -135,6 +135,11 @@ class Aggregator:
     def documents(self, remote: Remote) -> Documents:
         return self._documents.get(remote.name, UNKNOWN)
 
+    def swagger(self) -> list[Object]:
+        """The parts of the OpenAPI v2 document that others bring."""
+        known = (self.documents(remote).swagger for remote in self._current().remotes.values())
+        return [one for one in known if one]
+
     def base(self, remote: Remote) -> str:
         """The URL of another server, as it is shown (connections go to its endpoints)."""
         service = self._server.lookup("", "services", remote.namespace, remote.service) or {}
@@ -209,6 +214,8 @@ class Aggregator:
                 task.cancel()
             self._documents.pop(name, None)
             self._asked.pop(name, None)
+            self._server.openapi_documents.pop("v2", None)
+            self._server.openapi_documents.pop("v2-protobuf", None)
         for name in wanted:
             if name not in self._keepers:
                 keeper = self._keepers[name] = _Keeper()
@@ -272,3 +279,5 @@ class Aggregator:
         if found != known:
             self._documents[remote.name] = found
             self._server.discovery_documents.clear()
+            for name in ("v2", "v2-protobuf") if found.swagger != known.swagger else ():
+                self._server.openapi_documents.pop(name, None)

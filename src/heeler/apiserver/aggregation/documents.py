@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from heeler.apiserver.aggregation import swagger
 from heeler.apiserver.aggregation.services import Remote
 from heeler.apiserver.aggregation.transport import Misconfigured, Transport, said_of
 from heeler.apiserver.user import AUTHENTICATED, MASTERS, User
@@ -33,10 +34,14 @@ _AGGREGATED = (
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """`resources` in the aggregated form; `openapi` is the address of its OpenAPI v3 document here, "" without one."""
+    """`resources` in the aggregated form; `openapi` is the address of its OpenAPI v3 document here, "" without one.
+
+    `swagger`: its part of an OpenAPI v2 document.
+    """
 
     resources: tuple[Object, ...] = ()
     openapi: str = ""
+    swagger: Object = field(default_factory=dict)
     fresh: bool = False
 
     def entry(self, version: str) -> Object:
@@ -56,10 +61,11 @@ async def fetch(remote: Remote, base: str, transport: Transport, known: Document
         async with asyncio.timeout(PATIENCE):
             resources = await _resources(remote, base, transport)
             openapi = await _openapi(remote, base, transport)
+            _, document = await _get(remote, f"{base}/openapi/v2", transport)
     except (OSError, TimeoutError, ValueError, Misconfigured) as error:
         log.info("%s: no discovery document: %s", remote.name, error)
         return replace(known, fresh=False)
-    return Documents(tuple(resources[:MAX_RESOURCES]), openapi, fresh=True)
+    return Documents(tuple(resources[:MAX_RESOURCES]), openapi, swagger.part(document, remote.path), fresh=True)
 
 
 async def _resources(remote: Remote, base: str, transport: Transport) -> list[Object]:
@@ -88,23 +94,25 @@ def aggregated(resources: list[Object], remote: Remote) -> list[Object]:
             "version": one.get("version") or remote.version,
             "kind": one.get("kind") or "",
         }
+        scope = "Namespaced" if one.get("namespaced") else "Cluster"
+        entry: Object
         if subresource:
-            subresources.append(
-                (name, subresource, {"subresource": subresource, "responseKind": kind, "verbs": one.get("verbs") or []})
-            )
+            entry = {"subresource": subresource, "responseKind": kind, "verbs": one.get("verbs") or []}
+            subresources.append((name, scope, entry))
             continue
-        entry: Object = {
+        entry = {
             "resource": name,
             "responseKind": kind,
-            "scope": "Namespaced" if one.get("namespaced") else "Cluster",
+            "scope": scope,
             "singularResource": one.get("singularName") or "",
             "verbs": one.get("verbs") or [],
         }
         entry |= {key: one[key] for key in ("shortNames", "categories") if one.get(key)}
         out[name] = entry
-    for name, _, entry in sorted(subresources, key=lambda row: row[:2]):
-        if name in out:
-            out[name].setdefault("subresources", []).append(entry)
+    for name, scope, entry in sorted(subresources, key=lambda row: (row[0], row[2]["subresource"])):
+        nobody: Object = {"resource": name, "responseKind": {"group": "", "version": "", "kind": ""}, "scope": scope}
+        parent = out.setdefault(name, {**nobody, "singularResource": "", "verbs": []})
+        parent.setdefault("subresources", []).append(entry)
     return list(out.values())
 
 
