@@ -50,6 +50,9 @@ class Unreadable(Unparsable):
         super().__init__(text)
         self.what = what
 
+    def refusal(self, kind: Kind) -> StatusError:
+        return bad_request(f"{self.what} cannot be handled as a {kind.kind}: {self}")
+
 
 def media_type(call: Call) -> str:
     """JSON, YAML or protobuf. Raises 413, 415."""
@@ -141,7 +144,7 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
     try:
         value, duplicates = parse(call, kind.api_version(version), kind.kind)
     except Unreadable as error:
-        raise bad_request(f"{error.what} cannot be handled as a {kind.kind}: {error}") from None
+        raise error.refusal(kind) from None
     except Unparsable as error:
         raise _unrecognized(call.body, kind, str(error)) from None
     if kind.custom:
@@ -177,7 +180,9 @@ def read_body(call: Call, kind: Kind, kinds: Kinds, validation: str, also: tuple
     duplicates: list[str] = []
     if value is None:
         try:
-            value, duplicates = parse(call) if call.body else ({}, [])
+            value, duplicates = parse(call, kind.api_version(version), kind.kind) if call.body else ({}, [])
+        except Unreadable as error:
+            raise error.refusal(kind) from None
         except Unparsable as error:
             raise bad_request(str(error)) from None
         if isinstance(value, dict) and value.get("apiVersion") in also:

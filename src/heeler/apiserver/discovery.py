@@ -57,7 +57,7 @@ def resource_list(server: ApiServer, name: str, version: str) -> Object | None:
     resources: list[Object] = []
     for kind in kinds:
         resources.append(_resource(kind))
-        resources += [_subresource(kind, sub) for _, sub in sorted(kind.subresources.items())]
+        resources += [_subresource(kind, sub) for sub in _subresources(kind)]
     out: Object = {"kind": "APIResourceList"}
     if name:
         out["apiVersion"] = "v1"
@@ -84,6 +84,11 @@ def _resource(kind: Kind) -> Object:
     if kind.storage_version_hash:
         out["storageVersionHash"] = kind.storage_version_hash
     return out
+
+
+def _subresources(kind: Kind) -> list[Subresource]:
+    """By name; of custom kinds the status first."""
+    return [sub for _, sub in sorted(kind.subresources.items(), reverse=kind.custom)]
 
 
 def _subresource(kind: Kind, sub: Subresource) -> Object:
@@ -128,7 +133,7 @@ def _aggregated(kind: Kind) -> Object:
     if kind.subresources:
         out["subresources"] = [
             {
-                "subresource": name,
+                "subresource": sub.name,
                 "responseKind": {
                     "group": sub.group if sub.foreign else "",
                     "version": sub.version if sub.foreign else "",
@@ -136,7 +141,7 @@ def _aggregated(kind: Kind) -> Object:
                 },
                 "verbs": list(sub.verbs),
             }
-            for name, sub in sorted(kind.subresources.items())
+            for sub in _subresources(kind)
         ]
     return out
 

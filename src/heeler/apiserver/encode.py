@@ -50,9 +50,11 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
     if isinstance(result, Plain):
         if format.shape and result.rows_of is not None:
             return result.status, _shaped(result.object, result.rows_of, call, format, server)
+        if format.shape.startswith("PartialObjectMetadata") and result.object["kind"] != "Status":
+            return result.status, _plain_metadata(result.object, format)
         return result.status, result.object
     if isinstance(result, One):
-        _check_shape(format, result.kind, collection=False)
+        _check_shape(format, _go_name(result.kind), collection=False)
         if format.shape == "Table":
             objects = [result.value()]
             include = call.param("includeObject")
@@ -62,7 +64,7 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
         if result.item is not None:
             return result.status, result.item.served(result.api_version)
         return result.status, result.value()
-    _check_shape(format, result.kind, collection=True)
+    _check_shape(format, _go_name(result.kind), collection=True)
     if format.shape == "Table":
         objects = [i.in_version(result.api_version) for i in result.items]
         return 200, _table(result.kind, objects, format, server, call.param("includeObject"), _list_meta(result))
@@ -73,21 +75,41 @@ def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiSer
     return 200, _list_bytes(result)
 
 
-def _check_shape(format: Format, kind: Kind, *, collection: bool) -> None:
-    """Metadata of a list was asked for as that of an object, or the other way round. Raises 406."""
+_CUSTOM = "unstructured.Unstructured"
+
+
+def _go_name(kind: Kind) -> str:
+    """The Go type of a kind's objects, as messages name it."""
+    return _CUSTOM if kind.custom else f"{internal_name(kind.group)}.{kind.kind}"
+
+
+def _check_shape(format: Format, go_name: str, *, collection: bool) -> None:
+    """Metadata of a list was asked for as that of an object, or the other way round. Raises 406, and upstream's odd 500."""
     if not format.shape.startswith("PartialObjectMetadata") or format.shape.endswith("List") == collection:
         return
-    package = "unstructured.Unstructured" if kind.custom else f"{internal_name(kind.group)}.{kind.kind}"
-    told = f"is a list (*{package}List)" if collection else f"is not a list (*{package})"
+    if go_name == _CUSTOM and not collection:
+        raise StatusError(500, "", "content is not a list")
+    told = f"is a list (*{go_name}List)" if collection else f"is not a list (*{go_name})"
     text = f"you requested {format.shape}, but the requested object {told}"
     raise StatusError(406, "NotAcceptable", text)
+
+
+def _plain_metadata(found: Object, format: Format) -> Object:
+    """The metadata of an object or list that isn't stored."""
+    group = found["apiVersion"].rpartition("/")[0]
+    _check_shape(format, f"{internal_name(group)}.{found['kind'].removesuffix('List')}", collection="items" in found)
+    head = {"apiVersion": f"{META}/{format.version}"}
+    if "items" not in found:
+        return {"kind": "PartialObjectMetadata", **head, "metadata": found.get("metadata") or {}}
+    items = [{"kind": "PartialObjectMetadata", **head, "metadata": item["metadata"]} for item in found["items"]]
+    return {"kind": "PartialObjectMetadataList", **head, "metadata": found.get("metadata") or {}, "items": items}
 
 
 def _protobuf(result: One | Many | Plain, call: Call, format: Format, server: ApiServer) -> tuple[int, bytes | Object]:
     """The status and the document."""
     encoded = server.cache.encoded
     if not isinstance(result, Plain):
-        _check_shape(format, result.kind, collection=isinstance(result, Many))
+        _check_shape(format, _go_name(result.kind), collection=isinstance(result, Many))
     if isinstance(result, Many):
         return 200, encode_protobuf.list_document(result, _list_meta(result), format, encoded)
     if isinstance(result, One) and result.item is not None:
@@ -100,6 +122,7 @@ def _protobuf(result: One | Many | Plain, call: Call, format: Format, server: Ap
 def _shaped(found: Object, kind: Kind, call: Call, format: Format, server: ApiServer) -> Object:
     """An object or list that isn't stored, as a table or as metadata only."""
     collection = "items" in found
+    _check_shape(format, _go_name(kind), collection=collection)
     head = {"kind": kind.kind, "apiVersion": found["apiVersion"]}
     objects = [{**head, **item} for item in found["items"]] if collection else [found]
     if format.shape == "Table":
@@ -212,6 +235,8 @@ async def _watch(result: Watching, format: Format, server: ApiServer, include: s
     events = result.events
     try:
         async for event in events:
+            if format.shape == "PartialObjectMetadataList":
+                return  # an event's object is no list: upstream's encoder gives up
             yield show(event)
     except StatusError as error:
         if format.media == PROTOBUF:

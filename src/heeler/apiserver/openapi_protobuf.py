@@ -16,6 +16,20 @@ from heeler.objects.value import Object
 #: What is answered; clients ask for it with an "@" in the place of the second dot.
 CONTENT_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
+_NAMES = (CONTENT_TYPE, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
+
+
+def media(accept: str) -> str:
+    """The media type of the answer to an Accept header: JSON, this one, or "" for none."""
+    named = [text.partition(";")[0].strip() for text in accept.split(",")] if accept else ["*/*"]
+    for name in named:
+        if name in ("application/json", "application/*", "*/*"):
+            return "application/json"
+        if name in _NAMES:
+            return CONTENT_TYPE
+    return ""
+
+
 _TEXTS = {"$ref": 1, "format": 2, "title": 3, "description": 4, "pattern": 13}
 _DOUBLES = {"multipleOf": 6, "maximum": 7, "minimum": 9}
 _BOOLS = {"exclusiveMaximum": 8, "exclusiveMinimum": 10, "uniqueItems": 16}

@@ -10,7 +10,7 @@ from heeler.apiserver import discovery, encode_protobuf, metrics, openapi, opena
 from heeler.apiserver.aggregation.proxy import forward
 from heeler.apiserver.call import Call, Plain, Raw
 from heeler.apiserver.encode import compress, encode
-from heeler.apiserver.negotiate import JSON, PROTOBUF, negotiate
+from heeler.apiserver.negotiate import JSON, PROTOBUF, negotiate, route
 from heeler.apiserver.request_info import RequestInfo
 from heeler.apiserver.user import User
 from heeler.objects.status import method_not_allowed, unknown_path
@@ -52,6 +52,7 @@ async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -
     if first in ("api", "apis"):
         return _discovery(call, parts, server)
     if first == "version" and len(parts) == 1:
+        route(call.headers.get("accept", ""), (JSON,))
         return _json(VERSION)
     if first == "metrics" and len(parts) == 1:
         return Raw(
@@ -87,8 +88,11 @@ def _json(obj: Object) -> Raw:
     return Raw(Response(200, [("Content-Type", JSON)], orjson.dumps(obj, option=orjson.OPT_INDENT_2)))
 
 
-def _object(call: Call, obj: Object, server: ApiServer) -> Raw:
-    format = negotiate(call.headers.get("accept", ""), transform=False)
+def _object(call: Call, obj: Object, server: ApiServer, *, routed: bool) -> Raw:
+    accept = call.headers.get("accept", "")
+    if routed:
+        route(accept)
+    format = negotiate(accept, transform=False)
     found = encode(Plain(obj), call, format, server)
     assert isinstance(found, Response)
     call.warnings.clear()
@@ -140,7 +144,7 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
         if media:
             return _aggregated_document(call, parts[0], media, server)
         document = discovery.api_versions(server) if parts[0] == "api" else discovery.group_list(server)
-        return _object(call, document, server)
+        return _object(call, document, server, routed=parts[0] == "api")
     if call.method not in ("GET", "HEAD"):
         raise method_not_allowed()
     if parts[0] == "api":
@@ -153,7 +157,8 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
         if parts[0] == "apis" and (discovery.group(server, parts[1]) is None or server.kinds.is_custom(parts[1])):
             return not_found()
         raise unknown_path()
-    return _object(call, document, server)
+    of_version = len(parts) == (2 if parts[0] == "api" else 3)
+    return _object(call, document, server, routed=of_version and not server.kinds.is_custom(parts[1]))
 
 
 def _aggregated(call: Call) -> str:
@@ -191,8 +196,10 @@ def _aggregated_document(call: Call, which: str, media: str, server: ApiServer) 
 
 async def _openapi(call: Call, info: RequestInfo, user: User, parts: list[str], server: ApiServer) -> Raw:
     if parts == ["v2"]:
-        accept = call.headers.get("accept", "")
-        if "protobuf" in accept and not accept.startswith("application/json"):
+        media = openapi_protobuf.media(call.headers.get("accept", ""))
+        if not media:
+            return Raw(Response(406, []))
+        if media != JSON:
             headers = [("Content-Type", openapi_protobuf.CONTENT_TYPE)]
             return Raw(compress(call, Response(200, headers, openapi.v2_protobuf(server))))
         return Raw(compress(call, Response(200, [("Content-Type", "application/json")], openapi.v2(server))))
@@ -209,14 +216,18 @@ async def _openapi(call: Call, info: RequestInfo, user: User, parts: list[str], 
     return not_found()
 
 
+_KEYS = "application/jwk-set+json"
+
+
 def _issuer(call: Call, server: ApiServer) -> Raw:
     from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 
     tokens = server.service_accounts
     if not isinstance(tokens, ServiceAccountTokens):
         return not_found()
+    route(call.headers.get("accept", ""), (JSON,) if call.path.startswith("/.well-known/") else (_KEYS,))
     uri = server.settings.service_account_jwks_uri or f"{tokens.issuer}/openid/v1/jwks"
     configuration, keys = tokens.documents(uri)
     if call.path == "/openid/v1/jwks":
-        return Raw(Response(200, [("Content-Type", "application/jwk-set+json")], orjson.dumps(keys)))
-    return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(configuration)))
+        return Raw(Response(200, [("Content-Type", _KEYS)], orjson.dumps(keys)))
+    return Raw(Response(200, [("Content-Type", JSON)], orjson.dumps(configuration)))

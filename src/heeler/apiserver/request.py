@@ -24,7 +24,17 @@ from heeler.apiserver.authorize.further import attributes
 from heeler.apiserver.call import Call, Many, Raw, Result
 from heeler.apiserver.encode import encode, encode_error
 from heeler.apiserver.encode_protobuf import has_message
-from heeler.apiserver.negotiate import JSON, PROTOBUF, Format, error_media, negotiate, stream_format
+from heeler.apiserver.negotiate import (
+    JSON,
+    OBJECTS,
+    PROTOBUF,
+    STREAMS,
+    Format,
+    error_media,
+    negotiate,
+    route,
+    stream_format,
+)
 from heeler.apiserver.request_info import RequestInfo, request_info
 from heeler.apiserver.subresources.table import SUBRESOURCES, VIRTUAL
 from heeler.apiserver.user import User
@@ -162,6 +172,9 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         if action is None or (call.method == "HEAD" and context.subresource != "proxy"):
             raise method_not_allowed()
         format = Format() if context.subresource in _OWN_FORMAT else _format(accept, context)
+        if context.subresource == "log":
+            route(accept, ("text/plain", *OBJECTS))
+            negotiate(accept)
         return await action(call, context), format
     if call.method == "HEAD" or info.verb not in VERBS or info.verb not in kind.verbs:
         raise method_not_allowed()
@@ -171,19 +184,21 @@ async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, F
         raise method_not_allowed()
     virtual = VIRTUAL.get((kind.group, kind.plural))
     if virtual is not None:
-        return await virtual[info.verb](call, context), _format(accept, context)
-    collection = info.verb in ("list", "watch") or (info.verb == "get" and "list" not in kind.verbs)
-    format = _format(accept, context, collection=collection or info.verb in ("create", "deletecollection"))
-    if info.verb == "watch":
-        format = stream_format(format)
-    return await VERBS[info.verb](call, context), format
+        format = _format(accept, context)
+        return await virtual[info.verb](call, context), format
+    format = _format(accept, context)
+    result = await VERBS[info.verb](call, context)
+    return result, stream_format(format) if info.verb == "watch" else format
 
 
-def _format(accept: str, context: Context, *, collection: bool = False) -> Format:
+def _format(accept: str, context: Context) -> Format:
+    """The format of an answer about a kind. Raises 406."""
     kind = context.kind
+    if not kind.custom:
+        route(accept, OBJECTS + STREAMS if context.info.verb in ("list", "watch") else OBJECTS)
     # the table of messages is only looked at for whom it matters
     protobuf = not kind.custom and (PROTOBUF not in accept or has_message(kind, context.version))
-    return negotiate(accept, collection=collection, protobuf=protobuf, custom=kind.custom)
+    return negotiate(accept, protobuf=protobuf)
 
 
 #: Subresources whose answers aren't objects.

@@ -40,10 +40,10 @@ def load(text: str | bytes) -> tuple[Any, list[str]]:
 
 
 def dump(value: Any) -> str:
-    """Sorted keys, block style, as kubectl and kube-apiserver print it."""
+    """Sorted keys, block style, long lines folded, as kubectl and kube-apiserver print it."""
     import yaml
 
-    options: Any = {"default_flow_style": False, "sort_keys": True, "allow_unicode": True, "width": 1 << 30}
+    options: Any = {"default_flow_style": False, "sort_keys": True, "allow_unicode": True, "width": 80}
     return str(yaml.dump(value, Dumper=_dumper(), **options))
 
 
@@ -55,7 +55,10 @@ def _dumper() -> Any:
     loader = _loader()
 
     class Dumper(base):  # type: ignore[misc]
-        """SafeDumper that quotes as Go's does: double quotes for text that would read as something else."""
+        """SafeDumper that quotes as Go's does: double quotes for text that would read as something else; no anchors."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
 
     def text(dumper: Any, value: str) -> Any:
         tag = "tag:yaml.org,2002:str"

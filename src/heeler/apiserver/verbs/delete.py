@@ -83,7 +83,7 @@ class DeleteOptions:
 def delete_options(call: Call) -> DeleteOptions:
     """Of the body, where there is one, else of the query. Raises 400, 422."""
     body = read_options(call, KNOWN)
-    if body:
+    if body or call.body:
         _check_types(body)
         grace, orphan = body.get("gracePeriodSeconds"), body.get("orphanDependents")
         propagation, dry_run = body.get("propagationPolicy"), body.get("dryRun") or []

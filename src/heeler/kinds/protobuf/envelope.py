@@ -28,7 +28,7 @@ _TYPE_META = {1: (LENGTH, "APIVersion"), 2: (LENGTH, "Kind")}
 
 
 def open_document(raw: bytes) -> tuple[str, str, bytes]:
-    """apiVersion, kind ("" where nothing is said) and the message's bytes. Raises ProtobufError."""
+    """apiVersion, kind ("" where nothing, or no version, is said) and the message's bytes. Raises ProtobufError."""
     if not raw:
         raise ProtobufError("empty data")
     if not raw.startswith(MAGIC):
@@ -43,7 +43,7 @@ def open_document(raw: bytes) -> tuple[str, str, bytes]:
                 meta[field] = raw[a:b].decode("utf-8", "replace")
         elif number == 2:
             content = raw[start:stop]
-    return meta[1], meta[2], content
+    return (meta[1] if meta[1].count("/") < 2 else ""), meta[2], content
 
 
 def read_object(api_version: str, kind: str, content: bytes) -> Object | None:

@@ -236,7 +236,6 @@ def _map(field: Field) -> Step:
     """Entries of a key (1) and a value (2)."""
     name, type_ = field.name, field.type
     value = None if type_ in _NUMBERS else _value(type_)
-    key_tag, value_tag = 1 << 3 | LENGTH, 2 << 3 | (LENGTH if value else VARINT)
     nothing: Any = _NUMBERS[type_](0) if value is None else value(b"", 0, 0, 0, None)
 
     def step(data: bytes, at: int, end: int, depth: int, out: Object) -> int:
@@ -244,13 +243,14 @@ def _map(field: Field) -> Step:
         key, found = "", nothing if nothing.__class__ is not dict else {}
         while at < stop:
             tag, at = read_varint(data, at, stop)
-            if tag == key_tag:
+            number = tag >> 3  # Go doesn't look at the wire types of these two
+            if number == 1:
                 start, at = read_block(data, at, stop)
                 key = data[start:at].decode("utf-8", "replace")
-            elif tag == value_tag and value is not None:
+            elif number == 2 and value is not None:
                 start, at = read_block(data, at, stop)
                 found = value(data, start, at, depth + 1, None)
-            elif tag == value_tag:
+            elif number == 2:
                 number, at = read_varint(data, at, stop)
                 found = _NUMBERS[type_](number)
             else:
