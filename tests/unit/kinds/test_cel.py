@@ -67,6 +67,12 @@ def _said(schema: dict[str, Any], spec: Any, old: Any = None) -> list[tuple[str,
         ("timestamp('2020-01-01T00:00:00Z') + duration('1h') > timestamp('2020-01-01T00:59:59.5Z')", True),
         ("{'a': 1, ?'b': optional.none(), 'c': 1u + 2u}.size()", 2),
         ("[[1, 2], [3]].map(l, l.sum()).max()", 3),
+        ("self.slice(1, 3) + [[1], [2]].flatten() + lists.range(2)", [2, 3, 1, 2, 0, 1]),
+        (
+            "[3, 1, 3].distinct().sort() + [1, 2].reverse() + [self.first().value(), self.last().value()]",
+            [1, 3, 2, 1, 1, 3],
+        ),
+        ("[{'n': 2}, {'n': 1}].sortBy(x, x.n).map(x, x.n)", [1, 2]),
         ("type(self) == list && type(1) != type('')", True),
         ("dyn(1) == 1.0 && dyn(1) == 1u && dyn(true) != 1", True),
         ("cel.bind(x, self.size(), x * x)", 9),
@@ -130,12 +136,34 @@ def test_faults_in_macros_with_two_variables_are_told_where_they_were_written() 
         ("optional.none().value()", "optional.none() dereference"),
         ("[dyn(1), dyn('a')].max()", "no such overload"),
         ("false || self[5] == 1", "index out of bounds: 5"),
+        ("self.slice(1, 9)", "cannot slice(1, 9), list is length 3"),
+        ("lists.range(-1)", "lists.range: size must be non-negative, got -1"),
     ],
 )
 def test_words_of_what_has_no_value(expression: str, words: str) -> None:
     with pytest.raises(EvaluationError) as error:
         any_values("self").compile(expression).evaluate({"self": [1, 2, 3]})
     assert str(error.value) == words
+
+
+@pytest.mark.parametrize(
+    ("expression", "at", "words"),
+    [
+        ("self.a > 1 && duration('x') > duration('1s')", 24, "invalid duration argument"),
+        ("timestamp('x') < timestamp('2020-01-01T00:00:00Z')", 11, "invalid timestamp argument"),
+        ("self.s.matches('[')", 16, "invalid matches argument"),
+        ("[1, 'a'].size() > 0", 5, "expected type 'int' but found 'string'"),
+        ("{'a': 1, 'b': 'c'}.size() > 0", 15, "expected type 'int' but found 'string'"),
+    ],
+)
+def test_literals_that_do_not_hold_are_found_when_a_rule_is_defined(expression: str, at: int, words: str) -> None:
+    (fault,) = definition_faults(_ruled(expression), "p")
+    error = f"ERROR: <input>:1:{at}: {words}\n | {expression}\n | {'.' * (at - 1)}^"
+    assert fault.message.endswith(f": compilation failed: {error}")
+
+
+def test_texts_are_formatted_from_values_of_any_types() -> None:
+    assert list(definition_faults(_ruled("'%s %d'.format(['a', 1]) != ''"), "p")) == []
 
 
 @pytest.mark.parametrize(

@@ -114,12 +114,14 @@ class Fold(Node):
 
 @dataclass(slots=True)
 class Tree:
-    """`names`: nodes that stand for a (dotted) name; `types` and `overloads` are empty for unchecked expressions."""
+    """`names`: nodes that stand for a (dotted) name; `positions`: where nodes stand in the text, in characters. All but the
+    root is empty for unchecked expressions."""
 
     root: Node
     types: dict[int, Type] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     overloads: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
 
     def type(self, node: Node) -> Type:
         return self.types.get(node.id, DYN)
@@ -168,6 +170,9 @@ def decode(data: bytes) -> Tree:
             tree.overloads[key] = overloads
         elif name := _text(reference, 1):
             tree.names[key] = name
+    for row in _fields(_first(inner, 5, b"")).get(4, ()):
+        entry = _fields(row)
+        tree.positions[_number(entry, 1)] = _number(entry, 2)
     for row in inner.get(3, ()):
         entry = _fields(row)
         tree.types[_number(entry, 1)] = _type(_first(entry, 2, b""))

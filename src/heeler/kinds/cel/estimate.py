@@ -432,6 +432,11 @@ def _elements(given: _Given) -> tuple[Range, Range | None]:
     return given.sizes[0].times(each), None
 
 
+def _rearranged(given: _Given) -> tuple[Range, Range | None]:
+    """Another list of the same items, or a text turned round."""
+    return _elements(given)[0], given.sizes[0]
+
+
 def _pattern(given: _Given) -> tuple[Range, Range | None]:
     if not given.target:
         return ONE, None
@@ -550,6 +555,7 @@ _RULES: Mapping[str, _Rule] = {
     "check": lambda given: (_fixed(costs.CHECK), None),
     **dict.fromkeys(("fieldSelector", "labelSelector"), _selector),
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _elements),
+    **dict.fromkeys(("slice", "flatten", "reverse", "distinct", "sort", "__sorted"), _rearranged),
     **dict.fromkeys(("url", "jsonpatch.escapeKey", "lowerAscii", "upperAscii", "substring", "trim"), _same_size),
     **dict.fromkeys(("find", "findAll", "matches"), _pattern),
     **dict.fromkeys(("containsIP", "containsCIDR"), _range),

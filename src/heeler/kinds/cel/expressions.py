@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from heeler.kinds.cel import two_variables
+from heeler.kinds.cel import literals, two_variables
 from heeler.kinds.cel.checked import Tree, decode
 from heeler.kinds.cel.evaluation import Budget, Program
 from heeler.kinds.cel.library import declarations, descriptors, extensions, functions
@@ -53,13 +53,14 @@ class Environment:
         variables: Mapping[str, Any] | None = None,
         pool: Any = None,
         *,
-        container: str = "",
         patches: bool = False,
+        lenient: bool = False,
     ) -> None:
         """`variables`: names and `cel.Type`s (any value if None); `pool`: descriptors of message types named there.
 
-        Types are looked for in the package `container` first; `patches`: with the functions for JSON patches.
+        `patches`: with the functions for JSON patches; `lenient`: literals are not looked at (`literals.py`).
         """
+        self._lenient = lenient
         from heeler.kinds.cel.runtime import runtime
 
         cel = runtime()
@@ -68,7 +69,6 @@ class Environment:
             variables={name: kind or cel.Type.DYN for name, kind in (variables or {}).items()},
             extensions=extensions(),
             functions=declarations(patches),
-            **({"container": container} if container else {}),
         )
 
     def compile(self, text: str, *, check: bool = True) -> Expression:
@@ -87,13 +87,16 @@ class Environment:
             two_variables.restore(tree)
         except (ValueError, RecursionError):
             raise CompileError("ERROR: <input>:1:1: expression is nested too deeply") from None
+        if check and not self._lenient and (found := sorted(literals.problems(tree))):
+            words = "\n".join(shown.error(place, what) for place, what in found)
+            raise CompileError(words)
         return Expression(tree)
 
 
 @lru_cache(maxsize=64)
 def any_values(*names: str) -> Environment:
     """An environment whose variables may be anything."""
-    return Environment(dict.fromkeys(names))
+    return Environment(dict.fromkeys(names), lenient=True)
 
 
 def _compiler_words(text: str) -> str:

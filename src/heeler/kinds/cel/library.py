@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cmp_to_key
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -99,6 +99,70 @@ def _last_index_of(given: list[Any], item: Any) -> int:
     return next((at for at in range(len(given) - 1, -1, -1) if equal(given[at], item)), -1)
 
 
+def _slice(given: list[Any], start: int, end: int) -> list[Any]:
+    why = ""
+    if start < 0 or end < 0:
+        why = "negative indexes not supported"
+    elif start > end:
+        why = "start index must be less than or equal to end index"
+    elif len(given) < end:
+        why = f"list is length {len(given)}"
+    if why:
+        raise EvaluationError(f"cannot slice({start}, {end}), {why}")
+    return given[start:end]
+
+
+def _flatten(given: list[Any], depth: int = 1) -> list[Any]:
+    if depth < 0:
+        raise EvaluationError("level must be non-negative")
+    out: list[Any] = []
+    for item in given:
+        if isinstance(item, list) and depth > 0:
+            out += _flatten(item, depth - 1) if depth > 1 else item
+        else:
+            out.append(item)
+    return out
+
+
+def _range(size: int) -> list[int]:
+    if size < 0:
+        raise EvaluationError(f"lists.range: size must be non-negative, got {size}")
+    if size > _MAX_RANGE:
+        raise EvaluationError(f"lists.range: size {size} exceeds maximum allowed ({_MAX_RANGE})")
+    return list(range(size))
+
+
+def _reversed(given: list[Any]) -> list[Any]:
+    return given[::-1]
+
+
+def _distinct(given: list[Any]) -> list[Any]:
+    out: list[Any] = []
+    for item in given:
+        if not any(equal(item, other) for other in out):
+            out.append(item)
+    return out
+
+
+def _sorted(given: list[Any], keys: list[Any] | None = None) -> list[Any]:
+    """By keys, if there are some. Raises EvaluationError for what has no order."""
+    keys = given if keys is None else keys
+    if any(type(key) is not type(keys[0]) for key in keys):
+        raise EvaluationError("list elements must have the same type")
+    found = keys
+
+    def by_key(a: int, b: int) -> int:
+        return compare(found[a], found[b])
+
+    return [given[at] for at in sorted(range(len(given)), key=cmp_to_key(by_key))]
+
+
+def _sorted_pairs(pairs: list[Any]) -> list[Any]:
+    return _sorted([pair[1] for pair in pairs], [pair[0] for pair in pairs])
+
+
+#: Items of a list that `lists.range` makes.
+_MAX_RANGE = 1_000_000
 _SUMMED = ("int", "uint", "double", "duration")
 _ORDERED = (*_SUMMED, "bool", "timestamp", "string", "bytes")
 _LISTS: tuple[Declared, ...] = (
@@ -106,6 +170,14 @@ _LISTS: tuple[Declared, ...] = (
     *(("sum", True, item, (f"list {item}",), _sum) for item in _SUMMED),
     *(("min", True, item, (f"list {item}",), _extreme("min", -1)) for item in _ORDERED),
     *(("max", True, item, (f"list {item}",), _extreme("max", 1)) for item in _ORDERED),
+    ("slice", True, "list", ("list", "int", "int"), _slice),
+    ("flatten", True, "list", ("list",), _flatten),
+    ("flatten", True, "list", ("list", "int"), _flatten),
+    ("lists.range", False, "list int", ("int",), _range),
+    ("reverse", True, "list", ("list",), _reversed),
+    ("distinct", True, "list", ("list",), _distinct),
+    *(("sort", True, f"list {item}", (f"list {item}",), _sorted) for item in _ORDERED),
+    (two_variables.SORTED, True, "list", ("list",), _sorted_pairs),
     ("sets.contains", False, "bool", ("list", "list"), _contains),
     ("sets.intersects", False, "bool", ("list", "list"), _intersects),
     ("sets.equivalent", False, "bool", ("list", "list"), _equivalent),

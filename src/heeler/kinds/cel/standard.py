@@ -318,12 +318,22 @@ def _dereferenced(given: Maybe) -> Any:
     return given.value
 
 
+def _unwrapped(given: list[Any]) -> list[Any]:
+    if not all(isinstance(item, Maybe) for item in given):
+        raise no_overload()
+    return [item.value for item in given if item.present]
+
+
 _OPTIONAL: tuple[Row, ...] = (
     ("optional.of", (_ANY,), lambda a: Maybe(True, a)),
     ("optional.none", (), lambda: NOTHING),
     ("optional.ofNonZeroValue", (_ANY,), lambda a: Maybe(True, a) if _counts(a) else NOTHING),
     ("hasValue", (Maybe,), lambda a: a.present),
     ("value", (Maybe,), _dereferenced),
+    ("first", (list,), lambda a: Maybe(True, a[0]) if a else NOTHING),
+    ("last", (list,), lambda a: Maybe(True, a[-1]) if a else NOTHING),
+    ("optional.unwrap", (list,), _unwrapped),
+    ("unwrapOpt", (list,), _unwrapped),
     ("or", (Maybe, Maybe), lambda a, b: a if a.present else b),
     ("orValue", (Maybe, _ANY), lambda a, b: a.value if a.present else b),
 )

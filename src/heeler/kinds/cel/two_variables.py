@@ -1,4 +1,4 @@
-"""Macros with two variables: `m.all(key, value, …)`, `l.transformList(index, item, …)`, `transformMap` and so on.
+"""Macros with two variables: `m.all(key, value, …)`, `l.transformList(index, item, …)`, `transformMap` and so on; `sortBy`.
 
 The compiler doesn't know them. It is shown macros with one variable over a list of entries instead, and what it makes of
 those is put right in its tree: a fold over the list or map itself, with two variables. Places in its errors are those of the
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from heeler.kinds.cel.checked import Call, Fold, ListOf, Name, Node, Select, Struct, Tree
 
 #: Functions that only the compiler sees (`ENTRIES`), or that the text cannot name well (`TO_MAP`, `MERGED`).
-ENTRIES, TO_MAP, MERGED = "__entries", "__toMap", "__merged"
+ENTRIES, TO_MAP, MERGED, SORTED = "__entries", "__toMap", "__merged", "__sorted"
 #: An entry's fields.
 KEY, VALUE = "key", "value"
 _ENTRY_NAME = "__entry"
@@ -30,7 +30,11 @@ _MACROS = {
     "transformMapEntry": ("map", MERGED),
 }
 _TEXT = r"""[rRbB]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|//[^\n]*"""
-_STEP = re.compile(rf"(?P<text>{_TEXT})|(?P<macro>\.\s*(?:{'|'.join(_MACROS)})\s*\()|[(\[{{]|[)\]}}]|,", re.DOTALL)
+#: `l.sortBy(x, key)` has one variable, but is unknown to the compiler too.
+_SORT_BY = "sortBy"
+_STEP = re.compile(
+    rf"(?P<text>{_TEXT})|(?P<macro>\.\s*(?:{'|'.join((*_MACROS, _SORT_BY))})\s*\()|[(\[{{]|[)\]}}]|,", re.DOTALL
+)
 _IDENTIFIER = re.compile(r"\s*[a-zA-Z_][a-zA-Z0-9_]*\s*\Z")
 
 
@@ -60,12 +64,16 @@ class Shown:
     def _as_written(self, found: re.Match[str]) -> str:
         lines = self.text.split("\n")
         place = sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1
+        return self.error(place, found[3].removeprefix(" "))
+
+    def error(self, place: int, words: str) -> str:
+        """An error at a place of the text that is shown, as the compiler tells it, in the text that was written."""
         begin, origin = [piece for piece in self.pieces if piece[0] <= place][-1]
         at = min(origin + place - begin, len(self.source))
         above = self.source[:at].split("\n")
         line = self.source.split("\n")[len(above) - 1]
         column = len(above[-1])
-        return f"ERROR: <input>:{len(above)}:{column + 1}:{found[3]}\n | {line}\n | {'.' * column}^"
+        return f"ERROR: <input>:{len(above)}:{column + 1}: {words}\n | {line}\n | {'.' * column}^"
 
 
 _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+):([^\n]*)\n \| [^\n]*\n \| \.*\^")
@@ -74,7 +82,7 @@ _ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+):([^\n]*)\n \| [^\n]*\n \| \.*\^
 def shown(text: str) -> Shown:
     """The text without macros of two variables."""
     out = Shown(text)
-    if any(name in text for name in _MACROS):
+    if any(name in text for name in (*_MACROS, _SORT_BY)):
         _rewrite(out, 0, len(text))
     else:
         out.take(0, len(text))
@@ -88,11 +96,16 @@ def _rewrite(out: Shown, start: int, end: int) -> None:
             continue
         arguments = list(_arguments(out.source, found.end(), end))
         close = arguments[-1][1] if arguments else end
-        named = [_IDENTIFIER.match(out.source[a:b]) for a, b in arguments[:2]]
-        if len(arguments) < 3 or not all(named):
+        name = found["macro"].strip(". \n\t(")
+        variables = 1 if name == _SORT_BY else 2
+        named = [_IDENTIFIER.match(out.source[a:b]) for a, b in arguments[:variables]]
+        if len(arguments) <= variables or not all(named):
             continue
         out.take(at, found.start())
-        _macro(out, found["macro"].strip(". \n\t("), found.start(), arguments)
+        if name == _SORT_BY:
+            _sort_by(out, found.start(), arguments)
+        else:
+            _macro(out, name, found.start(), arguments)
         at = close + 1
     out.take(at, end)
 
@@ -128,6 +141,14 @@ def _macro(out: Shown, name: str, at: int, arguments: list[tuple[int, int]]) -> 
         _rewrite(out, begin, end)
         out.add(")]))" if pair else ")))", end)
     out.add(")" + (f".{after}()" if after else ""), arguments[-1][1])
+
+
+def _sort_by(out: Shown, at: int, arguments: list[tuple[int, int]]) -> None:
+    """Pairs of a key and an item, which are sorted and then told apart again."""
+    variable, (begin, end) = out.source[slice(*arguments[0])].strip(), arguments[1]
+    out.add(f".map({variable}, [dyn(", at)
+    _rewrite(out, begin, end)
+    out.add(f"), dyn({variable})]).{SORTED}()", end)
 
 
 def restore(tree: Tree) -> None:
