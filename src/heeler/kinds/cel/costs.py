@@ -71,6 +71,13 @@ def _whole(value: Any) -> int:
     return 1
 
 
+def _self_compared(given: _Values, result: Any) -> int:
+    """Each item of a list is compared with each other."""
+    whole = given[0]
+    factor = 2 + (PER_CHARACTER if whole and isinstance(whole[0], (str, bytes)) else 0)
+    return 1 + LIST + math.ceil(len(whole) ** 2 * factor)
+
+
 def _shorter(given: _Values, result: Any) -> int:
     return characters(min(size(given[0]), size(given[1])))
 
@@ -97,8 +104,11 @@ _RULES: dict[str, Callable[[_Values, Any], int]] = {
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _elements),
     **dict.fromkeys(("url", "lowerAscii", "upperAscii", "substring", "trim", "jsonpatch.escapeKey"), _traversal),
     **dict.fromkeys(("cidr", "isIP", "isCIDR", "quantity", "isQuantity", "semver", "isSemver"), _traversal),
-    **dict.fromkeys(("slice", "flatten", "reverse", "distinct", "sort", "__sorted"), _elements),
-    "lists.range": lambda given, result: len(result),
+    **dict.fromkeys(("slice", "reverse", "lists.range"), lambda given, result: 1 + LIST + size(result)),
+    "flatten": lambda given, result: 1 + LIST + size(given[0]) * (given[1] if len(given) > 1 else 1),
+    **dict.fromkeys(("distinct", "sort", "__sorted"), _self_compared),
+    **dict.fromkeys(("sets.contains", "sets.intersects"), lambda given, result: 1 + size(given[0]) * size(given[1])),
+    "sets.equivalent": lambda given, result: 1 + 2 * size(given[0]) * size(given[1]),
     "ip": lambda given, result: characters(size(given[0])) if isinstance(given[0], str) else 1,
     **dict.fromkeys(("replace", "split", "ip.isCanonical"), _twice),
     "join": lambda given, result: characters(2 * size(result)),

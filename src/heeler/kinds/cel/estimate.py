@@ -341,8 +341,9 @@ class Estimate:
 
     def _size_at(self, path: _Path) -> Range | None:
         """What the schema says of the values at a path."""
-        if not path or path[0] not in ("self", "oldSelf", "formerSelf"):
+        if not path:
             return None
+        # upstream takes any first step for the root: items of lists that a macro made are as large as that may be
         node: Object | None = self.schema
         for at, step in enumerate(path[1:]):
             node = _below(node, step, root=self.root and at == 0)
@@ -432,9 +433,53 @@ def _elements(given: _Given) -> tuple[Range, Range | None]:
     return given.sizes[0].times(each), None
 
 
+_NEW_LIST = _fixed(1 + costs.LIST)
+
+
 def _rearranged(given: _Given) -> tuple[Range, Range | None]:
-    """Another list of the same items, or a text turned round."""
-    return _elements(given)[0], given.sizes[0]
+    """Another list of the same items."""
+    return given.sizes[0].plus(_NEW_LIST), given.sizes[0]
+
+
+def _flattened(given: _Given) -> tuple[Range, Range | None]:
+    depth = _number_or(given.call.arguments, 0, _TOP) if given.call.arguments else 1
+    return given.sizes[0].by(depth).plus(_NEW_LIST), given.sizes[0]
+
+
+def _sliced(given: _Given) -> tuple[Range, Range | None]:
+    end = _number_or(given.call.arguments, 1, given.sizes[0].high)
+    size = _fixed(max(end - _number_or(given.call.arguments, 0, 0), 0))
+    return size.plus(_NEW_LIST), size
+
+
+def _ranged(given: _Given) -> tuple[Range, Range | None]:
+    size = _fixed(_number_or(given.call.arguments, 0, _TOP))
+    return size.plus(_NEW_LIST), size
+
+
+def _sorted(given: _Given) -> tuple[Range, Range | None]:
+    """Each item is compared with each other."""
+    factor = 2.0
+    if given.first is not None and given.first.of and given.first.of[0].kind in ("string", "bytes"):
+        factor += costs.PER_CHARACTER
+    size = given.sizes[0].times(given.sizes[0])
+    return size.by(factor).plus(_NEW_LIST), size
+
+
+def _distinct(given: _Given) -> tuple[Range, Range | None]:
+    size = given.sizes[0].times(given.sizes[0])
+    return size.by(2).plus(_NEW_LIST), size
+
+
+def _sets(given: _Given) -> tuple[Range, Range | None]:
+    factor = 2 if given.call.function == "sets.equivalent" else 1
+    return given.sizes[0].times(given.sizes[1]).by(factor).plus(ONE), None
+
+
+def _number_or(arguments: Sequence[Node], at: int, other: int) -> int:
+    """A whole number that stands in the text."""
+    found = arguments[at] if at < len(arguments) else None
+    return found.value if isinstance(found, Literal) and isinstance(found.value, int) else other
 
 
 def _pattern(given: _Given) -> tuple[Range, Range | None]:
@@ -516,8 +561,12 @@ def _contains(given: _Given) -> tuple[Range, Range | None]:
     return _characters(given.sizes[0]).times(_characters(given.sizes[1])), None
 
 
+#: A named format's regular expression is reckoned as long as that.
+_FORMAT_PATTERN = 128
+
+
 def _validate(given: _Given) -> tuple[Range, Range | None]:
-    return _characters(given.sizes[1]).by(30 * costs.PER_PATTERN_CHARACTER), None
+    return _characters(given.sizes[1]).by(_FORMAT_PATTERN * costs.PER_PATTERN_CHARACTER), None
 
 
 def _bytes_of(given: _Given) -> tuple[Range, Range | None]:
@@ -555,7 +604,13 @@ _RULES: Mapping[str, _Rule] = {
     "check": lambda given: (_fixed(costs.CHECK), None),
     **dict.fromkeys(("fieldSelector", "labelSelector"), _selector),
     **dict.fromkeys(("isSorted", "sum", "max", "min", "indexOf", "lastIndexOf"), _elements),
-    **dict.fromkeys(("slice", "flatten", "reverse", "distinct", "sort", "__sorted"), _rearranged),
+    **dict.fromkeys(("sort", "__sorted"), _sorted),
+    **dict.fromkeys(("sets.contains", "sets.intersects", "sets.equivalent"), _sets),
+    "reverse": _rearranged,
+    "flatten": _flattened,
+    "slice": _sliced,
+    "distinct": _distinct,
+    "lists.range": _ranged,
     **dict.fromkeys(("url", "jsonpatch.escapeKey", "lowerAscii", "upperAscii", "substring", "trim"), _same_size),
     **dict.fromkeys(("find", "findAll", "matches"), _pattern),
     **dict.fromkeys(("containsIP", "containsCIDR"), _range),

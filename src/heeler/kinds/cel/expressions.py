@@ -8,15 +8,14 @@ Source: https://kubernetes.io/docs/reference/using-api/cel/
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from heeler.kinds.cel import literals, two_variables
+from heeler.kinds.cel import compiler_words, literals, two_variables
 from heeler.kinds.cel.checked import Tree, decode
 from heeler.kinds.cel.evaluation import Budget, Program
-from heeler.kinds.cel.library import declarations, descriptors, extensions, functions
+from heeler.kinds.cel.library import declarations, descriptors, extensions, functions, standard
 
 #: Characters of one expression; upstream limits the cost, which mostly refuses such texts too.
 MAX_TEXT = 64 * 1024
@@ -64,24 +63,37 @@ class Environment:
         from heeler.kinds.cel.runtime import runtime
 
         cel = runtime()
-        self._environment = cel.NewEnv(
-            pool or descriptors(),
-            variables={name: kind or cel.Type.DYN for name, kind in (variables or {}).items()},
-            extensions=extensions(),
-            functions=declarations(patches),
-        )
+        kinds = {name: kind or cel.Type.DYN for name, kind in (variables or {}).items()}
+        self._made: dict[bool, Any] = {}
 
-    def compile(self, text: str, *, check: bool = True) -> Expression:
-        """Raises CompileError. `check=False` leaves types to the evaluation."""
+        def make(bindings: bool) -> Any:
+            return cel.NewEnv(
+                pool or descriptors(),
+                config=standard(),
+                variables=kinds,
+                extensions=extensions(bindings),
+                functions=declarations(patches),
+            )
+
+        self._make = make
+
+    def _compiler(self, bindings: bool) -> Any:
+        if bindings not in self._made:
+            self._made[bindings] = self._make(bindings)
+        return self._made[bindings]
+
+    def compile(self, text: str, *, check: bool = True, bindings: bool = False) -> Expression:
+        """Raises CompileError. `check=False` leaves types to the evaluation; `bindings`: the text may use `cel.bind`."""
         if len(text) > MAX_TEXT:
             raise CompileError(f"ERROR: <input>:1:1: expression is longer than {MAX_TEXT} characters")
         shown = two_variables.shown(text)
         try:
-            compiled = self._environment.compile(shown.text, disable_check=not check)
+            compiler = self._compiler(bindings or shown.text != text)
+            compiled = compiler.compile(shown.text, disable_check=not check)
         except RuntimeError as error:
             if "ERROR: <input>" not in str(error):
                 raise
-            raise CompileError(shown.errors_as_written(_compiler_words(str(error)))) from error
+            raise CompileError(compiler_words.told(str(error), shown)) from error
         try:
             tree = decode(compiled.serialize())
             two_variables.restore(tree)
@@ -97,10 +109,3 @@ class Environment:
 def any_values(*names: str) -> Environment:
     """An environment whose variables may be anything."""
     return Environment(dict.fromkeys(names), lenient=True)
-
-
-def _compiler_words(text: str) -> str:
-    text = re.sub(r"^[A-Z_]+: ", "", re.sub(r" \[[A-Z_]+\]$", "", text))
-    text = re.sub(r"(undefined field '[^']*') not found in struct '[^']*'", r"\1", text)
-    # A path that begins with an unknown name is told of by its first name.
-    return re.sub(r"undeclared reference to '(\w+)\.[\w.]*'", r"undeclared reference to '\1'", text)

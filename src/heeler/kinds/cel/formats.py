@@ -11,8 +11,12 @@ from heeler.kinds.cel.values import Format
 from heeler.kinds.custom.formats import matches
 from heeler.objects import names
 
-#: What matching against one is reckoned to cost, as the length of a regular expression.
-_PATTERN_SIZE = 30
+#: What matching against one is reckoned to cost, as the length of a regular expression; 30 for those not named here.
+_PATTERN_SIZES = {
+    **dict.fromkeys(("dns1123Subdomain", "qualifiedName", "dns1123SubdomainPrefix"), 60),
+    "labelValue": 40,
+    **dict.fromkeys(("uri", "uuid", "byte", "date", "datetime"), 120),
+}
 
 
 def _prefix(check: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
@@ -25,7 +29,7 @@ def _of_schemas(form: str, words: str) -> Callable[[str], list[str]]:
 
 
 FORMATS: dict[str, Format] = {
-    name: Format(name, check, _PATTERN_SIZE)
+    name: Format(name, check, _PATTERN_SIZES.get(name, 30))
     for name, check in {
         "dns1123Label": names.label,
         "dns1123Subdomain": names.subdomain,

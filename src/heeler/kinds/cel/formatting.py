@@ -21,7 +21,7 @@ from heeler.kinds.cel.values import (
     type_name,
 )
 
-_CLAUSE = re.compile(r"%(?:%|(?:\.(\d+))?([a-zA-Z])?)")
+CLAUSE = re.compile(r"%(?:%|(?:\.(\d+))?([a-zA-Z])?)")
 #: Digits behind the point that a clause may ask for.
 _MAX_PRECISION = 1000
 
@@ -41,7 +41,7 @@ def formatted(text: str, given: list[Any]) -> str:
             raise EvaluationError(f"precision {precision} is greater than the maximum {_MAX_PRECISION}")
         return _clause(found[2] or "", precision, value)
 
-    return bounded(_CLAUSE.sub(clause, text))
+    return bounded(CLAUSE.sub(clause, text))
 
 
 def _clause(verb: str, precision: int, value: Any) -> str:
@@ -58,14 +58,38 @@ def _clause(verb: str, precision: int, value: Any) -> str:
         return _fraction("f", precision, value)
     if verb in ("d", "b", "o", "x", "X") and isinstance(value, int) and not isinstance(value, bool):
         return format(int(value), verb)
-    if verb in ("d", "b", "o", "x", "X", "f", "e"):
-        words = f"error during formatting: {_WANTED[verb]}, was given {type_name(value)}"
-        raise EvaluationError(words)
-    raise EvaluationError(f'could not parse formatting clause: unrecognized formatting clause "{verb}"')
+    raise EvaluationError(_refusal(verb, type_name(value)))
 
 
-_WHOLE = "integers"
+def _refusal(verb: str, kind: str) -> str:
+    if verb in _WANTED:
+        return f"error during formatting: {_WANTED[verb]}, was given {kind}"
+    return f'could not parse formatting clause: unrecognized formatting clause "{verb}"'
+
+
+def misfit(verb: str, kind: str) -> str | None:
+    """What is wrong with a clause for a value of this type; None if nothing is, or only the value will tell."""
+    wanted = VERBS.get(verb)
+    return None if (kind == "dyn" and wanted) or (wanted is not None and kind in wanted) else _refusal(verb, kind)
+
+
+#: What values each clause takes, by types.
+VERBS: dict[str, tuple[str, ...]] = {
+    "s": (
+        *("list", "map", "int", "uint", "double", "bool", "string", "timestamp", "bytes", "duration", "type"),
+        "null_type",
+    ),
+    "d": ("int", "uint"),
+    "f": ("double", "string"),
+    "e": ("double", "string"),
+    "b": ("int", "uint", "bool"),
+    "x": ("int", "uint", "string", "bytes"),
+    "X": ("int", "uint", "string", "bytes"),
+    "o": ("int", "uint"),
+}
 _WANTED = {
+    "s": "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, "
+    "and timestamps",
     "d": "decimal clause can only be used on integers",
     "b": "only integers and bools can be formatted as binary",
     "o": "octal clause can only be used on integers",
@@ -107,7 +131,4 @@ def as_text(value: Any, *, outermost: bool = False) -> str:
         return duration_text(value) if outermost else f'duration("{duration_text(value)}")'
     if isinstance(value, TypeValue):
         return value.name
-    raise EvaluationError(
-        "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, "
-        f"and timestamps, was given {type_name(value)}"
-    )
+    raise EvaluationError(_refusal("s", type_name(value)))

@@ -443,10 +443,33 @@ _TEXTS: tuple[tuple[str, bool, str, tuple[str, ...]], ...] = (
     ("substring", True, "string", ("string", "int")),
     ("substring", True, "string", ("string", "int", "int")),
     ("trim", True, "string", ("string",)),
-    ("reverse", True, "string", ("string",)),
     ("format", True, "string", ("string", "list")),
     ("strings.quote", False, "string", ("string",)),
 )
+
+_COMPARABLE = ("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration")
+_NUMERIC = ("int", "uint", "double")
+#: Functions of the standard that have more types with Kubernetes: they are taken out of it and declared anew.
+_EXTENDED: tuple[tuple[str, bool, str, tuple[str, ...]], ...] = (
+    *(("string", False, "string", (kind,)) for kind in (*_COMPARABLE, "ip", "cidr")),
+    *(
+        (operator, False, "bool", (one, other))
+        for operator in ("_<_", "_<=_", "_>_", "_>=_")
+        for one in _COMPARABLE
+        for other in (_NUMERIC if one in _NUMERIC else (one,))
+    ),
+    ("optional.unwrap", False, "list", ("list",)),
+    ("unwrapOpt", True, "list", ("list",)),
+)
+#: Overloads whose names say something to those who count costs.
+_KNOWN: dict[tuple[str, tuple[str, ...]], str] = {
+    ("string", ("bytes",)): "bytes_to_string",
+    **{
+        (operator, (kind, kind)): f"{name}_{kind}"
+        for operator, name in (("_<_", "less"), ("_<=_", "less_equals"), ("_>_", "greater"), ("_>=_", "greater_equals"))
+        for kind in ("string", "bytes")
+    },
+}
 
 DECLARED: tuple[Declared, ...] = (
     *_LISTS,
@@ -516,10 +539,21 @@ def descriptors() -> Any:
 
 
 @cache
-def extensions() -> list[Any]:
+def standard() -> Any:
+    """The configuration of an environment: the standard without what is declared anew."""
+    from heeler.kinds.cel.runtime import runtime
+
+    names = dict.fromkeys(row[0] for row in _EXTENDED if not row[0].startswith(("optional", "unwrap")))
+    rows = "".join(f'  - name: "{name}"\n' for name in names)
+    return runtime().NewEnvConfigFromYaml(f"stdlib:\n  exclude_functions:\n{rows}")
+
+
+@cache
+def extensions(bindings: bool = False) -> list[Any]:
+    """`bindings`: with `cel.bind`, which writers of expressions don't have."""
     from cel_expr_python.ext import ext_bindings, ext_optional
 
-    return [ext_optional.ExtOptional(), ext_bindings.ExtBindings()]
+    return [ext_optional.ExtOptional(), *([ext_bindings.ExtBindings()] if bindings else [])]
 
 
 @cache
@@ -539,9 +573,9 @@ def declarations(patches: bool = False) -> list[Any]:
     plain |= {"list entry": kinds.List(kinds(_ENTRY)), "list indexed": kinds.List(kinds(_INDEXED))}
     found: dict[str, list[Any]] = {}
     own = [row[:4] for row in (*DECLARED, *(_PATCHES if patches else ()))]
-    for name, member, returns, parameters in (*_TEXTS, *own):
+    for name, member, returns, parameters in (*_EXTENDED, *_TEXTS, *own):
         overload = cel.Overload(
-            f"k8s_{name}_{'_'.join(parameters).replace(' ', '_')}",
+            _KNOWN.get((name, parameters)) or f"k8s_{name}_{'_'.join(parameters).replace(' ', '_')}",
             return_type=plain[returns],
             parameters=[plain[parameter] for parameter in parameters],
             is_member=member,

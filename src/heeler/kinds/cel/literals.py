@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from heeler.kinds.cel.checked import Call, ListOf, Literal, Node, Struct, Tree, Type, children
+from heeler.kinds.cel.formatting import CLAUSE, VERBS, misfit
 from heeler.kinds.cel.library import functions
 from heeler.kinds.cel.values import EvaluationError
 
@@ -21,6 +22,7 @@ def problems(tree: Tree) -> Iterator[tuple[int, str]]:
 
 def _problems(node: Node, tree: Tree, *, exempt: bool) -> Iterator[tuple[int, str]]:
     if isinstance(node, Call):
+        yield from _format_problems(node, tree)
         exempt = exempt or node.function == _EXEMPT
         check = _CHECKS.get(node.function)
         first = node.arguments[0] if node.arguments else None
@@ -37,6 +39,29 @@ def _problems(node: Node, tree: Tree, *, exempt: bool) -> Iterator[tuple[int, st
         yield from _mixed(tree, values, types, every=True)
     for part in children(node):
         yield from _problems(part, tree, exempt=exempt)
+
+
+def _format_problems(node: Call, tree: Tree) -> Iterator[tuple[int, str]]:
+    """What is wrong with a text that is formatted from a list, both told in the expression: the first fault."""
+    target, given = node.target, node.arguments[0] if node.arguments else None
+    if node.function != _EXEMPT or not isinstance(target, Literal) or not isinstance(given, ListOf):
+        return
+    here, at = tree.positions.get(node.id, 0), 0
+    for clause in CLAUSE.finditer(str(target.value)):
+        if clause[0] == "%%":
+            continue
+        if at >= len(given.elements):
+            yield here, f"index {at} out of range"
+            return
+        part = given.elements[at]
+        if (words := misfit(clause[2] or "", tree.type(part).kind)) is not None:
+            unknown = clause[2] not in VERBS
+            yield here if unknown else tree.positions.get(part.id, 0), words
+            return
+        at += 1
+    if len(given.elements) > at:
+        count = f"(expected {at}, got {len(given.elements)})"
+        yield here, f"too many arguments supplied to string.format {count}"
 
 
 def _inner(type: Type, optional: bool) -> Type:

@@ -55,17 +55,6 @@ class Shown:
         self.pieces.append((len(self.text), at))
         self.text += text
 
-    def errors_as_written(self, words: str) -> str:
-        """The compiler's errors, with the places and lines of what was written."""
-        if self.text == self.source:
-            return words
-        return _ERROR.sub(self._as_written, words)
-
-    def _as_written(self, found: re.Match[str]) -> str:
-        lines = self.text.split("\n")
-        place = sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1
-        return self.error(place, found[3].removeprefix(" "))
-
     def error(self, place: int, words: str) -> str:
         """An error at a place of the text that is shown, as the compiler tells it, in the text that was written."""
         begin, origin = [piece for piece in self.pieces if piece[0] <= place][-1]
@@ -74,9 +63,6 @@ class Shown:
         line = self.source.split("\n")[len(above) - 1]
         column = len(above[-1])
         return f"ERROR: <input>:{len(above)}:{column + 1}: {words}\n | {line}\n | {'.' * column}^"
-
-
-_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+):([^\n]*)\n \| [^\n]*\n \| \.*\^")
 
 
 def shown(text: str) -> Shown:

@@ -196,7 +196,7 @@ def _cost_faults(cost: int, path: str, name: str, known: _Costs) -> Iterator[Fau
 def _compile(environments: tuple[Environment, Environment], rule: Object, text: str) -> Expression:
     plain, optional = environments
     if rule.get("optionalOldSelf") and names_old(text):
-        return optional.compile(_OPTIONAL.format(rule=text))
+        return optional.compile(_OPTIONAL.format(rule=text), bindings=True)
     return plain.compile(text)
 
 
