@@ -161,21 +161,21 @@ async def admission_request(write: Write, uid: str, version: str) -> Object:
         **asked(write, request(write), version),
         "object": await converted(write, write.new, api_version),
         "oldObject": await converted(write, write.old, api_version),
-        "options": _options(write),
+        "options": options(write),
     }
 
 
-def _options(write: Write) -> Object | None:
+def options(write: Write) -> Object | None:
     """The options of the operation; a connection's are its object."""
     if write.operation == "CONNECT":
         return None
-    options: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
+    found: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
     if write.dry_run:
-        options["dryRun"] = ["All"]
+        found["dryRun"] = ["All"]
     for name in ("fieldManager", "fieldValidation") if write.operation != "DELETE" else ():
         if text := write.call.param(name):
-            options[name] = text
-    return options
+            found[name] = text
+    return found
 
 
 def values(
@@ -191,7 +191,7 @@ def values(
     return {
         "object": objects[0],
         "oldObject": objects[1],
-        "request": asked(write, request, version),
+        "request": {**asked(write, request, version), "options": options(write)},
         "namespaceObject": namespace,
         "authorizer.requestResource": request_resource(
             request.group, request.resource, request.subresource, request.namespace, request.name

@@ -325,7 +325,8 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
             yield too_long(f"{here}.valueExpression", 5 * 1024)
         else:
             text = row["valueExpression"].strip()
-            yield from expression_faults(environment, text, f"{here}.valueExpression", ("string", "null_type"))
+            wanted = ("string", "null_type")
+            yield from expression_faults(environment, text, f"{here}.valueExpression", wanted, authorizer=False)
         if key in seen:
             yield duplicate(f"{here}.key", key)
         seen.add(key)
@@ -338,7 +339,8 @@ def _validation(row: Object, path: str, environment: RequestEnvironment) -> Iter
         yield from expression_faults(environment, row["expression"].strip(), f"{path}.expression", ("bool",))
     if row.get("messageExpression", "").strip():
         text = row["messageExpression"].strip()
-        yield from expression_faults(environment, text, f"{path}.messageExpression", ("string",))
+        here = f"{path}.messageExpression"
+        yield from expression_faults(environment, text, here, ("string",), authorizer=False)
     message = row.get("message", "")
     if message and "\n" in message:
         yield invalid(f"{path}.message", message, "message must not contain line breaks")

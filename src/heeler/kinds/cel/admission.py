@@ -103,28 +103,30 @@ class RequestEnvironment:
         self._object, self._parameters = object, parameters
         self._params, self._authorizer, self._composed = params, authorizer, composed
         self._variables: dict[str, Object] = {}
-        self._environment: Environment | None = None
+        self._environments: dict[bool, Environment] = {}
 
     def declare(self, name: str, returns: Type) -> None:
         """From here on expressions may use `variables.name`."""
         self._variables[name] = _schema(returns)
-        self._environment = None
+        self._environments.clear()
 
-    def compile(self, text: str) -> Expression:
-        """Raises CompileError."""
-        if self._environment is None:
-            self._environment = Environment(*self._declared())
-        return self._environment.compile(text)
+    def compile(self, text: str, *, authorizer: bool = True) -> Expression:
+        """Raises CompileError. Without `authorizer` the expression may not ask for rights, though others may."""
+        return self._of(authorizer).compile(text)
 
     def compile_mutation(self, text: str) -> Expression:
         """An expression of a mutation, which makes objects. Raises CompileError."""
         from heeler.kinds.cel.mutations import compile_mutation
 
-        if self._environment is None:
-            self._environment = Environment(*self._declared())
-        return compile_mutation(text, *self._declared(), self._environment)
+        return compile_mutation(text, *self._declared(self._authorizer), self._of(True))
 
-    def _declared(self) -> tuple[dict[str, Any], Any]:
+    def _of(self, authorizer: bool) -> Environment:
+        authorizer = authorizer and self._authorizer
+        if authorizer not in self._environments:
+            self._environments[authorizer] = Environment(*self._declared(authorizer))
+        return self._environments[authorizer]
+
+    def _declared(self, authorizer: bool) -> tuple[dict[str, Any], Any]:
         """The variables' types, and the pool that has them."""
         from heeler.kinds.cel.runtime import runtime
 
@@ -139,7 +141,7 @@ class RequestEnvironment:
             known["params"] = types.of(self._parameters) if self._parameters else None
         if self._composed:
             known["variables"] = types.of(_object(**self._variables))
-        if self._authorizer:
+        if authorizer:
             known["authorizer"] = cel.Type(Authorizer.type_name)
             known["authorizer.requestResource"] = cel.Type(ResourceCheck.type_name)
         return known, types.pool()
@@ -162,17 +164,26 @@ def _devices() -> Environment:
 
 
 def expression_faults(
-    environment: RequestEnvironment, text: str, path: str, wanted: tuple[str, ...], *, mutation: bool = False
+    environment: RequestEnvironment,
+    text: str,
+    path: str,
+    wanted: tuple[str, ...],
+    *,
+    mutation: bool = False,
+    authorizer: bool = True,
 ) -> Iterator[Fault]:
-    """What is wrong with an expression that must return one of the types `wanted` (any if empty)."""
+    """What is wrong with an expression that must return one of the types `wanted` (any if empty).
+
+    `mutation`: it makes objects; without `authorizer` it may not ask for rights.
+    """
     try:
-        found = (environment.compile_mutation(text) if mutation else environment.compile(text)).returns
+        found = environment.compile_mutation(text) if mutation else environment.compile(text, authorizer=authorizer)
     except CompileError as error:
         yield invalid(path, text, f"compilation failed: {error}")
         return
-    if wanted and found != "dyn" and found not in wanted:
+    if wanted and found.returns not in ("dyn", *wanted):
         types = wanted[0] if len(wanted) == 1 else f"one of [{' '.join(wanted)}]"
-        yield invalid(path, text, f"must evaluate to {types} but got {found}")
+        yield invalid(path, text, f"must evaluate to {types} but got {found.returns}")
 
 
 def device_faults(text: str, path: str) -> Iterator[Fault]:

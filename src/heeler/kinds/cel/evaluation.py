@@ -27,6 +27,8 @@ from heeler.kinds.cel.values import (
 
 EXCEEDED = "operation cancelled: actual cost limit exceeded"
 OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
+#: Names of types in the words of an error.
+_GO = {int: "Int", Uint: "Uint", float: "Double", bool: "Bool", str: "String", bytes: "Bytes", type(None): "Null"}
 _TYPES = frozenset(TYPE_NAMES.values()) | {"dyn"}
 
 
@@ -235,7 +237,7 @@ class _Compiler:
         def fold(frame: Frame) -> Any:
             given, values = source(frame), frame.values
             if not isinstance(given, (list, dict)):
-                raise no_overload()
+                raise EvaluationError(f"got 'types.{_GO.get(type(given), 'Value')}', expected iterable type")
             hidden = {name: values[name] for name in (first, second, total) if name in values}
             try:
                 values[total] = _tried(start, frame)
@@ -341,7 +343,7 @@ def _selected(given: Any, field: str) -> Any:
         return optional_field(given, field)
     if isinstance(given, Selectable):
         return given.select(field)
-    raise no_overload()
+    raise EvaluationError(f"no such key: {field}")
 
 
 def _has(given: Any, field: str) -> bool:
@@ -351,9 +353,7 @@ def _has(given: Any, field: str) -> bool:
         return field in given.fields
     if isinstance(given, Maybe):
         return given.present and optional_field(given.value, field).present
-    if isinstance(given, Selectable):
-        return given.has(field)
-    raise no_overload()
+    return isinstance(given, Selectable) and given.has(field)
 
 
 def _maybe(value: Any) -> Maybe:

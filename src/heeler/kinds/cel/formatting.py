@@ -17,6 +17,7 @@ from heeler.kinds.cel.values import (
     TypeValue,
     Uint,
     duration_text,
+    float_text,
     time_text,
     type_name,
 )
@@ -105,7 +106,13 @@ def _fraction(verb: str, precision: int, value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{value:.{precision}{verb}}"
+    if verb == "f":
+        return f"{value:.{precision}f}"
+    mantissa, _, exponent = f"{value:.{precision}e}".partition("e")
+    return f"{mantissa}×10{(exponent.removeprefix('+')).translate(_RAISED)}"
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def as_text(value: Any, *, outermost: bool = False) -> str:
@@ -115,7 +122,7 @@ def as_text(value: Any, *, outermost: bool = False) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
-        return _fraction("f", 6, value)
+        return float_text(value) if outermost else _fraction("f", 6, value)
     if isinstance(value, (int, Uint)):
         return str(int(value))
     if isinstance(value, bytes):

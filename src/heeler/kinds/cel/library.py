@@ -85,10 +85,18 @@ def _extreme(name: str, sign: int) -> Callable[[list[Any]], Any]:
             raise EvaluationError(f"{name} called on empty list")
         best = given[0]
         for item in given[1:]:
-            best = item if compare(item, best) == sign else best
+            best = item if _is_beyond(item, best, sign) else best
         return best
 
     return does
+
+
+def _is_beyond(item: Any, best: Any, sign: int) -> bool:
+    """What can't be compared is left out."""
+    try:
+        return compare(item, best) == sign
+    except EvaluationError:
+        return False
 
 
 def _index_of(given: list[Any], item: Any) -> int:
@@ -184,13 +192,21 @@ _LISTS: tuple[Declared, ...] = (
 )
 
 
+def _pattern(pattern: str) -> Any:
+    """Raises EvaluationError."""
+    try:
+        return pattern_of(pattern)
+    except EvaluationError as error:
+        raise EvaluationError(f"Illegal regex: {error}") from None
+
+
 def _find(text: str, pattern: str) -> str:
-    found = pattern_of(pattern).search(text)
+    found = _pattern(pattern).search(text)
     return str(found.group()) if found else ""
 
 
 def _find_all(text: str, pattern: str, limit: int = -1) -> list[str]:
-    found = [match.group() for match in pattern_of(pattern).finditer(text)]
+    found = [match.group() for match in _pattern(pattern).finditer(text)]
     return found if limit < 0 else found[:limit]
 
 
@@ -235,7 +251,7 @@ def _plus(quantity: Quantity, nano: int) -> Quantity:
 _QUANTITIES: tuple[Declared, ...] = (
     ("quantity", False, "quantity", ("string",), _quantity),
     ("isQuantity", False, "bool", ("string",), _does(_quantity)),
-    ("sign", True, "int", ("quantity",), lambda a: (a.nano > 0) - (a.nano < 0)),
+    ("sign", False, "int", ("quantity",), lambda a: (a.nano > 0) - (a.nano < 0)),
     ("isInteger", True, "bool", ("quantity",), lambda a: a.nano % 10**9 == 0),
     ("asInteger", True, "int", ("quantity",), _as_integer),
     ("asApproximateFloat", True, "double", ("quantity",), lambda a: a.nano / 10**9),
@@ -258,24 +274,30 @@ def _address(text: str) -> Address:
         raise EvaluationError(f'{words}ParseAddr("{text}"): unable to parse IP') from None
     if isinstance(found, ipaddress.IPv6Address):
         if found.scope_id:
-            raise EvaluationError(f"IP address {text} with zone value is not allowed")
+            raise EvaluationError(f'IP address "{text}" with zone value is not allowed')
         if found.ipv4_mapped:
-            raise EvaluationError(f"IPv4-mapped IPv6 address {text} is not allowed")
+            raise EvaluationError(f'IPv4-mapped IPv6 address "{text}" is not allowed')
     return found
 
 
 def _network(text: str) -> Network:
     """Raises EvaluationError."""
-    words = "network address parse error during conversion from string: "
-    address, slash, prefix = text.partition("/")
-    try:
-        if not slash or not prefix.isdigit() or (len(prefix) > 1 and prefix[0] == "0"):
-            raise ValueError
-        found = ipaddress.ip_interface(text)
-    except ValueError:
-        raise EvaluationError(f'{words}netip.ParsePrefix("{text}"): no valid prefix') from None
+    words = 2 * "network address parse error during conversion from string: "
+    address, slash, prefix = text.rpartition("/")
+    why = ""
+    if not slash:
+        why = "no '/'"
+    elif not prefix.isdigit() or (len(prefix) > 1 and prefix[0] == "0"):
+        why = f'bad bits after slash: "{prefix}"'
+    elif not _does(ipaddress.ip_address)(address):
+        why = f'ParseAddr("{address}"): unable to parse IP'
+    elif not _does(ipaddress.ip_interface)(text):
+        why = "prefix length out of range"
+    if why:
+        raise EvaluationError(f'{words}netip.ParsePrefix("{text}"): {why}')
+    found = ipaddress.ip_interface(text)
     if isinstance(found, ipaddress.IPv6Interface) and found.ip.ipv4_mapped:
-        raise EvaluationError(f"IPv4-mapped IPv6 address {address} is not allowed")
+        raise EvaluationError(f'IPv4-mapped IPv6 address "{address}" is not allowed')
     return Network(found.ip, found.network.prefixlen)
 
 
@@ -290,6 +312,14 @@ def _is_global_unicast(ip: Address) -> bool:
 def _inside(outer: Network, inner: Network) -> bool:
     within, network = inner.masked, outer.masked
     return within.version == network.version and within.subnet_of(network)  # type: ignore[arg-type]
+
+
+def _fitting(make: Callable[[str], Any], text: str) -> Any:
+    """Raises EvaluationError for a text that is none."""
+    try:
+        return make(text)
+    except EvaluationError:
+        raise no_overload() from None
 
 
 _ADDRESSES: tuple[Declared, ...] = (
@@ -308,9 +338,9 @@ _ADDRESSES: tuple[Declared, ...] = (
     ("prefixLength", True, "int", ("cidr",), lambda a: a.prefix),
     ("masked", True, "cidr", ("cidr",), lambda a: Network(a.masked.network_address, a.prefix)),
     ("containsIP", True, "bool", ("cidr", "ip"), lambda a, b: b in a.masked),
-    ("containsIP", True, "bool", ("cidr", "string"), lambda a, b: _address(b) in a.masked),
+    ("containsIP", True, "bool", ("cidr", "string"), lambda a, b: _fitting(_address, b) in a.masked),
     ("containsCIDR", True, "bool", ("cidr", "cidr"), _inside),
-    ("containsCIDR", True, "bool", ("cidr", "string"), lambda a, b: _inside(a, _network(b))),
+    ("containsCIDR", True, "bool", ("cidr", "string"), lambda a, b: _inside(a, _fitting(_network, b))),
 )
 
 _SEMVER = re.compile(
@@ -329,10 +359,23 @@ def _semver(text: str, normalize: bool = False) -> Semver:
         given = ".".join([*parts, *["0"] * (3 - len(parts))]) + sign + rest
     found = _SEMVER.fullmatch(given)
     if found is None:
-        raise EvaluationError(f'semantic version parse error: Invalid Semantic Version: "{text}"')
+        raise EvaluationError(_semver_fault(given))
     # a pre-release stands before its release, numbers before words
     before = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in (found[4] or "").split(".") if p)
     return Semver(given, (int(found[1]), int(found[2]), int(found[3]), not before, before))
+
+
+def _semver_fault(text: str) -> str:
+    parts = text.split(".", 2)
+    if len(parts) != 3:
+        return "No Major.Minor.Patch elements found"
+    patch, *_ = re.split("[-+]", parts[2], maxsplit=1)
+    for name, part in zip(("major", "minor", "patch"), (*parts[:2], patch), strict=True):
+        if not (part.isascii() and part.isdigit()):
+            return f'Invalid character(s) found in {name} number "{part}"'
+        if len(part) > 1 and part[0] == "0":
+            return f'{name.capitalize()} number must not contain leading zeroes "{part}"'
+    return f'Invalid character(s) found in "{parts[2]}"'
 
 
 _VERSIONS: tuple[Declared, ...] = (
@@ -355,8 +398,9 @@ def _url(text: str) -> Url:
     try:
         parts = urlsplit(text)
         parts.port  # noqa: B018 - raises for a port that is no number
-    except ValueError:
-        raise EvaluationError(f"{words}invalid URL") from None
+    except ValueError as error:
+        why = "missing ']' in host" if "IPv6" in str(error) else "invalid URL"
+        raise EvaluationError(f"{words}{why}") from None
     if any(char < " " or char == "\x7f" for char in text):
         raise EvaluationError(f"{words}net/url: invalid control character in URL")
     if not (parts.scheme or text.startswith("/")):

@@ -67,7 +67,7 @@ class Functions:
         except KeyError:
             does = self._found[key] = self._search(name, key[1:])
         if does is None:
-            raise no_overload()
+            raise _no_overload(name, arguments)
         return does(*arguments)
 
     def _search(self, name: str, given: tuple[Any, ...]) -> Callable[..., Any] | None:
@@ -75,6 +75,27 @@ class Functions:
             if len(types) == len(given) and all(map(_fits, types, given)):
                 return does
         return None
+
+
+#: Operators -> the types of which the left side may be; with such a side the right one doesn't fit.
+_ADDED = (int, Uint, float, str, bytes, list, Timestamp, Duration)
+_OPERANDS: dict[str, tuple[type, ...]] = {
+    "_+_": _ADDED,
+    "_-_": (int, Uint, float, Timestamp, Duration),
+    **dict.fromkeys(("_*_", "_/_"), (int, Uint, float)),
+    "_%_": (int, Uint),
+    **dict.fromkeys(("!_", "-_", "@in", "_[_]", "_[?_]", "_?._"), (object,)),
+}
+
+
+def _no_overload(name: str, arguments: list[Any]) -> EvaluationError:
+    operands = _OPERANDS.get(name)
+    if operands is not None:
+        fits = any(_fits(kind, type(arguments[0])) for kind in operands)
+        return no_overload() if fits else EvaluationError(f"no such overload: {name}")
+    if name == "size":
+        return EvaluationError("no such overload: size")
+    return EvaluationError(f"no such overload: {name}({', '.join(map(type_name, arguments))})")
 
 
 def _fits(wanted: type, given: type) -> bool:
@@ -248,6 +269,10 @@ def shown(key: Any) -> str:
     return float_text(key) if isinstance(key, float) else str(key)
 
 
+def _no_index(given: Any, key: Any) -> Any:
+    raise EvaluationError(f"no such key: {shown(key)}")
+
+
 def _optional_index(given: Any, key: Any) -> Maybe:
     if isinstance(given, Maybe):
         return _optional_index(given.value, key) if given.present else NOTHING
@@ -270,7 +295,7 @@ def optional_field(given: Any, name: str) -> Maybe:
         return Maybe(True, given.fields[name]) if name in given.fields else NOTHING
     if isinstance(given, Selectable):
         return Maybe(True, given.select(name)) if given.has(name) else NOTHING
-    raise no_overload()
+    return NOTHING
 
 
 def _in_list(item: Any, given: list[Any]) -> bool:
@@ -284,22 +309,31 @@ def _in_map(key: Any, given: dict[Any, Any]) -> bool:
         return False
 
 
-def _compared(sign: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
-    return lambda a, b: sign(compare(a, b))
+_ORDERED = (bool, int, Uint, float, str, bytes, Timestamp, Duration)
+
+
+def _compared(name: str, sign: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
+    def does(a: Any, b: Any) -> bool:
+        if not isinstance(a, _ORDERED):
+            raise EvaluationError(f"no such overload: {name}")
+        return sign(compare(a, b))
+
+    return does
 
 
 _GENERAL: tuple[Row, ...] = (
     ("_==_", (_ANY, _ANY), equal),
     ("_!=_", (_ANY, _ANY), lambda a, b: not equal(a, b)),
-    ("_<_", (_ANY, _ANY), _compared(lambda sign: sign < 0)),
-    ("_<=_", (_ANY, _ANY), _compared(lambda sign: sign <= 0)),
-    ("_>_", (_ANY, _ANY), _compared(lambda sign: sign > 0)),
-    ("_>=_", (_ANY, _ANY), _compared(lambda sign: sign >= 0)),
+    ("_<_", (_ANY, _ANY), _compared("_<_", lambda sign: sign < 0)),
+    ("_<=_", (_ANY, _ANY), _compared("_<=_", lambda sign: sign <= 0)),
+    ("_>_", (_ANY, _ANY), _compared("_>_", lambda sign: sign > 0)),
+    ("_>=_", (_ANY, _ANY), _compared("_>=_", lambda sign: sign >= 0)),
     ("@in", (_ANY, list), _in_list),
     ("@in", (_ANY, dict), _in_map),
     ("_[_]", (list, _ANY), _index_list),
     ("_[_]", (dict, _ANY), _index_map),
     ("_[_]", (Maybe, _ANY), _optional_index),
+    ("_[_]", (_ANY, _ANY), _no_index),
     ("_[?_]", (_ANY, _ANY), _optional_index),
     ("_?._", (_ANY, str), optional_field),
     ("_+_", (list, list), lambda a, b: a + b),
@@ -363,15 +397,15 @@ def _char_at(text: str, at: int) -> str:
 
 
 def _find_from(text: str, part: str, at: int) -> int:
-    if not 0 <= at <= len(text):
+    if at < 0:
         raise EvaluationError(f"index out of range: {at}")
     return text.find(part, at)
 
 
 def _find_last_from(text: str, part: str, at: int) -> int:
-    if not 0 <= at <= len(text):
+    if at < 0:
         raise EvaluationError(f"index out of range: {at}")
-    return text.rfind(part, 0, at + len(part))
+    return text.rfind(part, 0, at + len(part)) if at < len(text) else -1
 
 
 def _joined(parts: list[Any], by: str = "") -> str:
@@ -553,7 +587,7 @@ _TIMES: tuple[Row, ...] = (
     *((name, (Duration,), lambda a, unit=unit: _divided(a.nanoseconds, unit)) for name, unit in _SPANS.items()),
     ("getMilliseconds", (Timestamp,), _milliseconds),
     ("getMilliseconds", (Timestamp, str), _milliseconds),
-    ("getMilliseconds", (Duration,), lambda a: _divided(a.nanoseconds, 10**6) % 1000),
+    ("getMilliseconds", (Duration,), lambda a: _divided(a.nanoseconds, 10**6)),
 )
 
 STANDARD: tuple[Row, ...] = (*_NUMBERS, *_GENERAL, *_OPTIONAL, *_TEXTS, *_TIMES)

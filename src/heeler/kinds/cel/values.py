@@ -7,6 +7,7 @@ Source: https://github.com/google/cel-spec/blob/master/doc/langdef.md#values
 from __future__ import annotations
 
 import datetime
+import decimal
 import ipaddress
 import math
 import re
@@ -40,9 +41,10 @@ class Uint(int):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamp:
-    """Nanoseconds since 1970."""
+    """Nanoseconds since 1970; `offset` is the zone that it was written in, in minutes."""
 
     nanoseconds: int
+    offset: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -160,8 +162,15 @@ _PLAIN = frozenset((str, int, bool, float, Uint))
 _NUMBERS = (int, float)
 
 
+#: Kubernetes' own types are compared with their like only.
+_OWN = frozenset((Quantity, Network, Semver, Url, Format, ipaddress.IPv4Address, ipaddress.IPv6Address))
+
+
 def equal(a: Any, b: Any) -> bool:
-    """Numbers of different types are compared by value, other values of different types are not equal."""
+    """Numbers of different types are compared by value, other values of different types are not equal.
+
+    Raises EvaluationError for one of Kubernetes' own types and something else.
+    """
     kind = type(a)
     if kind is type(b):
         if kind in _PLAIN:
@@ -181,6 +190,8 @@ def equal(a: Any, b: Any) -> bool:
         return bool(a == b)
     if isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS) and kind is not bool and type(b) is not bool:
         return a == b
+    if kind in _OWN:
+        raise no_overload()
     return False
 
 
@@ -246,14 +257,19 @@ def parse_time(text: str) -> Timestamp:
     if found is None:
         raise ValueError(f"no time: {text}")
     zone = "+00:00" if found[3] == "Z" else found[3]
-    moment = datetime.datetime.fromisoformat(found[1] + zone) - _EPOCH
-    return Timestamp((moment.days * 86400 + moment.seconds) * _NANO + int((found[2] or "0").ljust(9, "0")))
+    written = datetime.datetime.fromisoformat(found[1] + zone)
+    moment, offset = written - _EPOCH, written.utcoffset() or datetime.timedelta(0)
+    nanoseconds = (moment.days * 86400 + moment.seconds) * _NANO + int((found[2] or "0").ljust(9, "0"))
+    return Timestamp(nanoseconds, offset // datetime.timedelta(minutes=1))
 
 
 def time_text(moment: Timestamp) -> str:
     seconds, rest = divmod(moment.nanoseconds, _NANO)
-    text = (_EPOCH + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text.rjust(19, '0')}{f'.{rest:09}'.rstrip('0').rstrip('.')}Z"
+    zone = datetime.timedelta(minutes=moment.offset)
+    text = (_EPOCH + datetime.timedelta(seconds=seconds) + zone).strftime("%Y-%m-%dT%H:%M:%S")
+    hours, minutes = divmod(abs(moment.offset), 60)
+    shown = f"{'-' if moment.offset < 0 else '+'}{hours:02}:{minutes:02}" if moment.offset else "Z"
+    return f"{text.rjust(19, '0')}{f'.{rest:09}'.rstrip('0').rstrip('.')}{shown}"
 
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": _NANO, "m": 60 * _NANO, "h": 3600 * _NANO}
@@ -281,10 +297,8 @@ def float_text(value: float) -> str:
     """A number as Go's shortest form ("%v") writes it: 1, 0.5, 1e+06."""
     if math.isnan(value) or math.isinf(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
-    mantissa, _, exponent = f"{value:.17e}".partition("e")
-    shortest = repr(value)
-    digits = re.sub(r"e.*|[.-]", "", shortest).strip("0") or "0"
-    power = int(exponent) if float(mantissa) else 0
+    exact = decimal.Decimal(repr(value)).normalize()
+    digits, power = "".join(map(str, exact.as_tuple().digits)), exact.adjusted() if value else 0
     if -4 <= power < 6:
         return f"{value:.{max(len(digits) - 1 - power, 0)}f}"
     sign = "-" if value < 0 else ""
