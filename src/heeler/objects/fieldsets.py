@@ -180,9 +180,9 @@ def item_key(item: Value, type: Type) -> str:
     for key in keys:
         value = item.get(key) if isinstance(item, dict) else None
         if value is None:
-            if key not in type.key_defaults:
+            value = _key_default(key, type)
+            if value is None:
                 continue
-            value = type.key_defaults[key]
         found[key] = value
     if not found:
         names = " ".join(f'"{key}"' for key in keys)
@@ -191,6 +191,17 @@ def item_key(item: Value, type: Type) -> str:
             "(and doesn't have default values for any key fields)"
         )
     return "k:" + orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _key_default(key: str, type: Type) -> Value:
+    """What a key is that an item leaves out: fields of Go's that are no pointers are empty then."""
+    if key in type.key_defaults:
+        found: Value = type.key_defaults[key]
+        return found
+    field = type.item.fields.get(key) if type.item is not None else None
+    if field is None or field.pointer:
+        return None
+    return 0 if field.type.form in ("int32", "int64") else "" if field.type.form == "string" else None
 
 
 def type_is_plain_text(value: Value) -> bool:

@@ -37,6 +37,10 @@ class _Missing(Refused):
     """A path leads nowhere."""
 
 
+class _Misplaced(Refused):
+    """A path leads somewhere, where its end isn't."""
+
+
 def decode(body: bytes) -> list[Object]:
     """The operations of a patch. Raises StatusError: 400 for what is not a list of objects, 413 for too many."""
     try:
@@ -77,8 +81,13 @@ def patched(doc: Value, ops: list[Object]) -> Value:
         try:
             work.run(op)
         except _Missing:
-            words = f'{op.get("op")} operation does not apply: doc is missing path: "{op.get("path")}": missing value'
+            words = (
+                f'{op.get("op")} operation does not apply: doc is missing path: "{op.get("path") or ""}": missing value'
+            )
             raise Refused(words) from None
+        except _Misplaced as error:
+            path = op.get("from", "").removeprefix("/") if op.get("op") == "move" else op.get("path")
+            raise Refused(f"error in {op.get('op')} for path: '{path}': {error}") from None
     return work.finished()
 
 
@@ -93,7 +102,7 @@ class _Work:
     def run(self, op: Object) -> None:
         path = op.get("path")
         if not isinstance(path, str):
-            raise Refused("no path")
+            raise _Missing("no path")
         match op.get("op"):
             case "add":
                 self._change(path, _add, op.get("value"))
@@ -115,7 +124,7 @@ class _Work:
             case "copy":
                 self._change(path, _add, self._twin(_find(self.doc, _origin(op))))
             case _:
-                raise Refused("unknown operation")
+                raise Refused(f"Unexpected kind: {op.get('op')}")
 
     def _twin(self, value: Value) -> Value:
         """A copy that shares nothing. Copies of copies grow fast, so their size is limited."""
@@ -166,7 +175,7 @@ def _tokens(path: str) -> list[str]:
     """The parts of a JSON pointer (RFC 6901); what stands before the first slash is ignored."""
     parts = path.split("/")[1:]
     if not parts:
-        raise Refused("path names the whole document")
+        raise _Missing("path names the whole document")
     return [part.replace("~1", "/").replace("~0", "~") for part in parts]
 
 
@@ -177,7 +186,7 @@ def _index(items: list[Value], token: str, room: int = 0) -> int:
         raise Refused("not an index")
     size, at = len(items) + room, int(token)
     if at >= size or at < -size:
-        raise Refused("index out of bounds")
+        raise _Misplaced(f"Unable to access invalid index: {token}: invalid index referenced")
     return at + size if at < 0 else at
 
 
@@ -213,7 +222,7 @@ def _replace(target: Any, token: str, value: Value) -> None:
 def _remove(target: Any, token: str, _: Value) -> None:
     if isinstance(target, dict):
         if token not in target:
-            raise Refused(f"Unable to remove nonexistent key: {token}: missing value")
+            raise _Misplaced(f"Unable to remove nonexistent key: {token}: missing value")
         del target[token]
     else:
         del target[_index(target, token)]

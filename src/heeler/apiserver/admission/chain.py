@@ -35,6 +35,7 @@ from heeler.apiserver.admission import (
 )
 from heeler.apiserver.admission.rounds import Rounds
 from heeler.apiserver.call import Call
+from heeler.objects.status import bad_request
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ async def admit(write: Write) -> Object:
 
     What these changed goes through the plugins once more, and before those policies and webhooks that asked for it.
     """
+    namespace = ((write.new or {}).get("metadata") or {}).get("namespace", "")
     plugins = MUTATING if write.body is None else OF_BODIES
     for plugin in plugins:
         await plugin(write)
@@ -129,7 +131,15 @@ async def admit(write: Write) -> Object:
             await plugin(write)
         await mutating_admission_policy.mutate(write, of_policies, again=True)
         await webhooks.mutate(write, of_webhooks, again=True)
-    return write.new if write.new is not None else {}
+    if write.new is None:
+        return {}
+    if (
+        write.body is None
+        and write.kind.namespaced
+        and write.new.get("metadata", {}).get("namespace", "") != namespace
+    ):
+        raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+    return write.new
 
 
 async def check(write: Write) -> None:

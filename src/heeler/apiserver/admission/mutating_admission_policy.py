@@ -8,6 +8,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-polic
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,11 +142,13 @@ def _patched(shown: Object, found: Any) -> Object | None:
 
 def _merged(write: Write, shown: Object, found: Any, version: str) -> Object:
     """The object with an apply configuration. Raises ValueError."""
-    from heeler.kinds.cel.mutations import atomics, configuration
+    from heeler.kinds.cel.mutations import atomics, configuration, nulls
 
     applied, type = configuration(found), requests.type_of(write, version)
     applied |= {"apiVersion": shown["apiVersion"], "kind": shown["kind"]}
     try:
+        for fault in nulls(applied, type):
+            raise ValueError(fault)
         typed.check(applied, type)
     except ValueError as error:
         words = "error applying patch: failed to convert patch object to typed object: "
@@ -162,9 +165,18 @@ async def _replace(write: Write, changed: Object, version: str, *, strict: bool 
     try:
         lines = await requests.replace(write, changed, version, strict=strict)
     except DecodeError as error:
-        raise internal_error(str(error)) from None
+        if strict:
+            raise internal_error(str(error)) from None
+        group_kind = f"{write.kind.api_version(version)}, Kind={write.kind.kind}"
+        raise ValueError(f"unable to convert unstructured object to {group_kind}: {_converted(str(error))}") from None
     if lines:
         raise internal_error(f"strict decoding error: {', '.join(lines)}")
+
+
+def _converted(words: str) -> str:
+    """A fault of decoding, as one of converting a value that is in memory already."""
+    found = re.fullmatch(r"json: cannot unmarshal number [\d.eE+-]+ into Go .* of type (\w+)", words)
+    return f"cannot convert float64 to {found[1]}" if found else words
 
 
 def _denied(write: Write, failures: list[_Failure]) -> StatusError:

@@ -24,6 +24,7 @@ _WORDS = (
     (r"has\(\) argument must be a field selection", "invalid argument to has() macro"),
     (r"\w+\(\) variable name must be a simple identifier", "argument must be a simple name"),
     (r"\bnull_type\b", "null"),
+    (r"\\u003F", "?"),
 )
 _DOTTED = re.compile(r"undeclared reference to '(\w+)(\.[\w.]*)'")
 _NO_OVERLOAD = re.compile(r"(found no matching overload for '([^']*)' applied to )'\((.*)\)'", re.DOTALL)
@@ -45,6 +46,7 @@ def _errors(words: str, text: str) -> Iterator[tuple[int, str]]:
             said = re.sub(pattern, better, said, flags=re.DOTALL)
         said, column = _by_first_name(said, line, column)
         said = _with_target(said, line, column)
+        column = _at_brace(said, line, column)
         yield sum(len(before) + 1 for before in lines[: row - 1]) + column, said
 
 
@@ -55,6 +57,13 @@ def _by_first_name(said: str, line: str, column: int) -> tuple[str, int]:
         return said, column
     start = line.rfind(found[1], 0, column + 1)
     return _DOTTED.sub(rf"undeclared reference to '{found[1]}'", said), start if start >= 0 else column
+
+
+def _at_brace(said: str, line: str, column: int) -> int:
+    """An unknown type of an object is told of where its fields begin."""
+    found = re.search(r"undeclared reference to '([\w.]+)'", said)
+    made = re.compile(rf"{re.escape(found[1])}\s*(\{{)").match(line, column) if found else None
+    return made.start(1) if made else column
 
 
 def _with_target(said: str, line: str, column: int) -> str:

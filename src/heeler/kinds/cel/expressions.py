@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from heeler.kinds.cel import compiler_words, literals, two_variables
-from heeler.kinds.cel.checked import Tree, decode
+from heeler.kinds.cel.checked import Struct, Tree, decode, walk
 from heeler.kinds.cel.evaluation import Budget, Program
 from heeler.kinds.cel.library import declarations, descriptors, extensions, functions, standard
 
@@ -97,12 +97,20 @@ class Environment:
         try:
             tree = decode(compiled.serialize())
             two_variables.restore(tree)
+            _place_objects(tree, shown.text)
         except (ValueError, RecursionError):
             raise CompileError("ERROR: <input>:1:1: expression is nested too deeply") from None
         if check and not self._lenient and (found := sorted(literals.problems(tree))):
             words = "\n".join(shown.error(place, what) for place, what in found)
             raise CompileError(words)
         return Expression(tree)
+
+
+def _place_objects(tree: Tree, text: str) -> None:
+    """Objects stand where their fields begin, as errors tell of them."""
+    for node in walk(tree.root):
+        if isinstance(node, Struct) and node.message and node.id in tree.positions:
+            tree.positions[node.id] = max(text.find("{", tree.positions[node.id]), 0)
 
 
 @lru_cache(maxsize=64)

@@ -80,7 +80,8 @@ def _declare(pool: Any, fields: Mapping[str, Mapping[str, None]]) -> None:
 def _as_written(words: str, text: str, shown: str) -> str:
     for line, original in zip(shown.splitlines(), text.splitlines(), strict=True):
         words = words.replace(f" | {line}\n", f" | {original}\n")
-    return words
+    names = {found[0].replace(".", "_"): found[0] for found in _TOKEN.finditer(text) if not found["text"]}
+    return re.sub("|".join(rf"(?<=')\b{name}\b(?=')" for name in names) or "$^", lambda m: names[m[0]], words)
 
 
 # What an expression gave.
@@ -124,8 +125,36 @@ def _operation(item: Any) -> Object:
         value = item.fields["value"]
         if isinstance(value, Message):
             _check_names(value, value.name)
-        out["value"] = plain(value)
+        try:
+            out["value"] = plain(value)
+        except EvaluationError as error:
+            words = "JSONPath valueExpression evaluated to a type that could not marshal to JSON"
+            raise EvaluationError(f"{words}: {error}") from None
     return out
+
+
+def nulls(value: Value, type: Type, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """What is wrong with nulls in an apply configuration, which stand for nothing there."""
+    if isinstance(value, dict) and type.form in ("struct", "map"):
+        for name, item in value.items():
+            field = type.fields.get(name)
+            inner = field.type if field else type.item or ANY
+            yield from nulls(item, inner, (*path, f"f:{name}"))
+    elif isinstance(value, list) and type.form == "list":
+        for at, item in enumerate(value):
+            yield from nulls(item, type.item or ANY, (*path, f"i:{at}"))
+    elif value is None and type.form in _NULLS:
+        yield f"{path_text(path)}: {_NULLS[type.form]}"
+
+
+_NUMERIC = "expected numeric (int or float), got structpb.NullValue"
+_NULLS = {
+    **dict.fromkeys(("int32", "int64", "float"), _NUMERIC),
+    "string": "expected string, got &value.valueUnstructured{Value:0}",
+    "bool": "expected boolean, got &value.valueUnstructured{Value:0}",
+    **dict.fromkeys(("struct", "map"), "expected map, got &{NULL_VALUE}"),
+    "list": "expected list, got &{NULL_VALUE}",
+}
 
 
 def atomics(value: Value, type: Type, path: tuple[str, ...] = ()) -> Iterator[str]:

@@ -325,7 +325,8 @@ def plain(value: Any) -> Any:
         import base64
 
         return base64.b64encode(value).decode()
-    raise EvaluationError(f"type conversion error from '{type_name(value)}' to 'google.protobuf.Value'")
+    short = type_name(value).rpartition(".")[2]
+    raise EvaluationError(f"type conversion error from '{short}' to '*structpb.Value'")
 
 
 def _key(key: Any) -> str:
