@@ -133,11 +133,7 @@ async def admit(write: Write) -> Object:
         await webhooks.mutate(write, of_webhooks, again=True)
     if write.new is None:
         return {}
-    if (
-        write.body is None
-        and write.kind.namespaced
-        and write.new.get("metadata", {}).get("namespace", "") != namespace
-    ):
+    if write.body is None and write.kind.namespaced and write.new.get("metadata", {}).get("namespace", "") != namespace:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
     return write.new
 
