@@ -120,6 +120,8 @@ class InProcessClient:
         if isinstance(found, Raw):
             async for line in _lines(found):
                 event = _object_of(line)
+                if not isinstance(event.get("type"), str) or not isinstance(event.get("object"), dict):
+                    raise internal_error("the aggregated API server's watch has something that is no event")
                 yield WatchEvent(event["type"], event["object"])
             return
         assert isinstance(found, Watching)
@@ -212,10 +214,16 @@ def _object_of(data: bytes) -> Object:
     return found
 
 
+def _is_object(found: Any) -> bool:
+    """Has it what callers count on? Another server may answer anything."""
+    metadata = found.get("metadata") if isinstance(found, dict) else None
+    return isinstance(metadata, dict) and isinstance(metadata.get("name"), str) and isinstance(metadata.get("uid"), str)
+
+
 def _listing(found: Object) -> Listing:
     metadata = found.get("metadata") or {}
     kind, version = str(found.get("kind") or "").removesuffix("List"), found.get("apiVersion")
-    items = [{"kind": kind, "apiVersion": version, **item} for item in found.get("items") or ()]
+    items = [{"kind": kind, "apiVersion": version, **item} for item in found.get("items") or () if _is_object(item)]
     return Listing(items, metadata.get("resourceVersion") or "", metadata.get("continue") or "")
 
 

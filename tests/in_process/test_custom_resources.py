@@ -156,3 +156,31 @@ async def _owned_by_a_custom_resource() -> None:
 
 def test_what_a_custom_resource_owns_goes_with_it() -> None:
     asyncio.run(_owned_by_a_custom_resource())
+
+
+def test_a_schema_that_became_stricter_holds_for_what_changes() -> None:
+    async def story(client: Client) -> None:
+        await create(client, "a", n=50, text="t")
+        stricter = {"n": {"type": "integer", "maximum": 10}, "text": {"type": "string"}}
+        versions = definition(stricter)["spec"]["versions"]
+        await client.patch(DEFINITIONS, "things.example.com", {"spec": {"versions": versions}})
+
+        async def refused() -> bool:
+            try:
+                await client.patch(THINGS, "a", {"spec": {"n": 51}}, "default")
+            except StatusError as error:
+                assert error.message.endswith(
+                    "spec.n: Invalid value: 51: spec.n in body should be less than or equal to 10"
+                )
+                return True
+            return False
+
+        await until(refused)
+        patched = await client.patch(THINGS, "a", {"spec": {"text": "u"}}, "default")
+        assert patched["spec"]["text"] == "u"
+        assert patched["spec"]["n"] > 10
+        await client.patch(THINGS, "a", {"spec": {"n": 9}}, "default")
+        with pytest.raises(StatusError, match="should be less than or equal to 10"):
+            await client.patch(THINGS, "a", {"spec": {"n": 11}}, "default")
+
+    run(story, {"n": {"type": "integer"}, "text": {"type": "string"}})

@@ -189,7 +189,11 @@ def test_updates_and_deletes_show_the_old_object(cluster: FreshCluster, webhook:
     update, delete = webhook.seen
     assert (update["oldObject"]["data"], update["object"]["data"]) == ({"k": "v"}, {"k": "w"})
     assert (delete["operation"], delete["object"], delete["oldObject"]["data"]) == ("DELETE", None, {"k": "w"})
-    assert delete["options"]["kind"] == "DeleteOptions"
+    assert delete["options"] == {
+        "kind": "DeleteOptions",
+        "apiVersion": "meta.k8s.io/v1",
+        "propagationPolicy": "Background",
+    }
 
 
 def test_selectors_and_conditions_choose(cluster: FreshCluster, webhook: Webhook) -> None:

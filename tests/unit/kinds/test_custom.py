@@ -151,3 +151,55 @@ def test_fields_that_a_schema_does_not_know_do_not_fit_what_is_applied():
     typed.check({"spec": {"size": 1, "free": {"any": [1]}}}, type)
     with pytest.raises(ValueError, match=r"^\.spec\.nothing: field not declared in schema$"):
         typed.check({"spec": {"nothing": 1}}, type)
+
+
+TIGHT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 3},
+        "on": {"type": "boolean"},
+        "size": {"type": "integer", "maximum": 5},
+        "words": {"type": "array", "items": {"type": "string", "maxLength": 3}},
+        "ports": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["id"],
+            "items": {
+                "type": "object",
+                "properties": {"id": {"type": "integer"}, "text": {"type": "string", "maxLength": 3}},
+            },
+        },
+    },
+    "required": ["size"],
+}
+LOOSE: dict[str, Any] = {
+    "name": "long enough",
+    "on": True,
+    "words": ["long enough", "b"],
+    "ports": [{"id": 1, "text": "long enough"}, {"id": 2, "text": "b"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "paths"),
+    [
+        ({"on": False}, ["spec.size"]),  # the parts stay as they are; the whole has changed
+        ({"name": "still too long"}, ["spec.name", "spec.size"]),
+        ({"on": 1}, ["spec.on", "spec.size"]),  # 1 is not true
+        ({"words": ["long enough", "c"]}, ["spec.size", "spec.words[0]"]),  # nobody can tell which item is which
+        ({"ports": [{"id": 2, "text": "c"}, {"id": 1, "text": "long enough"}]}, ["spec.size"]),
+        ({"ports": [{"id": 3, "text": "long enough"}]}, ["spec.ports[0].text", "spec.size"]),
+        ({"size": 9}, ["spec.size"]),
+    ],
+)
+def test_what_was_wrong_before_and_did_not_change_is_not_held_against_a_writer(change, paths):
+    """https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-ratcheting"""
+    old, new = {"spec": LOOSE}, {"spec": {**LOOSE, **change}}
+    schema = {"type": "object", "properties": {"spec": TIGHT}}
+    assert sorted(fault.field for fault in validate(new, schema, "", old)) == paths
+    assert len(list(validate(new, schema))) >= len(paths)
+
+
+def test_an_object_that_stays_as_it_is_may_be_written_again():
+    schema = {"type": "object", "properties": {"spec": TIGHT}}
+    assert list(validate({"spec": LOOSE, "x": 1}, schema, "", {"spec": LOOSE})) == []

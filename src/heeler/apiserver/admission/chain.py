@@ -6,7 +6,7 @@ Each plugin is a function in a file of its own under upstream's name; the order 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from heeler.apiserver.admission import (
@@ -59,6 +59,8 @@ class Write:
     dry_run: bool
     call: Call
     body: Kind | None = None
+    #: The DeleteOptions of a deletion, as far as they were given.
+    options: Object = field(default_factory=dict)
 
     @property
     def form(self) -> Kind:

@@ -169,7 +169,7 @@ def options(write: Write) -> Object | None:
     """The options of the operation; a connection's are its object."""
     if write.operation == "CONNECT":
         return None
-    found: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1"}
+    found: Object = {"kind": _OPTIONS[write.operation], "apiVersion": "meta.k8s.io/v1", **write.options}
     if write.dry_run:
         found["dryRun"] = ["All"]
     for name in ("fieldManager", "fieldValidation") if write.operation != "DELETE" else ():

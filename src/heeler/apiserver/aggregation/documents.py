@@ -76,7 +76,7 @@ async def _resources(remote: Remote, base: str, transport: Transport) -> list[Ob
             if ((group.get("metadata") or {}).get("name") or "") == remote.group:
                 for version in _objects(group.get("versions")):
                     if version.get("version") == remote.version:
-                        return _objects(version.get("resources"))
+                        return [one for one in _objects(version.get("resources")) if _is_resource(one)]
     status, found = await _get(remote, f"{base}{remote.path}", transport)
     if status != 200:
         raise ValueError(f"{remote.path} answered {status}")
@@ -88,6 +88,8 @@ def aggregated(resources: list[Object], remote: Remote) -> list[Object]:
     out: dict[str, Object] = {}
     subresources: list[tuple[str, str, Object]] = []
     for one in resources:
+        if not _are_words(one.get("verbs")):
+            continue
         name, _, subresource = str(one.get("name") or "").partition("/")
         kind = {
             "group": one.get("group") or remote.group,
@@ -140,6 +142,22 @@ async def _get(remote: Remote, url: str, transport: Transport, accept: str = "ap
         await answer.close()
     found: Any = orjson.loads(b"".join(parts)) if answer.status == 200 else {}
     return answer.status, found if isinstance(found, dict) else {}
+
+
+def _is_resource(one: Object) -> bool:
+    """Is it what readers of discovery may count on? Another server may say anything."""
+    subresources = one.get("subresources") or []
+    return (
+        isinstance(one.get("resource"), str)
+        and isinstance(one.get("responseKind") or {}, dict)
+        and _are_words(one.get("verbs"))
+        and isinstance(subresources, list)
+        and all(isinstance(s, dict) and isinstance(s.get("subresource"), str) for s in subresources)
+    )
+
+
+def _are_words(found: Any) -> bool:
+    return found is None or (isinstance(found, list) and all(isinstance(one, str) for one in found))
 
 
 def _objects(found: Any) -> list[Object]:

@@ -79,6 +79,14 @@ class DeleteOptions:
     revision: str
     orphan_given: bool
 
+    def given(self) -> Object:
+        """As admission is shown them."""
+        conditions = {key: text for key, text in (("uid", self.uid), ("resourceVersion", self.revision)) if text}
+        out: Object = {} if self.grace is None else {"gracePeriodSeconds": self.grace}
+        if conditions:
+            out["preconditions"] = conditions
+        return out | ({"propagationPolicy": self.propagation} if self.propagation else {})
+
 
 def delete_options(call: Call) -> DeleteOptions:
     """Of the body, where there is one, else of the query. Raises 400, 422."""
@@ -194,7 +202,7 @@ async def delete_object(
         live = Item(kind, key, entry.value, entry.revision)
         await server.conversions.ready([live], kind.storage_api_version)
         _check_preconditions(context, options, live.object(), name)
-        write = Write("DELETE", kind, context, None, live.object(), options.dry_run, call)
+        write = Write("DELETE", kind, context, None, live.object(), options.dry_run, call, options=options.given())
         if not admitted:
             await admit(write)
             await check(write)

@@ -20,6 +20,7 @@ from heeler.kinds.cel.evaluation import EXCEEDED, Budget
 from heeler.kinds.cel.expressions import CompileError, Environment, Expression, any_values
 from heeler.kinds.cel.structures import Types, value_of
 from heeler.kinds.cel.values import NOTHING, BudgetError, EvaluationError, Maybe
+from heeler.kinds.custom.validation import UNRELATED, former_item
 from heeler.objects import faults
 from heeler.objects.faults import Fault
 from heeler.objects.value import Object, Value
@@ -229,7 +230,8 @@ class _Written:
     budget: Budget
 
     def inner(self, value: Value, before: Value) -> _Written:
-        return _Written(value, before, self.old is None or value != before, self.budget)
+        """What is inside of something unchanged is unchanged, though nobody can tell what it was before."""
+        return _Written(value, before, self.changed and value != before, self.budget)
 
 
 def object_faults(value: Object, old: Object | None, schema: Object) -> Iterator[Fault]:
@@ -270,8 +272,10 @@ def _faults(written: _Written, schema: Object, path: str, root: bool) -> Iterato
         yield from _inside_object(written, schema, path)
     elif isinstance(value, list) and isinstance(schema.get("items"), dict):
         for at, item in enumerate(value):
-            before = _former_item(item, old, schema)
-            yield from _faults(written.inner(item, before), schema["items"], f"{path}[{at}]", False)
+            before = former_item(item, old, schema)
+            yield from _faults(
+                written.inner(item, None if before is UNRELATED else before), schema["items"], f"{path}[{at}]", False
+            )
 
 
 def _inside_object(written: _Written, schema: Object, path: str) -> Iterator[Fault]:
@@ -285,15 +289,6 @@ def _inside_object(written: _Written, schema: Object, path: str) -> Iterator[Fau
             here = f"{path}.{key}" if path else key
             here = here if key in known else f"{path}[{key}]"
             yield from _faults(written.inner(value[key], before.get(key)), part, here, False)
-
-
-def _former_item(item: Value, old: Value, schema: Object) -> Value:
-    """The item of a list that is a map that stood there before with the same keys."""
-    keys = schema.get("x-kubernetes-list-map-keys") or []
-    if schema.get("x-kubernetes-list-type") != "map" or not isinstance(old, list) or not isinstance(item, dict):
-        return None
-    mark = [item.get(key) for key in keys]
-    return next((o for o in old if isinstance(o, dict) and [o.get(key) for key in keys] == mark), None)
 
 
 @lru_cache(maxsize=2048)

@@ -189,8 +189,11 @@ class CustomKind(Kind):
 
     def _schema_faults(self, obj: Object, old: Object | None) -> list[Fault]:
         schema = self.schema(self._form)
-        shown = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
-        found = [*validation.validate(shown, _without_meta(schema)), *validation.list_faults(shown, schema)]
+        shown, before = _own_fields(obj), None if old is None else _own_fields(old)
+        former = validation.UNRELATED if before is None else before
+        found = list(validation.validate(shown, _without_meta(schema), "", former))
+        if before is None or not any(validation.list_faults(before, schema)):
+            found += validation.list_faults(shown, schema)
         if cel_rules.present(schema):
             if any(fault.reason in cel_rules.BLOCKING for fault in found):
                 found.append(cel_rules.not_evaluated())
@@ -231,6 +234,11 @@ _AGE = Column(
     "date",
     about="apimachinery.pkg.apis.meta.v1.ObjectMeta.creationTimestamp",
 )
+
+
+def _own_fields(obj: Object) -> Object:
+    """An object without what every object has."""
+    return {k: v for k, v in obj.items() if k not in _META}
 
 
 def _without_meta(schema: Object) -> Object:

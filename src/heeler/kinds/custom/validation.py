@@ -19,8 +19,26 @@ from heeler.objects.value import Object
 _GO = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 
 
-def validate(value: Any, schema: Object, path: str = "") -> Iterator[Fault]:
-    """All faults of `value` below `path` ("" for the object itself)."""
+class _Unrelated:
+    """Stands for what a value was before where nothing was, or nobody can tell what."""
+
+
+UNRELATED = _Unrelated()
+
+
+def _same(value: Any, old: Any) -> bool:
+    """The same value, of the same types in all its parts (1 is neither true nor 1.0)."""
+    return bool(value == old) and faults.mark([value]) == faults.mark([old])
+
+
+def validate(value: Any, schema: Object, path: str = "", old: Any = UNRELATED) -> Iterator[Fault]:
+    """All faults of `value` below `path` ("" for the object itself).
+
+    `old`: the value before a change. Parts that are the same as they were are not held against the writer, whatever the
+    schema has become since.
+    """
+    if path and not isinstance(old, _Unrelated) and _same(value, old):
+        return
     if value is None:
         if not schema.get("nullable") and schema.get("type"):
             yield _wrong_type(path, value, schema["type"])
@@ -34,7 +52,7 @@ def validate(value: Any, schema: Object, path: str = "") -> Iterator[Fault]:
         return
     yield from _combined(value, schema, path)
     if isinstance(value, list):
-        yield from _list(value, schema, path)
+        yield from _list(value, schema, path, old)
     elif isinstance(value, str):
         yield from _text(value, schema, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -44,7 +62,7 @@ def validate(value: Any, schema: Object, path: str = "") -> Iterator[Fault]:
         shown = tuple(a if isinstance(a, str) else faults.shown(a) for a in allowed)
         yield faults.not_supported(path, value, shown)
     if isinstance(value, dict):
-        yield from _object(value, schema, path)
+        yield from _object(value, schema, path, old)
 
 
 def _fits(value: Any, wanted: str) -> bool:
@@ -97,7 +115,7 @@ def _combined(value: Any, schema: Object, path: str) -> Iterator[Fault]:
         yield faults.invalid("<nil>", "", f"{where} must not validate the schema (not)")
 
 
-def _object(value: Object, schema: Object, path: str) -> Iterator[Fault]:
+def _object(value: Object, schema: Object, path: str, old: Any) -> Iterator[Fault]:
     count = len(value)
     if "maxProperties" in schema and count > schema["maxProperties"]:
         yield Fault(
@@ -113,12 +131,13 @@ def _object(value: Object, schema: Object, path: str) -> Iterator[Fault]:
                 yield faults.required(_join(path, key))
     properties: Object = schema.get("properties") or {}
     extra = schema.get("additionalProperties")
+    before = old if isinstance(old, dict) else {}
     for key in sorted(value):
         known = properties.get(key)
         if known is None and isinstance(extra, dict):
             known = extra
         if known is not None:
-            yield from validate(value[key], known, _join(path, key))
+            yield from validate(value[key], known, _join(path, key), before.get(key, UNRELATED))
     for key in schema.get("required") or ():
         if key not in value:
             yield faults.required(_join(path, key))
@@ -128,7 +147,7 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-def _list(value: list[Any], schema: Object, path: str) -> Iterator[Fault]:
+def _list(value: list[Any], schema: Object, path: str, old: Any) -> Iterator[Fault]:
     count = len(value)
     if "maxItems" in schema and count > schema["maxItems"]:
         yield faults.too_many(path, count, schema["maxItems"])
@@ -137,7 +156,16 @@ def _list(value: list[Any], schema: Object, path: str) -> Iterator[Fault]:
     items = schema.get("items")
     if isinstance(items, dict):
         for index, item in enumerate(value):
-            yield from validate(item, items, f"{path}[{index}]")
+            yield from validate(item, items, f"{path}[{index}]", former_item(item, old, schema))
+
+
+def former_item(item: Any, old: Any, schema: Object) -> Any:
+    """The item of a list that is a map that stood there before with the same keys, UNRELATED if none did."""
+    keys = schema.get("x-kubernetes-list-map-keys") or []
+    if schema.get("x-kubernetes-list-type") != "map" or not isinstance(old, list) or not isinstance(item, dict):
+        return UNRELATED
+    mark = [item.get(key) for key in keys]
+    return next((o for o in old if isinstance(o, dict) and [o.get(key) for key in keys] == mark), UNRELATED)
 
 
 def list_faults(value: Any, schema: Object, path: str = "") -> Iterator[Fault]:
