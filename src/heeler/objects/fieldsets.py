@@ -172,13 +172,15 @@ def item_key(item: Value, type: Type) -> str:
     if type.list_type == "set":
         return "v:" + orjson.dumps(item).decode()
     keys = type.keys
-    if len(keys) == 1 and isinstance(item, dict):
+    if not isinstance(item, dict):
+        raise ValueError("associative list with keys may not have non-map elements")
+    if len(keys) == 1:
         value = item.get(keys[0])
         if type_is_plain_text(value):
             return f'k:{{"{keys[0]}":"{value}"}}'
     found = {}
     for key in keys:
-        value = item.get(key) if isinstance(item, dict) else None
+        value = item.get(key)
         if value is None:
             value = _key_default(key, type)
             if value is None:

@@ -168,6 +168,8 @@ def _version(version: Object, path: str, shared: Mapping[str, bool]) -> Iterator
     if warning is not None:
         for text in _warning(bool(version.get("deprecated")), warning):
             yield invalid(f"{path}.deprecationWarning", warning, text)
+    if version.get("schema") is not None and _schema(version) is None:
+        yield required(f"{path}.schema.openAPIV3Schema")
     paths = {key: f"{path}.{key}" for key in _SHARED}
     yield from _parts(version, paths, [key for key in _SHARED if not shared[key]])
 
@@ -195,7 +197,7 @@ def _parts(version: Object, paths: Mapping[str, str], keys: list[str]) -> Iterat
     """Schema, subresources, columns and selectable fields of a version (or of all), as far as `keys` names them."""
     schema, subresources = _schema(version), version.get("subresources") or {}
     rules: dict[str, Callable[[str], Iterator[Fault]]] = {
-        "schema": lambda path: _schema_rules(schema, path, subresources.get("status") is not None),
+        "schema": lambda path: _schema_rules(version, path, subresources.get("status") is not None),
         "subresources": lambda path: _scale(subresources.get("scale"), f"{path}.scale"),
         "additionalPrinterColumns": lambda path: _columns(version.get("additionalPrinterColumns") or [], path),
         "selectableFields": lambda path: _selectable(version.get("selectableFields") or [], schema or {}, path),
@@ -204,10 +206,11 @@ def _parts(version: Object, paths: Mapping[str, str], keys: list[str]) -> Iterat
         yield from rules[key](paths[key])
 
 
-def _schema_rules(schema: Object | None, path: str, status: bool) -> Iterator[Fault]:
-    if schema is None:
+def _schema_rules(version: Object, path: str, status: bool) -> Iterator[Fault]:
+    schema = _schema(version)
+    if schema is None and version.get("schema") is None:
         yield required(f"{path}.openAPIV3Schema", "schemas are required")
-    else:
+    elif schema is not None:
         yield from schema_rules(schema, f"{path}.openAPIV3Schema", status)
 
 

@@ -27,8 +27,6 @@ def rules(scaler: Object) -> Iterator[Fault]:
         yield invalid("spec.maxReplicas", most, "must be greater than 0")
     if least is not None and most < least:
         yield invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
-    if not most:
-        yield required("spec.maxReplicas")
     yield from _reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef", scale_target=True)
     yield from _metrics(spec.get("metrics"), least, "spec.metrics")
     behavior = spec.get("behavior")
@@ -36,6 +34,8 @@ def rules(scaler: Object) -> Iterator[Fault]:
         for key in ("scaleUp", "scaleDown"):
             if behavior.get(key) is not None:
                 yield from _scaling(behavior[key], f"spec.behavior.{key}")
+    if not most:
+        yield required("spec.maxReplicas")
 
 
 def _reference(row: Object, path: str, scale_target: bool = False) -> Iterator[Fault]:

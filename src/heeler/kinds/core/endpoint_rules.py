@@ -60,13 +60,14 @@ def slice_rules(obj: Object) -> Iterator[Fault]:
     for at, row in enumerate(rows):
         yield from _endpoint(row, kind, f"endpoints[{at}]")
     yield from _slice_ports(obj.get("ports") or [])
+    for at, row in enumerate(rows):
+        if not row.get("addresses"):
+            yield required(f"endpoints[{at}].addresses")
 
 
 def _endpoint(row: Object, kind: str, path: str) -> Iterator[Fault]:
     addresses = row.get("addresses") or []
-    if not addresses:
-        yield required(f"{path}.addresses")
-    elif len(addresses) > MAX_ADDRESSES:
+    if len(addresses) > MAX_ADDRESSES:
         yield too_many(f"{path}.addresses", len(addresses), MAX_ADDRESSES)
     for at, text in enumerate(addresses):
         here = f"{path}.addresses[{at}]"

@@ -150,7 +150,7 @@ def volume_update(new: Object, old: Object) -> Iterator[Fault]:
         shown = spec.get("nodeAffinity")
         if shown is not None:
             shown = internal(shown, type_named("io.k8s.api.core.v1.VolumeNodeAffinity"))
-        yield invalid("spec.nodeAffinity", shown, IMMUTABLE)
+        yield invalid("nodeAffinity", shown, f"{IMMUTABLE}, except for updating from beta label to GA")
 
 
 def _source_form(sources: Object) -> Any:

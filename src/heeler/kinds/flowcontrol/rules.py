@@ -154,6 +154,9 @@ def _url(url: str, path: str) -> Iterator[Fault]:
 def priority_level(obj: Object) -> Iterator[Fault]:
     spec = obj["spec"]
     kind, limited, exempt = spec.get("type", ""), spec.get("limited"), spec.get("exempt")
+    if not kind:
+        yield required("spec.type")
+        return
     if kind not in ("Exempt", "Limited"):
         yield not_supported("spec.type", kind, ("Exempt", "Limited"))
         return

@@ -92,7 +92,7 @@ def runtime_class(obj: Object) -> Iterator[Fault]:
 def runtime_class_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from runtime_class(new)
     if new.get("handler") != old.get("handler"):
-        yield invalid("handler", new.get("handler", ""), IMMUTABLE)
+        yield invalid("handler", None, IMMUTABLE)
 
 
 def api_service(obj: Object) -> Iterator[Fault]:

@@ -18,6 +18,14 @@ GROUP = "rbac.authorization.k8s.io"
 def role(obj: Object) -> Iterator[Fault]:
     for at, rule in numbered(obj.get("rules")):
         yield from _rule(rule, True, f"rules[{at}]")
+    yield from _needed_of_each(obj.get("rules"), "rules", "verbs")
+
+
+def _needed_of_each(rows: list[Object] | None, path: str, key: str) -> Iterator[Fault]:
+    """Upstream checks by declaration that some fields are there: these faults come after all others."""
+    for at, row in numbered(rows):
+        if not row.get(key):
+            yield required(f"{path}[{at}].{key}")
 
 
 def cluster_role(obj: Object) -> Iterator[Fault]:
@@ -30,11 +38,10 @@ def cluster_role(obj: Object) -> Iterator[Fault]:
             yield required(here, "at least one clusterRoleSelector required if aggregationRule is non-nil")
         for at, selector in numbered(aggregation.get("clusterRoleSelectors")):
             yield from label_selector(selector, f"{here}[{at}]")
+    yield from _needed_of_each(obj.get("rules"), "rules", "verbs")
 
 
 def _rule(rule: Object, namespaced: bool, path: str) -> Iterator[Fault]:
-    if not rule.get("verbs"):
-        yield required(f"{path}.verbs")
     urls = rule.get("nonResourceURLs")
     if urls:
         if namespaced:
@@ -73,12 +80,11 @@ def _binding(obj: Object, kinds: tuple[str, ...], namespaced: bool) -> Iterator[
         yield from each("roleRef.name", name, names.path_segment(name))
     for at, subject in numbered(obj.get("subjects")):
         yield from _subject(subject, namespaced, f"subjects[{at}]")
+    yield from _needed_of_each(obj.get("subjects"), "subjects", "name")
 
 
 def _subject(subject: Object, namespaced: bool, path: str) -> Iterator[Fault]:
     name, kind, group = subject.get("name", ""), subject.get("kind", ""), subject.get("apiGroup", "")
-    if not name:
-        yield required(f"{path}.name")
     if kind == "ServiceAccount":
         if name:
             yield from each(f"{path}.name", name, names.subdomain(name))

@@ -287,10 +287,7 @@ def _where(spec: Object) -> Iterator[Fault]:
 
 def _device(device: Object, spec: Object, known: list[str], path: str) -> Iterator[Fault]:
     name = device.get("name", "")
-    if not name:
-        yield required(f"{path}.name")
-    else:
-        yield from each(f"{path}.name", name, names.label(name))
+    yield from each(f"{path}.name", name, names.label(name))
     if name in known:
         yield duplicate(path, name)
     known.append(name)

@@ -25,6 +25,13 @@ def _default_driver(driver: Object, version: str) -> None:
         spec["volumeLifecycleModes"] = ["Persistent"]
 
 
+def _grow(new: Object, old: Object) -> None:
+    """The generation begins with the first change (upstream sets none at creation)."""
+    generation = old["metadata"].get("generation", 0) + (new["spec"] != old["spec"])
+    if generation:
+        new["metadata"]["generation"] = generation
+
+
 def _tokens(driver: Object) -> str:
     rows = driver["spec"].get("tokenRequests")
     if rows is None:
@@ -43,6 +50,7 @@ CSI_DRIVER = Own(
     update_rules=rules.csi_driver_update,
     warnings=rules.csi_driver_warnings,
     default=_default_driver,
+    prepare_update=_grow,
     allow_unconditional_update=False,
     columns=(
         NAME,

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from heeler.kinds.core.pod_warnings import old_label
 from heeler.kinds.core.volume_rules import csi_driver_name
-from heeler.kinds.internal_form import mapped
 from heeler.kinds.meta.checks import IMMUTABLE, numbered, optional_one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import label_selector
 from heeler.objects import names
-from heeler.objects.faults import Fault, duplicate, invalid, not_supported, required, too_long
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required, too_long
 from heeler.objects.quantities import parse
 from heeler.objects.value import Object
 
@@ -96,11 +95,10 @@ def attributes_class(obj: Object) -> Iterator[Fault]:
 
 
 def attributes_class_update(new: Object, old: Object) -> Iterator[Fault]:
+    for key in ("driverName", "parameters"):
+        if (new.get(key) or None) != (old.get(key) or None):
+            yield forbidden(key, f"updates to {key} are forbidden.")
     yield from attributes_class(new)
-    if new.get("driverName") != old.get("driverName"):
-        yield invalid("driverName", new.get("driverName", ""), IMMUTABLE)
-    if (new.get("parameters") or None) != (old.get("parameters") or None):
-        yield invalid("parameters", mapped(new.get("parameters")), IMMUTABLE)
 
 
 def attachment(obj: Object) -> Iterator[Fault]:
@@ -116,8 +114,6 @@ def _source(source: Object, path: str) -> Iterator[Fault]:
     if name is None and inline is None:
         yield required(path, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
     elif name is not None and inline is not None:
-        from heeler.objects.faults import forbidden
-
         yield forbidden(path, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
     elif name is not None:
         if not name:
@@ -128,7 +124,7 @@ def _source(source: Object, path: str) -> Iterator[Fault]:
 def attachment_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from attachment(new)
     if new["spec"] != old["spec"]:
-        yield invalid("spec", new["spec"], IMMUTABLE)
+        yield invalid("spec", None, IMMUTABLE)
 
 
 def csi_driver(obj: Object) -> Iterator[Fault]:
@@ -174,7 +170,7 @@ def csi_driver_update(new: Object, old: Object) -> Iterator[Fault]:
 
 def csi_driver_warnings(new: Object, old: Object | None) -> Iterator[str]:
     spec = new["spec"]
-    if old is None and spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
+    if spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
         yield (
             "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
             "possible logging of tokens in volume attributes"
