@@ -245,7 +245,7 @@ def diff(want: Any, got: Any, path: str = "") -> Iterator[str]:
     elif isinstance(want, str) and isinstance(got, str) and want != got:
         at = next((n for n, (a, b) in enumerate(zip(want, got)) if a != b), min(len(want), len(got)))
         start = max(0, at - 60)
-        yield f"{path}: {got[start : at + 100]!r}, want {want[start : at + 100]!r}"
+        yield f"{path}: {got[start : at + 100]!r}, want {want[start : at + 250]!r}"
     elif type(want) is not type(got) or want != got:
         yield f"{path}: {json.dumps(got)[:200]}, want {json.dumps(want)[:200]}"
 

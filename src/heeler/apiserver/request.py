@@ -115,10 +115,10 @@ async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
         return encode_error(unavailable(str(error)), call, error_media(accept))
     except (asyncio.CancelledError, ConnectionError):
         raise
-    except (RecursionError, orjson.JSONEncodeError):
-        log.warning("%s %s: the object is nested too deeply", call.method, call.path)
-        return encode_error(bad_request("the object is nested too deeply"), call, error_media(accept))
-    except Exception:
+    except Exception as error:
+        if _is_too_deep(error):
+            log.warning("%s %s: the object is nested too deeply", call.method, call.path)
+            return encode_error(bad_request("the object is nested too deeply"), call, error_media(accept))
         log.exception("%s %s failed", call.method, call.path)
         return encode_error(internal_error("the server has an error in itself; see its log"), call, JSON)
 
@@ -130,7 +130,14 @@ async def handle(call: Call, server: ApiServer) -> Result:
     except StoreUnavailable as error:
         raise unavailable(str(error)) from error
     except (RecursionError, orjson.JSONEncodeError) as error:
+        if not _is_too_deep(error):
+            raise
         raise bad_request("the object is nested too deeply") from error
+
+
+def _is_too_deep(error: Exception) -> bool:
+    """orjson's refusal is a plain TypeError, as a defect may raise it: only its words tell."""
+    return isinstance(error, RecursionError) or (isinstance(error, TypeError) and "ecursion limit" in str(error))
 
 
 async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:

@@ -95,13 +95,25 @@ def _field_type(owner: str, key: str, fact: dict[str, Any]) -> Type:
             item=item,
             list_type=fact.get("l", "atomic"),
             keys=tuple(fact.get("k", ())),
-            key_defaults=KEY_DEFAULTS.get(f"{owner}.{key}", {}),
+            key_defaults=_key_defaults(f"{owner}.{key}", item, fact),
         )
     package, _, name = named.rpartition(".")
     return Type("map", name, item=_held(shape["map"], fact), atomic=bool(fact.get("a")), package=package)
 
 
 _UNIONS = ("items", "additionalProperties", "additionalItems", "dependencies")
+
+
+def _key_defaults(path: str, item: Type, fact: dict[str, Any]) -> dict[str, object]:
+    """What a key is where an item leaves it out: fields that are always written have their zero as a default upstream."""
+    written = {key: item.fields[key] for key in fact.get("k", ()) if key in item.fields}
+    zeros = {
+        key: _ZEROS[f.type.form] for key, f in written.items() if f.always and not f.pointer and f.type.form in _ZEROS
+    }
+    return zeros | KEY_DEFAULTS.get(path, {})
+
+
+_ZEROS: dict[str, object] = {"string": "", "int32": 0, "int64": 0}
 
 
 def _held(shape: Any, fact: dict[str, Any]) -> Type:

@@ -136,7 +136,18 @@ def track_update(
     the main resource, say). An object that nobody manages and that exists already stays unmanaged: [].
     Where it can't be told what others' versions of the object lose, nothing is changed, as upstream has it.
     """
-    self = Manager(manager or "unknown", UPDATE, api_version, subresource)
+    try:
+        return _track(
+            live, new, type, Manager(manager or "unknown", UPDATE, api_version, subresource), now, ignored, convert
+        )
+    except fieldsets.Untypable:  # upstream leaves the fields as they were then
+        return _encode(_known(live, new)) if live is not None else []
+
+
+def _track(
+    live: Object | None, new: Object, type: Type, self: Manager, now: str, ignored: FieldSet, convert: Convert | None
+) -> list[Object]:
+    api_version = self.api_version
     if live is None and not meta(new).get("managedFields"):
         fields = fieldsets.without(fieldsets.created(new, type), ignored)
         return [_entry(self, _Entry(fields, api_version, now))] if fields else []
@@ -306,6 +317,8 @@ def apply(
             return state.run(self, _managers_before(live, type, api_version, ignored, now), True, now)
     except _Conflicts as conflicts:
         raise _conflict(conflicts.found) from None
+    except fieldsets.Untypable:
+        raise StatusError(500, "", f"failed to create typed live object ({described(applied)})") from None
 
 
 def check(applied: Object, type: Type) -> None:
@@ -313,10 +326,14 @@ def check(applied: Object, type: Type) -> None:
     try:
         typed.check(applied, type)
     except ValueError as error:
-        group, _, version = applied.get("apiVersion", "").rpartition("/")
-        who = f"{meta(applied).get('namespace') or ''}/{meta(applied).get('name') or ''}"
-        text = f"{group}/{version}, Kind={applied.get('kind', '')}"
-        raise StatusError(500, "", f"failed to create typed patch object ({who}; {text}): {error}") from None
+        raise StatusError(500, "", f"failed to create typed patch object ({described(applied)}): {error}") from None
+
+
+def described(obj: Object) -> str:
+    """An object as apply's refusals name it: "namespace/name; group/version, Kind=Kind"."""
+    names = [name if isinstance(name, str) else "" for name in (meta(obj).get("namespace"), meta(obj).get("name"))]
+    group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
+    return f"{'/'.join(names)}; {group}/{version}, Kind={obj.get('kind', '')}"
 
 
 def _managers_before(

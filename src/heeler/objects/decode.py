@@ -235,6 +235,9 @@ def _bool(value: Any, unknown: list[bool]) -> Any:
 
 
 def _bytes(value: Any, unknown: list[bool]) -> Any:
+    """Base64 text, or the bytes as numbers in a list, as Go takes them."""
+    if value.__class__ is list and all(_wrong_byte(item) is None for item in value):
+        return binascii.b2a_base64(bytes(item or 0 for item in value), newline=False).decode()
     if value.__class__ is not str:
         raise _Mismatch
     if "\n" in value or "\r" in value:
@@ -244,6 +247,14 @@ def _bytes(value: Any, unknown: list[bool]) -> Any:
     except (binascii.Error, ValueError):
         raise _Mismatch from None
     return value
+
+
+def _wrong_byte(value: Value) -> str | None:
+    """What it is, if it isn't a byte."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255):
+        return None
+    kind = _json_kind(value)
+    return f"number {orjson.dumps(value).decode()}" if kind == "number" else kind
 
 
 def _quantity(value: Any, unknown: list[bool]) -> Any:
@@ -489,6 +500,9 @@ def _wrong(value: Value, type: Type) -> str | None:
         return _quantity_words(value)
     if form in ("time", "microtime") and isinstance(value, str):
         return _time_words(value, form)
+    if form == "bytes" and isinstance(value, list):
+        wrong = next(found for item in value if (found := _wrong_byte(item)) is not None)
+        return f"json: cannot unmarshal {wrong} into @ of type uint8"
     if form == "bytes" and isinstance(value, str):
         return f"illegal base64 data at input byte {_bad_base64(value)}"
     kind = _json_kind(value)

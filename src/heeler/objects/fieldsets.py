@@ -146,7 +146,7 @@ def path_text(path: tuple[str, ...]) -> str:
 
 
 def _go_value(value: Value) -> str:
-    return orjson.dumps(value).decode() if isinstance(value, str) else plain(value)
+    return orjson.dumps(value).decode() if isinstance(value, (str, list, dict)) else plain(value)
 
 
 def check(tree: Value) -> FieldSet:
@@ -170,6 +170,10 @@ def check(tree: Value) -> FieldSet:
 def item_key(item: Value, type: Type) -> str:
     """How a list item is named in a set. Raises ValueError if it has none of its keys, and these no default."""
     if type.list_type == "set":
+        if isinstance(item, list):
+            raise ValueError("not supported: associative list with lists as elements")
+        if isinstance(item, dict):
+            raise ValueError("associative list without keys has an element that's a map type")
         return "v:" + orjson.dumps(item).decode()
     keys = type.keys
     if not isinstance(item, dict):
@@ -223,9 +227,17 @@ def items_by_key(values: list[Value] | None, type: Type) -> dict[str, Value]:
     return out
 
 
+class Untypable(ValueError):
+    """An item of a list has no name: nobody's fields can be told."""
+
+
 def members(values: list[Value] | None, type: Type) -> dict[str, Any]:
-    """List items by name; of those that share a name a tuple: such items are members together, what is in them isn't."""
+    """List items by name; of those that share a name a tuple: such items are members together, what is in them isn't.
+
+    Raises Untypable."""
     out: dict[str, Any] = items_by_key(values, type)
+    if any(key[0] == "i" for key in out):
+        raise Untypable
     if len(out) == len(values or ()):
         return out
     together: dict[str, list[Value]] = {}

@@ -176,12 +176,17 @@ def _merge_list(current: list[Value], patch: list[Value], item: Type, merge_key:
 
 def _all_objects(current: list[Value], patch: list[Value]) -> bool:
     """Whether the items are objects; one kind of item must be all there is."""
-    kinds = {kind(value): None for value in [*current, *patch] if value is not None}
-    if "[]interface {}" in kinds:
-        raise StatusError(422, "", "lists of lists are not supported")
-    if len(kinds) > 1:
-        raise _refuse(f"list element types are not identical: [{plain(current)} {plain(patch)}]")
-    return "map[string]interface {}" in kinds
+    first = ""
+    for value in [*current, *patch]:
+        have = kind(value) if value is not None else ""
+        if have == "[]interface {}":
+            raise StatusError(422, "", "lists of lists are not supported")
+        if first and have != first:  # a null behind something else is another type as well
+            raise _refuse(f"list element types are not identical: [{plain(current)} {plain(patch)}]")
+        first = first or have
+    if first == "map[string]interface {}" and any(value is None for value in patch):
+        raise bad_request("a list of objects to be merged has an item that is null")
+    return first == "map[string]interface {}"
 
 
 def _special_items(current: list[Value], patch: list[Value], merge_key: str) -> tuple[list[Value], list[Value], bool]:
@@ -215,7 +220,7 @@ def _merge_items(current: list[Value], patch: list[Value], item: Type, merge_key
         wanted = _key(change, merge_key)
         at = next((i for i, other in enumerate(merged) if _key(other, merge_key) == wanted), None)
         if at is None:
-            merged.append(_plain_value(change))
+            merged.append({**_plain_value(change), merge_key: wanted})  # a null is a value of the key here
         else:
             merged[at] = _merge_object(merged[at], change, item)
     return merged

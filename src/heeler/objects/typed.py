@@ -83,10 +83,12 @@ def _scalar_fault(value: Value, type: Type) -> str:
         case "int32" | "int64" | "float":
             return "" if have in ("int64", "float64") else f"expected numeric (int or float), got {have}"
         case "bool":
-            return "" if have == "bool" else f"expected boolean, got {_go_value(value)}"
+            return "" if have == "bool" else f"expected boolean, got &{{{plain(value)}}}"
         case _:
             return (
-                "" if have in ("string", "int64", "float64", "bool") else f"expected any scalar, got {_go_value(value)}"
+                ""
+                if have in ("string", "int64", "float64", "bool")
+                else f"expected any scalar, got &{{{plain(value)}}}"
             )
 
 

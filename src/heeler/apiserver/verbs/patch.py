@@ -205,7 +205,8 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     type = kind.type(context.version)
     if (value.get("metadata") or {}).get("managedFields") is None:
         apply.check(value, type)
-        strictly(value, kind, context.version, call, options.validation, duplicates)
+        # unknown fields are refused by the check: only keys that come twice are left to be told of
+        strictly({}, kind, context.version, _reader(call), options.validation, duplicates)
     revision = (value.get("metadata") or {}).get("resourceVersion")
 
     def merged(live: Object | None, applied: Object) -> apply.Applied:
@@ -221,11 +222,19 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
             ignored=ignored_fields(kind, context.subresource),
         )
 
+    def converted(obj: Object) -> Object:
+        try:
+            return strictly(obj, kind, context.version, _reader(call), "Ignore", [])
+        except StatusError as error:
+            what = f"unable to convert unstructured object to {apply.described(obj).partition('; ')[2]}"
+            text = f"failed to convert new object ({apply.described(obj)}) to proper version: {what}: "
+            raise StatusError(500, "", text + _why(error, kind.kind)) from None
+
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         if revision and revision != live["metadata"]["resourceVersion"]:
             raise modified(kind.plural, kind.group, info.name)
         result = merged(live, value)
-        new = strictly(result.object, kind, context.version, _reader(call), "Ignore", [])
+        new = converted(result.object)
         _check_identity(new, live, context)
         return new, result.managed_fields
 
@@ -238,7 +247,7 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
             why = f"uid mismatch: the provided object specified uid {given['uid']}, and no existing object was found"
             raise conflict(kind.plural, kind.group, info.name, why)
         result = merged(None, {**value, "metadata": given})
-        new = strictly(result.object, kind, context.version, _reader(call), "Ignore", [])
+        new = converted(result.object)
         _check_path(new.get("metadata") or {}, context)
         return await create_object(new, call, context, options, result.managed_fields)
 

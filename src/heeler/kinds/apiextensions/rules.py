@@ -55,7 +55,7 @@ def update_rules(new: Object, old: Object) -> Iterator[Fault]:
         given, was = _at(spec, steps), _at(before, steps)
         if given != was:
             yield invalid(path, given or "", "field is immutable")
-    yield from _stored_versions(new)
+    yield from _stored_versions(new, kept=True)
 
 
 def status_rules(new: Object, old: Object) -> Iterator[Fault]:
@@ -122,6 +122,9 @@ def _spec(spec: Object) -> Iterator[Fault]:
     versions = spec.get("versions") or []
     shared = {key: all(v.get(key) == versions[0].get(key) for v in versions) for key in _SHARED if versions}
     for at, version in enumerate(versions):
+        if _schema(version) is None:
+            yield required(f"spec.versions[{at}].schema.openAPIV3Schema")
+    for at, version in enumerate(versions):
         yield from _version(version, f"spec.versions[{at}]", shared)
     yield from _versions(spec, versions, shared)
     given = spec.get("names") or {}
@@ -168,8 +171,6 @@ def _version(version: Object, path: str, shared: Mapping[str, bool]) -> Iterator
     if warning is not None:
         for text in _warning(bool(version.get("deprecated")), warning):
             yield invalid(f"{path}.deprecationWarning", warning, text)
-    if version.get("schema") is not None and _schema(version) is None:
-        yield required(f"{path}.schema.openAPIV3Schema")
     paths = {key: f"{path}.{key}" for key in _SHARED}
     yield from _parts(version, paths, [key for key in _SHARED if not shared[key]])
 
@@ -208,9 +209,7 @@ def _parts(version: Object, paths: Mapping[str, str], keys: list[str]) -> Iterat
 
 def _schema_rules(version: Object, path: str, status: bool) -> Iterator[Fault]:
     schema = _schema(version)
-    if schema is None and version.get("schema") is None:
-        yield required(f"{path}.openAPIV3Schema", "schemas are required")
-    elif schema is not None:
+    if schema is not None:
         yield from schema_rules(schema, f"{path}.openAPIV3Schema", status)
 
 
@@ -333,7 +332,8 @@ def _reviews(versions: list[str], path: str) -> Iterator[Fault]:
         yield invalid(path, versions, "must include at least one of v1, v1beta1")
 
 
-def _stored_versions(definition: Object) -> Iterator[Fault]:
+def _stored_versions(definition: Object, kept: bool = False) -> Iterator[Fault]:
+    """`kept`: the definition's versions are written, not its status."""
     stored = (definition.get("status") or {}).get("storedVersions")
     if not stored:
         yield invalid("status.storedVersions", stored, "must have at least one stored version")
@@ -341,4 +341,9 @@ def _stored_versions(definition: Object) -> Iterator[Fault]:
     known = [version.get("name", "") for version in definition["spec"].get("versions") or ()]
     for at, version in enumerate(stored):
         if version not in known:
-            yield invalid(f"status.storedVersions[{at}]", version, "must appear in spec.versions")
+            why = (
+                f"missing from spec.versions; {version} was previously a storage version, and must remain in spec.versions "
+                f"until a storage migration ensures no data remains persisted in {version} and removes {version} from "
+                "status.storedVersions"
+            )
+            yield invalid(f"status.storedVersions[{at}]", version, why if kept else "must appear in spec.versions")

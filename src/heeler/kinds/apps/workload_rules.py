@@ -117,11 +117,14 @@ def selector_immutable(rules: Any) -> Any:
 
     def update(new: Object, old: Object) -> Iterator[Fault]:
         yield from rules(new)
-        yield from immutable(
-            selector_form(new["spec"].get("selector")), selector_form(old["spec"].get("selector")), "spec.selector"
-        )
+        yield from selector_stays(new, old)
 
     return update
+
+
+def selector_stays(new: Object, old: Object) -> Iterator[Fault]:
+    given, before = (selector_form(obj["spec"].get("selector")) for obj in (new, old))
+    yield from immutable(given, before, "spec.selector")
 
 
 deployment_update = selector_immutable(deployment)
@@ -240,7 +243,9 @@ def _daemonset_strategy(strategy: Object, path: str) -> Iterator[Fault]:
             yield required(f"{here}.maxUnavailable", "cannot be 0 when maxSurge is 0")
 
 
-daemonset_update = selector_immutable(daemonset)
+def daemonset_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from selector_stays(new, old)
+    yield from daemonset(new)
 
 
 def daemonset_status(new: Object, old: Object) -> Iterator[Fault]:

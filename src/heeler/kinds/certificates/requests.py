@@ -62,7 +62,7 @@ SIGNING_REQUEST = Own(
     "CertificateSigningRequest",
     rules=rules.signing_request,
     prepare_update=_keep_spec,
-    tracked=False,
+    reset_fields=(("spec",), ("status",)),
     update_rules=rules.request_update,
     status=True,
     prepare_create=_prepare_request,

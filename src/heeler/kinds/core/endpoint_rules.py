@@ -36,7 +36,10 @@ def _address(address: Object, path: str) -> Iterator[Fault]:
         yield from each(f"{path}.hostname", address["hostname"], names.label(address["hostname"]))
     if address.get("nodeName") is not None:
         yield from each(f"{path}.nodeName", address["nodeName"], names.subdomain(address["nodeName"]))
-    yield from special_address(address.get("ip", ""), f"{path}.ip")
+    ip = address.get("ip", "")
+    yield from special_address(ip, f"{path}.ip")
+    if names.parsed_address(ip) is None:  # upstream looks twice
+        yield invalid(f"{path}.ip", ip, "must be a valid IP address")
 
 
 def _port(port: Object, needs_name: bool, path: str) -> Iterator[Fault]:

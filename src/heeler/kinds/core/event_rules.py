@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.objectmeta import each
+from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, invalid, required
 from heeler.objects.value import Object
@@ -70,7 +72,14 @@ def events_update(new: Object, old: Object) -> Iterator[Fault]:
     )
     for key in fixed:
         if _set(new.get(key)) != _set(old.get(key)):
-            yield invalid(key, new.get(key), "field is immutable")
+            yield invalid(key, _shown(key, new.get(key)), "field is immutable")
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A value as messages show it: references with the names of the server's own type."""
+    if key in ("involvedObject", "related") and value is not None:
+        return internal(value, type_named("io.k8s.api.core.v1.ObjectReference"))
+    return value
 
 
 def _set(value: Any) -> Any:

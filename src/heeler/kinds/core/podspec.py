@@ -5,6 +5,7 @@ Source: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/p
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from heeler.objects.value import Object
@@ -84,13 +85,23 @@ def drop_disabled(spec: Object | None) -> None:
                     del container["lifecycle"]
 
 
+#: An image's name as registries have it: [host[:port]/]path[:tag][@digest].
+#: https://github.com/distribution/reference (grammar)
+_HOST = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
+_PART = r"[a-z0-9]+(?:(?:\.|__|_|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:(?:{_HOST}|\[[0-9a-fA-F:]+\](?::[0-9]+)?)/)?(?P<path>{_PART}(?:/{_PART})*)"
+    r"(?::(?P<tag>[0-9A-Za-z_][0-9A-Za-z_.-]{0,127}))?(?:@(?P<digest>[A-Za-z][0-9A-Za-z+._-]*:[0-9a-fA-F]{32,}))?"
+)
+
+
 def pull_policy(image: str) -> str:
-    """Always for the tag `latest` (given or meant), else IfNotPresent."""
-    reference, _, digest = image.partition("@")
-    tag = reference.rpartition("/")[2].partition(":")[2]
-    if digest:
-        return "IfNotPresent" if tag != "latest" else "Always"
-    return "Always" if tag in ("", "latest") else "IfNotPresent"
+    """Always for the tag `latest` (given or meant), else IfNotPresent; also for what is no image's name."""
+    found = _IMAGE.fullmatch(image)
+    if found is None or len(found["path"]) > 255 or re.fullmatch("[0-9a-f]{64}", image):
+        return "IfNotPresent"
+    tag = found["tag"] or ("" if found["digest"] else "latest")
+    return "Always" if tag == "latest" else "IfNotPresent"
 
 
 def default_container(container: Object) -> None:

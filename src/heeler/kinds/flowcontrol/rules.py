@@ -190,6 +190,8 @@ def _limited(limited: Object, path: str) -> Iterator[Fault]:
 def _response(response: Object, path: str) -> Iterator[Fault]:
     kind, queuing = response.get("type", ""), response.get("queuing")
     if not kind:
+        if queuing is not None:
+            yield Fault("FieldValueForbidden", "Forbidden", f"{path}.queuing")
         yield required(f"{path}.type")
         return
     if kind == "Reject":

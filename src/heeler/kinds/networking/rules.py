@@ -57,7 +57,8 @@ def _path(row: Object, path: str) -> Iterator[Fault]:
     kind, text = row.get("pathType"), row.get("path", "")
     if kind is None:
         yield required(f"{path}.pathType", "pathType must be specified")
-    elif kind in ("Exact", "Prefix"):
+        return
+    if kind in ("Exact", "Prefix"):
         if not text.startswith("/"):
             yield invalid(f"{path}.path", text, "must be an absolute path")
         if text:

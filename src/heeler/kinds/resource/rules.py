@@ -63,10 +63,8 @@ def claim_spec(spec: Object, path: str) -> Iterator[Fault]:
 
 def _request(row: Object, known: list[str], path: str) -> Iterator[Fault]:
     name = row.get("name", "")
-    if not name:
-        yield required(f"{path}.name")
-    else:
-        yield from each(f"{path}.name", name, names.label(name))
+    yield from each(f"{path}.name", name, names.label(name))
+    if name:
         if name in known:
             yield duplicate(f"{path}.name", name)
         known.append(name)
@@ -81,10 +79,8 @@ def _request(row: Object, known: list[str], path: str) -> Iterator[Fault]:
         yield from _devices(exactly, f"{path}.exactly")
     for at, sub in numbered(first):
         here, sub_name = f"{path}.firstAvailable[{at}]", sub.get("name", "")
-        if not sub_name:
-            yield required(f"{here}.name")
-        else:
-            yield from each(f"{here}.name", sub_name, names.label(sub_name))
+        yield from each(f"{here}.name", sub_name, names.label(sub_name))
+        if sub_name:
             known.append(f"{name}/{sub_name}")
         yield from _devices(sub, here)
 

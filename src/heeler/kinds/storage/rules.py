@@ -69,7 +69,7 @@ def _topologies(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             if key in keys:
                 yield duplicate(f"{one}.key", key)
             keys[key] = tuple(sorted(values))
-        if keys in seen_terms:
+        if keys in seen_terms or not keys:  # an empty term counts as one that was there before
             yield duplicate(here, "")
         seen_terms.append(keys)
 
@@ -127,6 +127,9 @@ def attachment_update(new: Object, old: Object) -> Iterator[Fault]:
         yield invalid("spec", None, IMMUTABLE)
 
 
+_LIFECYCLES = ("Persistent", "Ephemeral")
+
+
 def csi_driver(obj: Object) -> Iterator[Fault]:
     yield from csi_driver_name(obj["metadata"].get("name", ""), "metadata.name")
     spec = obj["spec"]
@@ -151,8 +154,8 @@ def csi_driver(obj: Object) -> Iterator[Fault]:
                     f"{here}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds"
                 )
     for _, mode in numbered(spec.get("volumeLifecycleModes")):
-        if mode not in ("Ephemeral", "Persistent"):
-            yield not_supported("spec.volumeLifecycleModes", mode, ("Ephemeral", "Persistent"))
+        if mode not in _LIFECYCLES:
+            yield not_supported("spec.volumeLifecycleModes", mode, _LIFECYCLES)
     if spec.get("serviceAccountTokenInSecrets") is not None and not spec.get("tokenRequests"):
         yield invalid(
             "spec.serviceAccountTokenInSecrets",
@@ -163,14 +166,19 @@ def csi_driver(obj: Object) -> Iterator[Fault]:
 
 def csi_driver_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from csi_driver(new)
-    for key in ("attachRequired", "volumeLifecycleModes"):
+    for key, shown in (("attachRequired", "attachedRequired"), ("volumeLifecycleModes", "volumeLifecycleModes")):
         if new["spec"].get(key) != old["spec"].get(key):
-            yield invalid(f"spec.{key}", new["spec"].get(key), IMMUTABLE)
+            yield invalid(f"spec.{shown}", new["spec"].get(key), IMMUTABLE)
 
 
 def csi_driver_warnings(new: Object, old: Object | None) -> Iterator[str]:
     spec = new["spec"]
-    if spec.get("tokenRequests") and spec.get("serviceAccountTokenInSecrets") is None:
+    before = (old or {}).get("spec") or {}
+    if (
+        (old is None or before.get("tokenRequests") != spec.get("tokenRequests"))
+        and spec.get("tokenRequests")
+        and spec.get("serviceAccountTokenInSecrets") is None
+    ):
         yield (
             "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent "
             "possible logging of tokens in volume attributes"
