@@ -47,7 +47,7 @@ soak: tools
 CASES ?= 1000
 peers: tools
 	$(BIN)/python scripts/peers.py
-	$(BIN)/python -m pytest tests/peers/test_upstream_programs.py
+	$(BIN)/python -m pytest tests/peers/test_upstream_programs.py tests/peers/test_negotiation.py
 	$(BIN)/python -m tests.peers.differential --cases $(CASES) --seed $(SEED)
 
 ## lint, types: the checks on the code
