@@ -319,8 +319,10 @@ class _Stream:
         cache, prefix = self._cache, self._prefix
         whole = prefix == cache.prefix
         watcher = Watcher(None if whole else lambda key: key.startswith(prefix))
+        kind = self._context.kind
         loop = asyncio.get_running_loop()
         end = loop.time() + self._seconds
+        alarm: asyncio.TimerHandle | None = None
         cache.watchers[watcher] = None
         try:
             initial, past, seen = self._begin(watcher)
@@ -337,7 +339,7 @@ class _Stream:
                 while watcher.queue:
                     event = watcher.queue.popleft()
                     seen = event.revision
-                    shown = await self._show(event)
+                    shown = self._shown(event) if kind.webhook is None else await self._show(event)
                     if shown is not None:
                         yield shown
                 if watcher.overflown:
@@ -349,13 +351,13 @@ class _Stream:
                     seen = max(seen, self._context.server.cache.revision)
                     yield bookmark(self._context.kind, self._cache, seen)
                     next_bookmark = now + BOOKMARK_SECONDS
-                until = min(end, next_bookmark) if self._options.bookmarks else end
-                timer = loop.call_at(until, watcher.wake)
-                try:
-                    await watcher.wait()
-                finally:
-                    timer.cancel()
+                if alarm is None or alarm.when() < now + 0.001:  # it lasts for many events
+                    until = min(end, next_bookmark) if self._options.bookmarks else end
+                    alarm = loop.call_at(until, watcher.wake)
+                await watcher.wait()
         finally:
+            if alarm is not None:
+                alarm.cancel()
             cache.watchers.pop(watcher, None)
 
     def _begin(self, watcher: Watcher) -> tuple[list[Event], list[Event], int]:
