@@ -37,7 +37,9 @@ class Conversions:
         self._under_way: dict[tuple[Item, str], asyncio.Event] = {}
 
     async def ready(self, items: Sequence[Item], api_version: str) -> None:
-        """Make sure that the items can be had in a version. Raises 500 in the words of the webhook's failure."""
+        """Make sure that a kind's items can be had in a version. Raises 500 in the words of the webhook's failure."""
+        if not items or items[0].kind.webhook is None:
+            return
         while missing := [item for item in items if not item.has(api_version)]:
             mine = [item for item in missing if (item, api_version) not in self._under_way]
             if mine:

@@ -92,10 +92,10 @@ async def _page(call: Call, context: Context) -> Many:
 
 async def matching(items: list[Item], context: Context, matches: Matches | None) -> list[Item]:
     """Those items that match, in the version that was asked for."""
-    if matches is None:
-        return items
-    await context.server.conversions.ready(items, context.api_version)
-    return [item for item in items if matches(item)]
+    if matches is not None:
+        await context.server.conversions.ready(items, context.api_version)
+        items = [item for item in items if matches(item)]
+    return items
 
 
 def scope(context: Context) -> str:
@@ -313,25 +313,27 @@ class _Stream:
         self._options = options
         self._revision = revision
         self._seconds = seconds
+        self._waits = context.kind.webhook is not None
 
     async def events(self) -> AsyncIterator[Event]:
         """What happened and happens, until the time is over. Raises 410 inside the stream when it fell behind."""
         cache, prefix = self._cache, self._prefix
         whole = prefix == cache.prefix
         watcher = Watcher(None if whole else lambda key: key.startswith(prefix))
-        kind = self._context.kind
         loop = asyncio.get_running_loop()
         end = loop.time() + self._seconds
         alarm: asyncio.TimerHandle | None = None
         cache.watchers[watcher] = None
         try:
-            initial, past, seen = self._begin(watcher)
-            await self._ready([*initial, *past])
-            for event in initial:
-                if self._matches is None or event.type == "BOOKMARK" or self._matches(event.item):
-                    yield event
+            present, past, seen = self._begin(watcher)
+            present = await matching(present, self._context, self._matches)
+            await self._context.server.conversions.ready(present, self._context.api_version)
+            for item in present:
+                yield Event("ADDED", item, None, item.revision)
+            if self._options.initial_events and self._options.bookmarks:
+                yield bookmark(self._context.kind, cache, seen, initial_end=True)
             for event in past:
-                shown = await self._show(event)
+                shown = await self._show(event) if self._waits else self._shown(event)
                 if shown is not None:
                     yield shown
             next_bookmark = loop.time() + BOOKMARK_SECONDS
@@ -339,7 +341,7 @@ class _Stream:
                 while watcher.queue:
                     event = watcher.queue.popleft()
                     seen = event.revision
-                    shown = self._shown(event) if kind.webhook is None else await self._show(event)
+                    shown = await self._show(event) if self._waits else self._shown(event)
                     if shown is not None:
                         yield shown
                 if watcher.overflown:
@@ -360,36 +362,24 @@ class _Stream:
                 alarm.cancel()
             cache.watchers.pop(watcher, None)
 
-    def _begin(self, watcher: Watcher) -> tuple[list[Event], list[Event], int]:
+    def _begin(self, watcher: Watcher) -> tuple[list[Item], list[Event], int]:
         """The present state or what happened since the revision, not chosen from yet, and the revision that this is."""
         cache = self._cache
         server_revision = self._context.server.cache.revision
         initial = self._options.initial_events
         if self._revision == 0 or initial:
-            present: list[Event] = []
-            if initial is not False:
-                present = [Event("ADDED", item, None, item.revision) for item in cache.range(self._prefix)]
-            if initial and self._options.bookmarks:
-                present.append(bookmark(self._context.kind, cache, server_revision, initial_end=True))
-            return present, [], server_revision
+            return [] if initial is False else list(cache.range(self._prefix)), [], server_revision
         past = cache.since(Revision(self._revision))
         return [], [e for e in past if watcher.accept is None or watcher.accept(e.item.key)], server_revision
 
-    async def _ready(self, events: list[Event]) -> None:
-        """What of these is looked at can be had in the watch's version."""
-        if self._context.kind.webhook is None:
-            return
-        items = [event.item for event in events if event.type != "BOOKMARK"]
-        if self._matches is not None:
-            items += [event.previous for event in events if event.previous is not None]
-        await self._context.server.conversions.ready(items, self._context.api_version)
-
     async def _show(self, event: Event) -> Event | None:
-        """The event as this watch sees it, ready to be sent."""
-        await self._ready([event])
+        """The event as this watch sees it, once a webhook has made the objects of the watch's version."""
+        conversions, version = self._context.server.conversions, self._context.api_version
+        before = [event.previous] if event.previous is not None and self._matches is not None else []
+        await conversions.ready([event.item, *before], version)
         shown = self._shown(event)
         if shown is not None and shown is not event:
-            await self._ready([shown])
+            await conversions.ready([shown.item], version)
         return shown
 
     def _shown(self, event: Event) -> Event | None:
