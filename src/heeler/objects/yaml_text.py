@@ -44,7 +44,8 @@ def dump(value: Any) -> str:
     import yaml
 
     options: Any = {"default_flow_style": False, "sort_keys": True, "allow_unicode": True, "width": 80}
-    return str(yaml.dump(value, Dumper=_dumper(), **options))
+    # after a text that ends in empty lines libyaml marks the document's end, which nobody needs
+    return str(yaml.dump(value, Dumper=_dumper(), **options)).removesuffix("...\n")
 
 
 @lru_cache(maxsize=1)
@@ -69,10 +70,13 @@ def _dumper() -> Any:
         return dumper.represent_scalar(tag, value, style='"' if not value else None)
 
     Dumper.add_representer(str, text)
+    Dumper.yaml_implicit_resolvers = loader.yaml_implicit_resolvers
     return Dumper
 
 
-_MOMENT = re.compile(r"\d{4}-\d\d?-\d\d?([Tt ].*)?$")
+_TIME = r"\d\d?:\d\d?:\d\d?(\.\d+)?"
+#: A day, or a moment, as Go's reader knows them.
+_MOMENT = re.compile(rf"\d{{4}}-\d\d?-\d\d?([Tt]{_TIME}(Z|[+-]\d\d:\d\d)| {_TIME})?$")
 
 
 def _reads_as_other(loader: Any, text: str) -> bool:
@@ -94,7 +98,9 @@ def _loader() -> Any:
 
     resolvers = {
         first: [
-            (tag, pattern) for tag, pattern in rules if not tag.endswith((":timestamp", ":float", ":bool", ":value"))
+            (tag, pattern)
+            for tag, pattern in rules
+            if not tag.endswith((":timestamp", ":float", ":bool", ":value", ":yaml"))
         ]
         for first, rules in base.yaml_implicit_resolvers.items()
     }

@@ -1,6 +1,8 @@
 """YAML as Go's reader takes it."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from heeler.objects import yaml_text
 
@@ -35,3 +37,30 @@ def test_faults_are_told_as_gos_parser_tells_them(text: str, said: str) -> None:
     with pytest.raises(yaml_text.YamlError) as fault:
         yaml_text.load(text.encode())
     assert str(fault.value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": "*", "b": "=", "c": "&x"}, "a: '*'\nb: =\nc: '&x'\n"),
+        ({"a": "2020-01-01", "b": "2020-01-01 #"}, "a: \"2020-01-01\"\nb: '2020-01-01 #'\n"),
+        ({"a": "2020-1-2 3:4:5"}, 'a: "2020-1-2 3:4:5"\n'),
+        ({"a": "x\n\n"}, "a: |+\n  x\n\n"),
+        ({"a": "word " * 17 + "end"}, "a: " + "word " * 15 + "word\n  word end\n"),
+    ],
+)  # fmt: skip
+def test_texts_are_written_as_kube_apiserver_writes_them(value: dict[str, str], text: str) -> None:
+    assert yaml_text.dump(value) == text
+    assert yaml_text.load(text.encode())[0] == value
+
+
+def test_what_stands_twice_is_written_twice() -> None:
+    shared = {"x": 1}
+    assert yaml_text.dump({"a": shared, "b": shared}) == "a:\n  x: 1\nb:\n  x: 1\n"
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(["a", " ", "\n", "\t", "x" * 90, ": ", "#", "- ", "'", '"', "é", "\x85", "\x00", "="])))
+def test_any_text_comes_back(parts: list[str]) -> None:
+    value = {"a": ["".join(parts)]}
+    assert yaml_text.load(yaml_text.dump(value).encode())[0] == value
