@@ -122,6 +122,8 @@ class Own:
     update_rules: UpdateRules | None = None
     subresources: Mapping[str, SubresourceOwn] = field(default_factory=dict)
     warnings: Warnings = _nothing
+    #: Of what `prepare_create` is about to change; called before it.
+    early_warnings: Callable[[Object], Iterable[str]] = _nothing
     columns: tuple[Column, ...] = ()
     selectable: Mapping[str, Getter] = field(default_factory=dict)
     #: The message for a field label that is not supported; `{label}` stands for it.

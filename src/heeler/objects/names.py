@@ -58,6 +58,7 @@ _WILDCARD_WORDS = (
     f"regex used for validation is '{_WILDCARD}')"
 )
 
+_DOTS = "must not contain dots"
 PORT = "must be between 1 and 65535, inclusive"
 ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 CIDR = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
@@ -69,7 +70,7 @@ def _longer(text: str, limit: int) -> list[str]:
 
 @lru_cache(maxsize=4096)
 def _label(text: str) -> tuple[str, ...]:
-    return (*_longer(text, 63), *(() if _is_label(text) else (_LABEL_WORDS,)))
+    return (*_longer(text, 63), *(() if _is_label(text) else (_DOTS if _is_subdomain(text) else _LABEL_WORDS,)))
 
 
 def label(text: str) -> list[str]:

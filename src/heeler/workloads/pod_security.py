@@ -84,7 +84,7 @@ def all_containers(spec: Object) -> list[Object]:
 
 
 def _quoted(values: Iterable[str]) -> str:
-    return ", ".join(quote(v) for v in dict.fromkeys(values))
+    return ", ".join(f'"{v}"' for v in dict.fromkeys(values))
 
 
 def _several(noun: str, names: Iterable[str]) -> str:
@@ -231,7 +231,7 @@ def _proc_mount(spec: Object, containers: list[Object], _: Seen) -> Violation | 
 
 def _proc_mount_in_host(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
     """A pod in a user namespace of its own may see all of /proc."""
-    return None if seen.minor >= 35 and spec.get("hostUsers") is False else _proc_mount(spec, containers, seen)
+    return None if _own_users(spec, seen) else _proc_mount(spec, containers, seen)
 
 
 _SE_LINUX = ("", "container_t", "container_init_t", "container_kvm_t")
@@ -374,13 +374,20 @@ def _volumes(spec: Object, containers: list[Object], _: Seen) -> Violation | Non
         bad += [(volume["name"], kind) for kind in kinds if kind not in _RESTRICTED_VOLUMES]
     if not bad:
         return None
-    kinds = list(dict.fromkeys(kind for _, kind in bad))
+    kinds = sorted({kind for _, kind in bad})
     verb, many = ("use" if len(bad) > 1 else "uses"), ("s" if len(kinds) > 1 else "")
     detail = f"{_several('volume', (name for name, _ in bad))} {verb} restricted volume type{many} {_quoted(kinds)}"
     return Violation("restricted volume types", detail)
 
 
-def _non_root(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
+def _own_users(spec: Object, seen: Seen) -> bool:
+    """Whether the pod has users of its own, of which root is not the host's."""
+    return seen.minor >= 35 and spec.get("hostUsers") is False
+
+
+def _non_root(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    if _own_users(spec, seen):
+        return None
     pod = _context(spec).get("runAsNonRoot")
     bad = [c["name"] for c in containers if _context(c).get("runAsNonRoot") is False]
     if bad or pod is False:
@@ -393,7 +400,9 @@ def _non_root(spec: Object, containers: list[Object], _: Seen) -> Violation | No
     return Violation("runAsNonRoot != true", f"{who} must set securityContext.runAsNonRoot=true")
 
 
-def _root(spec: Object, containers: list[Object], _: Seen) -> Violation | None:
+def _root(spec: Object, containers: list[Object], seen: Seen) -> Violation | None:
+    if _own_users(spec, seen):
+        return None
     pod = _context(spec).get("runAsUser") == 0
     bad = [c["name"] for c in containers if _context(c).get("runAsUser") == 0]
     return Violation("runAsUser=0", f"{_setters(pod, bad)} must not set runAsUser=0") if pod or bad else None
@@ -439,7 +448,7 @@ CHECKS: tuple[Check, ...] = (
     Check("windowsHostProcess", "baseline", 0, _host_process),
     Check("allowPrivilegeEscalation", "restricted", 8, _escalation),
     Check("capabilities_restricted", "restricted", 22, _dropped, "capabilities_baseline"),
-    Check("procMount_restricted", "restricted", 0, _proc_mount, "procMount"),
+    Check("procMount_restricted", "restricted", 35, _proc_mount, "procMount"),
     Check("restrictedVolumes", "restricted", 0, _volumes, "hostPathVolumes"),
     Check("runAsNonRoot", "restricted", 0, _non_root),
     Check("runAsUser", "restricted", 23, _root),

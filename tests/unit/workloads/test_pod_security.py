@@ -148,7 +148,7 @@ def test_profiles_in_annotations_count_as_those_in_fields():
     (found,) = violations(BASELINE, pod(), notes)
     assert str(found) == (
         'forbidden AppArmor profile (annotation must not set AppArmor profile type to "'
-        'container.apparmor.security.beta.kubernetes.io/a=\\"unconfined\\"")'
+        'container.apparmor.security.beta.kubernetes.io/a="unconfined"")'
     )
     assert (
         violations(BASELINE, pod(), {**notes, "container.apparmor.security.beta.kubernetes.io/a": "localhost/x"}) == []
@@ -176,3 +176,15 @@ def test_old_versions_look_for_seccomp_in_annotations():
     (found,) = violations(Policy("baseline", 18), spec, notes)
     assert str(found) == 'seccompProfile (forbidden annotation seccomp.security.alpha.kubernetes.io/pod="unconfined")'
     assert violations(Policy("baseline", 18), spec) == []
+
+
+def test_root_of_users_of_its_own_is_allowed_since_1_35():
+    spec = pod({"runAsUser": 0, "runAsNonRoot": False}, hostUsers=False)
+    assert violations(RESTRICTED, spec) == []
+    assert [v.reason for v in violations(Policy("restricted", 34), spec)] == ["runAsNonRoot != true", "runAsUser=0"]
+
+
+def test_restricted_volume_types_are_sorted():
+    volumes = [{"name": "a", "nfs": {}}, {"name": "b", "hostPath": {}}]
+    (found,) = violations(RESTRICTED, pod(volumes=volumes))
+    assert str(found).endswith('(volumes "a", "b" use restricted volume types "hostPath", "nfs")')

@@ -75,16 +75,22 @@ def _annotations(kind: Kind, obj: Object) -> Object:
 
 
 def policy_of(labels: Object, mode: str) -> Policy:
-    """What the labels ask for; where they make no sense, the strictest."""
-    level = labels.get(f"{PREFIX}{mode}")
-    version = labels.get(f"{PREFIX}{mode}-version", "latest")
+    """What the labels ask for. Of levels that are not known, that to enforce counts as the strictest, others as none.
+
+    Where nothing says what to warn of, it is what is enforced.
+    """
+    level, version = labels.get(f"{PREFIX}{mode}"), labels.get(f"{PREFIX}{mode}-version", "latest")
+    enforced = level_named(labels.get(f"{PREFIX}enforce", ""))
+    if mode == "warn" and level is None and enforced not in (None, "privileged"):
+        level = enforced
+        version = labels.get(f"{PREFIX}warn-version", labels.get(f"{PREFIX}enforce-version", "latest"))
     if level is None:
         return Policy("privileged")
-    known = level_named(level)
+    known = level_named(level) or ("restricted" if mode == "enforce" else "privileged")
     try:
-        return Policy(known or "restricted", minor_of(version))
+        return Policy(known, minor_of(version))
     except ValueError:
-        return Policy(known or "restricted")
+        return Policy(known)
 
 
 def label_faults(labels: Object, old: Object) -> Iterator[Fault]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
 
 
+MISMATCH = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+
+
 async def admit(write: Write) -> None:
     if write.operation != "CREATE" or not write.of("", "pods") or write.new is None:
         return
@@ -26,6 +29,8 @@ async def admit(write: Write) -> None:
     overhead = (found.get("overhead") or {}).get("podFixed")
     if overhead and not spec.get("overhead"):
         spec["overhead"] = dict(overhead)
+    elif overhead and not _same(spec["overhead"], overhead):
+        raise _refusal(write, MISMATCH)
     scheduling = found.get("scheduling") or {}
     selector = spec.get("nodeSelector") or {}
     for key, value in (scheduling.get("nodeSelector") or {}).items():
@@ -47,8 +52,12 @@ async def check(write: Write) -> None:
     wanted, given = ((found or {}).get("overhead") or {}).get("podFixed") or {}, spec.get("overhead") or {}
     if given and not wanted:
         raise _refusal(write, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
-    if {key: parse(str(one)).nano for key, one in given.items()} != {k: parse(str(v)).nano for k, v in wanted.items()}:
-        raise _refusal(write, "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")
+    if not _same(given, wanted):
+        raise _refusal(write, MISMATCH)
+
+
+def _same(one: Object, other: Object) -> bool:
+    return {k: parse(str(v)).nano for k, v in one.items()} == {k: parse(str(v)).nano for k, v in other.items()}
 
 
 async def _class(write: Write, spec: Object) -> Object | None:

@@ -91,6 +91,8 @@ async def _create_once(
     write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
     draft = await admit(write)
     write.new = draft
+    for text in kind.own.early_warnings(draft):
+        call.warn(text)
     kind.prepare_create(draft, now)
     hooks = server.hooks.get((kind.group, kind.plural))
     taken = await hooks.before_create(server, draft, options.dry_run) if hooks else None

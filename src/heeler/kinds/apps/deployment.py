@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.apps.replicas import selector_cell
-from heeler.kinds.core.pod_warnings import of_template
+from heeler.kinds.core.pod_warnings import of_workload
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, at, cell, container_columns
@@ -61,8 +61,7 @@ COLUMNS = (
 
 
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:
-    before = None if old is None else old["spec"].get("template")
-    yield from of_template(new["spec"].get("template"), before, "spec.template")
+    yield from of_workload(new, old, "spec", "template")
 
 
 OWN = Own(

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.core.persistentvolumeclaim import default_claim
-from heeler.kinds.core.pod_warnings import of_template
+from heeler.kinds.core.pod_warnings import claim as claim_warnings
+from heeler.kinds.core.pod_warnings import of_workload
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell, container_columns
@@ -45,8 +46,16 @@ def _ready(stateful: Object) -> str:
 
 
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:
-    before = None if old is None else old["spec"].get("template")
-    yield from of_template(new["spec"].get("template"), before, "spec.template")
+    yield from of_workload(new, old, "spec", "template", named=False)
+    for at, template in enumerate(new["spec"].get("volumeClaimTemplates") or ()):
+        # Upstream's path differs by verb, and has a capital letter.
+        path = f"spec.volumeClaimTemplates[{at}]{'' if old is None else '.Spec'}"
+        yield from claim_warnings(template.get("spec") or {}, path)
+    limit = new["spec"].get("revisionHistoryLimit")
+    if limit is not None and limit < 0:
+        yield (
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+        )
 
 
 OWN = Own(

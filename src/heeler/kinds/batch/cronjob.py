@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heeler.kinds.batch import job_rules as rules
-from heeler.kinds.core.pod_warnings import of_template
+from heeler.kinds.batch.job import warnings_of
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, container_columns, count_at, selector_text, since, text_at
@@ -53,8 +53,7 @@ COLUMNS = (
 
 
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:
-    before = None if old is None else old["spec"]["jobTemplate"]["spec"].get("template")
-    yield from of_template(new["spec"]["jobTemplate"]["spec"].get("template"), before, "spec.jobTemplate.spec.template")
+    yield from warnings_of(new, old, "spec", "jobTemplate", "spec")
 
 
 OWN = Own(

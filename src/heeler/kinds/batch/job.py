@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from heeler.base.clock import parse_rfc3339
 from heeler.kinds.apps.replicas import selector_cell
 from heeler.kinds.batch import job_rules as rules
-from heeler.kinds.core.pod_warnings import of_template
+from heeler.kinds.core.pod_warnings import long_name, of_workload
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell, container_columns, human_duration
@@ -115,6 +115,9 @@ def _duration(job: Object, now: float) -> str:
     return human_duration(parse_rfc3339(end) - parse_rfc3339(start))
 
 
+#: Above both, an Indexed job is warned of.
+MANY_COMPLETIONS, MANY_AT_ONCE = 100_000, 10_000
+
 COLUMNS = (
     NAME,
     Column("Status", cell(_status), about="=Status of the job."),
@@ -127,13 +130,25 @@ COLUMNS = (
 
 
 def _warnings(new: Object, old: Object | None) -> Iterator[str]:
-    if old is None and "." in new["metadata"].get("name", ""):
+    yield from warnings_of(new, old, "spec")
+
+
+def warnings_of(new: Object, old: Object | None, *steps: str) -> Iterator[str]:
+    """Warnings for a job, or for what makes jobs; the job's spec is at `steps`."""
+    if old is None:
+        yield from long_name(new, "Pod names and hostnames")
+    elif old["metadata"].get("generation") == new["metadata"].get("generation"):
+        return
+    spec = new
+    for step in steps:
+        spec = spec[step]
+    many = spec.get("completions") or 0, spec.get("parallelism") or 0
+    if spec.get("completionMode") == "Indexed" and many[0] > MANY_COMPLETIONS and many[1] > MANY_AT_ONCE:
         yield (
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS "
-            "label is recommended: [must not contain dots]"
+            f"{'.'.join(steps)}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher "
+            "than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
         )
-    before = None if old is None else old["spec"].get("template")
-    yield from of_template(new["spec"].get("template"), before, "spec.template")
+    yield from of_workload(new, old, *steps, "template", named=False)
 
 
 OWN = Own(

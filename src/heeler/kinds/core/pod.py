@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
-from heeler.kinds.core import pod_rules, pod_warnings
+from heeler.kinds.core import pod_rules, pod_warnings, profile_annotations
 from heeler.kinds.core.podspec import default_pod, default_pod_requests
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, human_duration, text_at
@@ -70,6 +70,7 @@ def _prepare_create(pod: Object) -> None:
             }
         ]
     _merge_label_keys(pod)
+    profile_annotations.set_app_armor(pod)
 
 
 def _merge_label_keys(pod: Object) -> None:
@@ -336,6 +337,7 @@ OWN = Own(
     prepare_update=_prepare_update,
     rules=pod_rules.rules,
     warnings=pod_warnings.of_pod,
+    early_warnings=profile_annotations.set_warnings,
     update_rules=pod_rules.update_rules,
     columns=COLUMNS,
     selectable=SELECTABLE,

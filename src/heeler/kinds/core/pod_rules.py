@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
+from heeler.kinds.core import profile_annotations
 from heeler.kinds.core.podspec_rules import MIRROR, pod_annotations, spec_rules, tolerations
 from heeler.kinds.internal_form import difference, internal
 from heeler.kinds.meta.checks import MAX_INT32, numbered
@@ -26,6 +27,7 @@ def rules(pod: Object) -> Iterator[Fault]:
     yield from _pod(pod)
     if (pod.get("spec") or {}).get("ephemeralContainers"):
         yield forbidden("spec.ephemeralContainers", "cannot be set on create")
+    yield from profile_annotations.matching(pod["metadata"].get("annotations") or {}, pod.get("spec") or {}, "spec")
 
 
 def _pod(pod: Object) -> Iterator[Fault]:
@@ -42,7 +44,7 @@ def _pod(pod: Object) -> Iterator[Fault]:
 def update_rules(new: Object, old: Object) -> Iterator[Fault]:
     """A changed pod: little of the spec may change."""
     yield from _pod(new)
-    yield from _mirror(new["metadata"].get("annotations") or {}, old["metadata"].get("annotations") or {})
+    yield from _annotations(new["metadata"].get("annotations") or {}, old["metadata"].get("annotations") or {})
     spec, was = new.get("spec") or {}, old.get("spec") or {}
     for key in ("containers", "initContainers"):
         if len(spec.get(key) or ()) != len(was.get(key) or ()):
@@ -59,11 +61,13 @@ def update_rules(new: Object, old: Object) -> Iterator[Fault]:
         yield forbidden("spec", MAY_CHANGE + lines)
 
 
-def _mirror(annotations: Object, old: Object) -> Iterator[Fault]:
-    """A pod is a mirror from its beginning, or never."""
-    if annotations.get(MIRROR) != old.get(MIRROR):
-        does = "remove or update" if MIRROR in old else "add"
-        yield forbidden(f"metadata.annotations[{MIRROR}]", f"may not {does} mirror pod annotation")
+def _annotations(new: Object, old: Object) -> Iterator[Fault]:
+    """A pod is a mirror from its beginning, or never; its AppArmor annotations stay."""
+    for key in sorted({**old, **new}):
+        word = "mirror pod annotation" if key == MIRROR else "AppArmor annotations"
+        if new.get(key) != old.get(key) and (key == MIRROR or key.startswith(profile_annotations.APP_ARMOR)):
+            does = "remove or update" if key in old else "add"
+            yield forbidden(f"metadata.annotations[{key}]", f"may not {does} {word}")
 
 
 def _deadline(new: int | None, old: int | None) -> Iterator[Fault]:

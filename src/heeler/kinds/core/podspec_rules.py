@@ -5,8 +5,10 @@ https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from heeler.kinds.core import profile_annotations
 from heeler.kinds.core.container_rules import Around, containers, ephemeral_containers, init_containers
 from heeler.kinds.core.security_rules import by_system, host_process, pod_security
 from heeler.kinds.core.volume_rules import volumes
@@ -37,9 +39,12 @@ def template_rules(template: Object | None, path: str, more_volumes: tuple[str, 
     ephemeral = (template.get("spec") or {}).get("ephemeralContainers")
     if ephemeral:
         yield forbidden(f"{path}.spec.ephemeralContainers", "ephemeral containers not allowed in pod template")
+    yield from profile_annotations.matching(meta.get("annotations") or {}, template.get("spec") or {}, f"{path}.spec")
 
 
 MIRROR = "kubernetes.io/config.mirror"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_is_cost = re.compile(r"(0|-[0-9]+|[1-9][0-9]*)\Z", re.ASCII).match
 
 
 def pod_annotations(annotations: dict[str, str] | None, spec: Object, path: str) -> Iterator[Fault]:
@@ -47,6 +52,10 @@ def pod_annotations(annotations: dict[str, str] | None, spec: Object, path: str)
         yield invalid(
             f"{path}[{MIRROR}]", annotations[MIRROR], "must set spec.nodeName if mirror pod annotation is set"
         )
+    cost = (annotations or {}).get(DELETION_COST)
+    if cost is not None and not (_is_cost(cost) and -(2**31) <= int(cost) < 2**31):
+        yield invalid(f"{path}[{DELETION_COST}]", cost, "must be a 32bit integer")
+    yield from profile_annotations.rules(annotations or {}, spec, path)
 
 
 def spec_rules(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> Iterator[Fault]:
@@ -126,15 +135,14 @@ def _host_network(spec: Object, path: str) -> Iterator[Fault]:
     """With the host's network a container's port is the host's."""
     if not spec.get("hostNetwork"):
         return
-    for key in ("containers", "initContainers"):
-        for at, container in numbered(spec.get(key)):
-            for index, port in numbered(container.get("ports")):
-                if port.get("hostPort", 0) and port["hostPort"] != port.get("containerPort"):
-                    yield invalid(
-                        f"{path}.{key}[{at}].ports[{index}].hostPort",
-                        port["hostPort"],
-                        "must match `containerPort` when `hostNetwork` is true",
-                    )
+    for at, container in numbered(spec.get("containers")):
+        for index, port in numbered(container.get("ports")):
+            if port.get("hostPort", 0) and port["hostPort"] != port.get("containerPort"):
+                yield invalid(
+                    f"{path}.containers[{at}].ports[{index}].hostPort",
+                    port["hostPort"],
+                    "must match `containerPort` when `hostNetwork` is true",
+                )
 
 
 def affinity_rules(affinity: Object, path: str) -> Iterator[Fault]:
@@ -268,9 +276,13 @@ def _host_users(spec: Object, path: str) -> Iterator[Fault]:
     """A pod with users of its own shares no namespaces of the host."""
     if spec.get("hostUsers") is not False:
         return
-    for key in ("hostPID", "hostIPC"):
+    # Upstream writes two of the paths so.
+    for key, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
         if spec.get(key):
-            yield forbidden(f"{path}.{key}", "when `hostUsers` is false")
+            yield forbidden(f"{path}.{shown}", "when `hostUsers` is false")
+    for at, container in profile_annotations.each_container(spec):
+        if container.get("volumeDevices"):
+            yield forbidden(f"{path}.{at}.volumeDevices", "when `hostUsers` is false")
 
 
 def _names(spec: Object, path: str) -> Iterator[Fault]:

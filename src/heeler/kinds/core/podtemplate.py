@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from heeler.kinds.core.pod_warnings import of_workload
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own
 from heeler.kinds.policy import rules
@@ -13,10 +16,15 @@ def _default(holder: Object, version: str) -> None:
     default_template(holder["template"])
 
 
+def _warnings(new: Object, old: Object | None) -> Iterator[str]:
+    yield from of_workload(new, old, "template", named=False)
+
+
 OWN = Own(
     "",
     "PodTemplate",
     rules=rules.pod_template,
+    warnings=_warnings,
     pod_spec=("template", "spec"),
     default=_default,
     generation=True,

@@ -128,7 +128,7 @@ def pod_security(spec: Object, path: str, under: str) -> Iterator[Fault]:
         yield from user_id(context.get(key), f"{path}.{key}")
     for at, group in numbered(context.get("supplementalGroups")):
         yield from user_id(group, f"{path}.supplementalGroups[{at}]")
-    yield from _sysctls(context.get("sysctls"), f"{path}.sysctls")
+    yield from _sysctls(context.get("sysctls"), spec, f"{path}.sysctls")
     yield from optional_one_of(
         context.get("fsGroupChangePolicy"), ("Always", "OnRootMismatch"), f"{path}.fsGroupChangePolicy"
     )
@@ -143,7 +143,23 @@ def pod_security(spec: Object, path: str, under: str) -> Iterator[Fault]:
     )
 
 
-def _sysctls(rows: list[Object] | None, path: str) -> Iterator[Fault]:
+_OF_IPC = (
+    *("kernel.sem", "kernel.shm", "kernel.shmall", "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced"),
+    *("kernel.msg", "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni"),
+)
+
+
+def _shared(name: str, spec: Object) -> str:
+    """The field by which the pod shares with its host what the sysctl is of; "" if it does not."""
+    first = re.search(r"[./]", name)
+    if first is not None and first[0] == "/":
+        name = name.translate(str.maketrans("./", "/."))
+    if spec.get("hostNetwork") and name.startswith("net."):
+        return "hostNetwork"
+    return "hostIPC" if spec.get("hostIPC") and (name in _OF_IPC or name.startswith("fs.mqueue.")) else ""
+
+
+def _sysctls(rows: list[Object] | None, spec: Object, path: str) -> Iterator[Fault]:
     seen: set[str] = set()
     for at, row in numbered(rows):
         name = row.get("name", "")
@@ -153,13 +169,16 @@ def _sysctls(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             yield invalid(f"{path}[{at}].name", name, f"must have at most 253 characters and match regex ^{_SYSCTL}$")
         elif name in seen:
             yield duplicate(f"{path}[{at}].name", name)
+        shared = _shared(name, spec)
+        if shared:
+            yield invalid(f"{path}[{at}].name", name, f"may not be specified when '{shared}' is true")
         seen.add(name)
 
 
 _NOT_ON_WINDOWS = "cannot be set for a windows pod"
 _CONTEXT_NOT_ON_WINDOWS = (
     *("appArmorProfile", "seLinuxOptions", "seccompProfile", "fsGroup", "fsGroupChangePolicy", "sysctls", "runAsUser"),
-    *("runAsGroup", "supplementalGroups", "supplementalGroupsPolicy"),
+    *("runAsGroup", "supplementalGroups", "supplementalGroupsPolicy", "seLinuxChangePolicy"),
 )
 _CONTAINER_NOT_ON_WINDOWS = (
     *("appArmorProfile", "seLinuxOptions", "seccompProfile", "capabilities", "readOnlyRootFilesystem", "privileged"),
@@ -173,7 +192,7 @@ def by_system(spec: Object, path: str) -> Iterator[Fault]:
     context = spec.get("securityContext") or {}
     containers = [
         (f"{path}.{key}[{at}].securityContext", c.get("securityContext") or {})
-        for key in ("containers", "initContainers", "ephemeralContainers")
+        for key in ("initContainers", "containers", "ephemeralContainers")
         for at, c in numbered(spec.get(key))
     ]
     if system == "linux":
@@ -183,14 +202,12 @@ def by_system(spec: Object, path: str) -> Iterator[Fault]:
             if own.get("windowsOptions") is not None:
                 yield forbidden(f"{here}.windowsOptions", "windows options cannot be set for a linux pod")
     elif system == "windows":
-        for key in ("hostPID", "hostIPC"):
-            if spec.get(key):
-                yield forbidden(f"{path}.{key}", _NOT_ON_WINDOWS)
         for key in _CONTEXT_NOT_ON_WINDOWS:
-            if context.get(key) is not None:
+            if context.get(key) is not None and (key != "sysctls" or context[key]):
                 yield forbidden(f"{path}.securityContext.{key}", _NOT_ON_WINDOWS)
-        if spec.get("shareProcessNamespace") is not None:
-            yield forbidden(f"{path}.shareProcessNamespace", _NOT_ON_WINDOWS)
+        for key in ("hostUsers", "hostPID", "hostIPC", "shareProcessNamespace"):
+            if spec.get(key) or (spec.get(key) is not None and key in ("hostUsers", "shareProcessNamespace")):
+                yield forbidden(f"{path}.{key}", _NOT_ON_WINDOWS)
         for here, own in containers:
             for key in _CONTAINER_NOT_ON_WINDOWS:
                 if own.get(key) is not None:
