@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 NODES = GroupVersionResource("", "v1", "nodes")
 PODS = GroupVersionResource("", "v1", "pods")
+#: A node that is taken away has no pods when so many looks, so many seconds apart, find none; looks at the most.
+QUIET_LOOKS, LOOK_SECONDS, LOOKS = 3, 0.1, 100
 ADMIN = authenticated("heeler-admin", "", (MASTERS,))
 SCHEDULER = authenticated("system:kube-scheduler")
 
@@ -153,19 +155,33 @@ async def _settle_simulated(context: Context) -> None:
     from heeler.kubelet.simulated import TAINT, is_simulated
 
     client, wanted = context.client(ADMIN, "heeler"), set(simulated_names(context.spec))
-    for node in (await client.list(NODES)).items:
+    nodes = [node for node in (await client.list(NODES)).items if is_simulated(node)]
+    unwanted = [node["metadata"]["name"] for node in nodes if node["metadata"]["name"] not in wanted]
+    await _take_away(client, unwanted, context.clock)
+    for node in nodes:
         name = node["metadata"]["name"]
-        if not is_simulated(node):
-            continue
-        if name not in wanted:
-            await client.delete(NODES, name)
-            for pod in (await client.list(PODS, field_selector=f"spec.nodeName={name}")).items:
-                await client.delete(PODS, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
+        if name in unwanted:
             continue
         others = [t for t in (node.get("spec") or {}).get("taints") or () if t.get("key") != TAINT["key"]]
         taints = [*others, TAINT] if context.spec.nodes else others
         if taints != ((node.get("spec") or {}).get("taints") or []):
             await client.patch(NODES, name, {"spec": {"taints": taints}})
+
+
+async def _take_away(client: Client, nodes: list[str], clock: Clock) -> None:
+    """Delete nodes, then their pods, until no pod that the scheduler had in hand comes to them any more."""
+    for name in nodes:
+        await client.delete(NODES, name)
+    quiet = 0
+    for _ in range(LOOKS if nodes else 0):
+        quiet += 1
+        for name in nodes:
+            for pod in (await client.list(PODS, field_selector=f"spec.nodeName={name}")).items:
+                await client.delete(PODS, pod["metadata"]["name"], pod["metadata"]["namespace"], grace_seconds=0)
+                quiet = 0
+        if quiet >= QUIET_LOOKS:
+            return
+        await clock.sleep(LOOK_SECONDS)
 
 
 #: The parts of a control plane, in the order of their start. Each returns once it has begun.

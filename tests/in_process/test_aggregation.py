@@ -212,6 +212,28 @@ def test_custom_groups_have_one_as_long_as_they_are_served(cluster: FreshCluster
     cluster.wait("apiservice/v1.example.com", "delete")
 
 
+def test_apiservices_themselves_are_never_given_away(cluster: FreshCluster) -> None:
+    given = api_service(insecureSkipTLSVerify=True)
+    given["metadata"]["name"] = "v1.apiregistration.k8s.io"
+    given["spec"]["group"] = "apiregistration.k8s.io"
+    cluster.apply([given])
+    cluster.settle()
+    assert ask(cluster, "GET", "/apis/apiregistration.k8s.io/v1")[0] == 200
+    cluster.delete("apiservice", "v1.apiregistration.k8s.io")
+
+
+def test_a_built_in_group_can_be_given_away_and_taken_back(cluster: FreshCluster) -> None:
+    spec = {"service": {"namespace": "default", "name": "notes"}, "insecureSkipTLSVerify": True}
+    cluster.patch("apiservice", "v2.autoscaling", {"spec": spec})
+    cluster.settle()
+    assert ask(cluster, "GET", "/apis/autoscaling/v2")[0] == 503
+    assert ask(cluster, "GET", "/apis/autoscaling/v1")[0] == 200
+    cluster.patch("apiservice", "v2.autoscaling", {"spec": {"service": None, "insecureSkipTLSVerify": None}})
+    cluster.settle()
+    assert ask(cluster, "GET", "/apis/autoscaling/v2")[0] == 200
+    cluster.wait("apiservice/v2.autoscaling", lambda obj: available(obj).get("reason") == "Local")
+
+
 def test_what_is_missing_is_named(cluster: FreshCluster) -> None:
     cluster.apply([api_service(insecureSkipTLSVerify=True)])
     assert until(cluster, "ServiceNotFound")["message"] == 'service/notes in "default" is not present'

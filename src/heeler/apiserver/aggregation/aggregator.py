@@ -100,11 +100,11 @@ class Aggregator:
         state = (int(cache.changed), self._kinds)
         if self._known.state != state:
             objects = [item.object() for item in cache.items.values()]
-            remotes = (services.remote(one) for one in objects)
+            found = [one for one in map(services.remote, objects) if one is not None]
+            # APIServices themselves are always ours: what gives them away could not be taken back
+            remotes = {(one.group, one.version): one for one in found if one.group != GROUP}
             wanted = {**self._own(), **services.priorities(objects)}
-            self._known = _Known(
-                state, {(r.group, r.version): r for r in remotes if r is not None}, services.ordered(wanted)
-            )
+            self._known = _Known(state, remotes, services.ordered(wanted))
         return self._known
 
     def _own(self) -> dict[GroupVersion, Priority]:
