@@ -57,6 +57,17 @@ async def _replace(server: ApiServer, item: Item, wanted: Object) -> None:
     await server.store.update(item.key, encode(_local(server, new)), item.revision)
 
 
+def _defined(server: ApiServer) -> set[GroupVersion]:
+    """What definitions speak of: another server may serve it already."""
+    definitions = server.objects("apiextensions.k8s.io", "customresourcedefinitions")
+    return {
+        (one["spec"]["group"], version["name"])
+        for one in definitions
+        for version in one["spec"]["versions"]
+        if version.get("served")
+    }
+
+
 async def keep(server: ApiServer) -> None:
     """Bring those of custom groups in step with what is served, and say that local ones are available.
 
@@ -65,13 +76,14 @@ async def keep(server: ApiServer) -> None:
     from heeler.apiserver.bootstrap.bootstrap import ensure
 
     own: dict[GroupVersion, bool] = {(k.group, version): k.custom for k in server.kinds for version in k.versions}
+    defined = _defined(server)
     cache = server.cache_of(GROUP, PLURAL)
     for item in list(cache.items.values()):
         obj = item.object()
         spec = obj["spec"]
         place = (spec.get("group") or "", spec["version"])
         managed = labels_of(obj).get(AUTOMANAGED) == ALWAYS
-        if managed and place not in own:
+        if managed and place not in own and place not in defined:
             await server.store.delete(item.key, item.revision)
         elif managed and own.get(place) and spec != (wanted := services.local(*place, CUSTOM, ALWAYS))["spec"]:
             await _replace(server, item, wanted)
