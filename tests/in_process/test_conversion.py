@@ -1,5 +1,6 @@
 """Custom resources in several versions, converted by a webhook."""
 
+import asyncio
 import base64
 import json
 import ssl
@@ -336,6 +337,29 @@ def test_only_labels_and_annotations_of_the_metadata_may_change(cluster: FreshCl
     assert found["labels"] == {"by": "webhook"}
     assert "finalizers" not in found
     assert found["generation"] == 1
+
+
+def test_many_who_want_the_same_ask_once_and_fail_together(cluster: FreshCluster, converter: Converter) -> None:
+    run(cluster, "create", V2, thing("a", "v2"), "default")
+
+    async def several() -> list[Any]:
+        client = cluster.client_in_thread()
+        return await asyncio.gather(*(client.get(V1, "a", "default") for _ in range(5)), return_exceptions=True)
+
+    def slow(answer: Json) -> Json:
+        time.sleep(0.2)
+        return {**answer, "response": None}
+
+    converter.change = slow
+    found = cluster._run(several())
+    assert [str(one) for one in found] == [
+        f"conversion webhook for {GROUP}/v2, Kind=Thing failed: no response provided"
+    ] * 5
+    assert len(converter.calls) == 1
+    converter.change = lambda answer: answer
+    found = cluster._run(several())
+    assert [one["spec"]["hostPort"] for one in found] == ["h:1"] * 5
+    assert len(converter.calls) == 2
 
 
 def test_a_webhook_that_is_down_is_named_and_a_stream_says_so(cluster: FreshCluster, converter: Converter) -> None:

@@ -235,6 +235,8 @@ def test_an_aggregated_api_without_its_service_says_so(cluster: LocalCluster) ->
                   "service": {"name": "s", "namespace": "default"}, "insecureSkipTLSVerify": true}}"""
     cluster.kubectl("apply", "-f", "-", stdin=service)
     cluster.wait(lambda: "False (ServiceNotFound)" in cluster.kubectl("get", "apiservice", "v1.example.com"))
+    trust = cluster.kubectl("get", "configmap", "extension-apiserver-authentication", "-n", "kube-system", "-o", "yaml")
+    assert "requestheader-allowed-names: '[\"front-proxy-client\"]'" in trust
     assert re.search(r"v1.apps +Local +True ", cluster.kubectl("get", "apiservices"))
     said = cluster.kubectl("get", "--raw", "/apis/example.com/v1", check=False)
     assert "the server is currently unable to handle the request" in said

@@ -34,7 +34,7 @@ class Conversions:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._under_way: dict[tuple[Item, str], asyncio.Event] = {}
+        self._under_way: dict[tuple[Item, str], asyncio.Future[None]] = {}
 
     async def ready(self, items: Sequence[Item], api_version: str) -> None:
         """Make sure that a kind's items can be had in a version. Raises 500 in the words of the webhook's failure."""
@@ -45,10 +45,10 @@ class Conversions:
             if mine:
                 await self._convert_items(mine, api_version)
             else:
-                await self._under_way[missing[0], api_version].wait()
+                await asyncio.shield(self._under_way[missing[0], api_version])
 
     async def _convert_items(self, items: list[Item], api_version: str) -> None:
-        done = asyncio.Event()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         keys = [(item, api_version) for item in items]
         self._under_way |= dict.fromkeys(keys, done)
         try:
@@ -59,10 +59,15 @@ class Conversions:
                 for item, obj in zip(batch, found, strict=True):
                     obj["metadata"]["resourceVersion"] = str(item.revision)
                     item.hold(obj)
+        except StatusError as error:
+            done.set_exception(error)  # of all who wait for it: a webhook that hangs isn't asked by one after the other
+            done.exception()
+            raise
         finally:
             for key in keys:
                 del self._under_way[key]
-            done.set()
+            if not done.done():
+                done.set_result(None)
 
     async def to_store(self, kind: Kind, obj: Object) -> Object:
         """The object as it is to be written (itself, if that is its version). Raises 500."""
