@@ -18,6 +18,7 @@ from heeler.kinds.protobuf.read import read
 from heeler.objects.value import Object
 from heeler.testing.cluster import FreshCluster
 from heeler.wire.http.messages import Peer, Request, Response
+from tests.unit.kinds.recorded import Place, cases, place
 
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 ADMIN = Peer("127.0.0.1:1", "admin", ("system:masters",))
@@ -152,6 +153,59 @@ def test_every_kind_is_listed_alike_in_both(shared: FreshCluster) -> None:
                 assert kind.decode(ours, version) == kind.decode(theirs, version)
             filled += bool(plain["items"])
     assert filled > 20
+
+
+#: Kinds whose objects change the others' world, or that nobody creates.
+_APART = ("Namespace", "Node", "CustomResourceDefinition", "APIService", "ComponentStatus", "Binding")
+
+
+def recorded_objects() -> Iterator[tuple[str, Place, Object]]:
+    """Collections' paths with objects that were created there, a few of each kind and each once."""
+    told: dict[str, list[Object]] = {}
+    for area in ("defaults", "table", "validation"):
+        for case in cases(area):
+            for step in case["steps"]:
+                request, obj = step["request"], step["request"].get("body")
+                where = place(request["path"])
+                created = (step.get("response") or {}).get("status") == 201 or step.get("setup")
+                if request["method"] != "POST" or not created or where is None or not isinstance(obj, dict):
+                    continue
+                kind, text = where.kind, orjson.dumps(obj).decode().replace(case["id"], "default")
+                if kind.kind in _APART or where.subresource or "update" not in kind.verbs or "{{" in text:
+                    continue
+                before = told.setdefault(kind.kind, [])
+                obj = orjson.loads(text)
+                obj["metadata"] = {**(obj.get("metadata") or {}), "name": f"recorded-{len(before)}"}
+                obj["metadata"].pop("namespace", None)
+                if len(before) < 4 and obj.get("spec") not in [other.get("spec", 0) for other in before]:
+                    before.append(obj)
+                    yield request["path"].partition("?")[0].replace(case["id"], "default"), where, obj
+
+
+def test_what_is_read_in_protobuf_and_put_back_changes_nothing(shared: FreshCluster) -> None:
+    """Nor does it matter in which encoding an object was created."""
+    tried = set()
+    for path, where, obj in recorded_objects():
+        text = ask(shared, path, "application/json", "POST", orjson.dumps(obj), "application/json")
+        if text.status != 201:  # it needs what isn't here
+            continue
+        name = obj["metadata"]["name"]
+        found = ask(shared, f"{path}/{name}")
+        put = ask(shared, f"{path}/{name}", method="PUT", body=found.body)
+        if found.status == 404 or put.status == 409:  # a controller was faster
+            continue
+        assert put.status == 200, (obj, put.object)
+        assert put.object["metadata"]["resourceVersion"] == found.object["metadata"]["resourceVersion"], obj
+        other = {**obj, "metadata": {**obj["metadata"], "name": f"{name}-again"}}
+        says = {"kind": where.kind.kind, "apiVersion": where.kind.api_version(where.version)}
+        given = envelope.whole({**where.kind.decode(other, where.version)[0], **says}) or b""
+        again = ask(shared, f"{path}?dryRun=All", method="POST", body=given)
+        assert again.status == 201 or "provided port is already allocated" in again.object["message"], (
+            obj,
+            again.object,
+        )
+        tried.add(where.kind.kind)
+    assert len(tried) > 25
 
 
 @pytest.mark.parametrize(
