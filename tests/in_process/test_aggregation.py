@@ -188,6 +188,17 @@ def test_groups_of_our_own_have_local_services(cluster: FreshCluster) -> None:
     (condition,) = apps["status"]["conditions"]
     assert (condition["status"], condition["reason"]) == ("True", "Local")
     assert condition["message"] == "Local APIServices are always available"
+    (entry,) = apps["metadata"]["managedFields"]
+    labels = {".": {}, "f:kube-aggregator.kubernetes.io/automanaged": {}}
+    fields: dict[str, Any] = {
+        key: {} for key in ("f:group", "f:groupPriorityMinimum", "f:version", "f:versionPriority")
+    }
+    assert entry["fieldsV1"] == {"f:metadata": {"f:labels": labels}, "f:spec": fields}
+    numbers = {
+        name: (one["spec"]["groupPriorityMinimum"], one["spec"]["versionPriority"]) for name, one in found.items()
+    }
+    assert numbers["v1.resource.k8s.io"] == (16200, 21)
+    assert numbers["v1.storagemigration.k8s.io"] == (15800, 15)
 
 
 def test_custom_groups_have_one_as_long_as_they_are_served(cluster: FreshCluster) -> None:

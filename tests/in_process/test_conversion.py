@@ -297,8 +297,13 @@ def response(**parts: Any) -> Callable[[Json], Json]:
         (lambda a: {**a, "response": None}, "failed: no response provided"),
         (
             lambda a: {**a, "kind": "Other"},
+            'failed: no kind "Other" is registered for version "apiextensions.k8s.io/v1" in scheme '
+            '"pkg/runtime/scheme.go:111"',
+        ),
+        (
+            lambda a: {**a, "apiVersion": "apiextensions.k8s.io/v1beta1"},
             "failed: expected webhook response of apiextensions.k8s.io/v1, Kind=ConversionReview, "
-            "got apiextensions.k8s.io/v1, Kind=Other",
+            "got apiextensions.k8s.io/v1beta1, Kind=ConversionReview",
         ),
         (response(uid="other"), 'failed: expected response.uid="'),
         (response(result={"status": "Failure", "message": "no way"}), "failed: no way"),
@@ -316,7 +321,12 @@ def response(**parts: Any) -> Callable[[Json], Json]:
             "returned invalid metadata: metadata.labels[a] must be a string, but is int64 in converted object",
         ),
         (spoil(metadata__labels={"/": "a"}), "returned invalid metadata: [metadata.labels: Invalid value"),
-        (lambda _: [], "failed: the answer is no object"),
+        (
+            lambda _: [],
+            "failed: couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type "
+            r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }',
+        ),
+        (lambda a: {**a, "kind": ""}, 'failed: Object \'Kind\' is missing in \'{"kind": ""'),
     ],
 )
 def test_bad_answers_are_named(
@@ -328,6 +338,26 @@ def test_bad_answers_are_named(
         run(cluster, "get", V1, "a", "default")
     assert found.value.message.startswith(f"conversion webhook for {GROUP}/v2, Kind=Thing {words}")
     assert (found.value.code, found.value.reason) == (500, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            response(convertedObjects=["x"]),
+            "json: cannot unmarshal string into Go value of type map[string]interface {}",
+        ),
+        (spoil(kind=None), "Object 'Kind' is missing in '{"),
+    ],
+)
+def test_what_is_no_object_at_all_is_told_without_the_webhook(
+    cluster: FreshCluster, converter: Converter, change: Callable[[Json], Any], words: str
+) -> None:
+    run(cluster, "create", V2, thing("a", "v2"), "default")
+    converter.change = change
+    with pytest.raises(StatusError) as found:
+        run(cluster, "get", V1, "a", "default")
+    assert found.value.message.startswith(words)
 
 
 def test_only_labels_and_annotations_of_the_metadata_may_change(cluster: FreshCluster, converter: Converter) -> None:

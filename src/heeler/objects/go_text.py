@@ -24,6 +24,23 @@ def kind(value: Any) -> str:
             return "map[string]interface {}"
 
 
+def json_kind(value: Any) -> str:
+    """What encoding/json calls it in its errors."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "bool"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
 def reflect_kind(value: Any) -> str:
     """What reflect.Kind calls it."""
     match value:

@@ -41,13 +41,13 @@ _GROUPS = {
     "discovery.k8s.io": 16200,
     "resource.k8s.io": 16200,
     "flowcontrol.apiserver.k8s.io": 16100,
-    "storagemigration.k8s.io": 16000,
-    "internal.apiserver.k8s.io": 16000,
+    "storagemigration.k8s.io": 15800,
 }
 _VERSIONS = {
     ("", "v1"): 1,
     ("autoscaling", "v2"): 30,
     ("flowcontrol.apiserver.k8s.io", "v1"): 21,
+    ("resource.k8s.io", "v1"): 21,
 }
 #: v1, and what comes before a version is stable.
 _STABLE, _BEFORE = 15, 9

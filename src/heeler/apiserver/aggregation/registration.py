@@ -40,7 +40,7 @@ async def _settle(server: ApiServer, wanted: Object) -> None:
 
     item = server.item(GROUP, PLURAL, "", wanted["metadata"]["name"])
     if item is None:
-        await ensure(server, _local(server, wanted))
+        await ensure(server, wanted)
     elif labels_of(item.object()).get(AUTOMANAGED) == ON_START and item.object()["spec"] != wanted["spec"]:
         try:
             await _replace(server, item, wanted)
@@ -92,4 +92,4 @@ async def keep(server: ApiServer) -> None:
     await server.freshen()
     for (group, version), custom in own.items():
         if custom and server.item(GROUP, PLURAL, "", services.name_of(group, version)) is None:
-            await ensure(server, _local(server, services.local(group, version, CUSTOM, ALWAYS)))
+            await ensure(server, services.local(group, version, CUSTOM, ALWAYS))

@@ -173,7 +173,7 @@ async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = (), 
         None, draft, kind.type(version), manager=manager, api_version=obj["apiVersion"], now=now
     )
     status = draft.get("status")
-    kind.prepare_create(draft)
+    kind.prepare_create(draft, now)
     if obj.get("status"):
         draft["status"] = status
     if managed:

@@ -105,7 +105,8 @@ class Conversions:
         except (WebhookFailure, BadConversion) as error:
             what = f"{objects[0]['apiVersion']}, Kind={objects[0]['kind']}"
             words = error.words if isinstance(error, BadConversion) else f"failed: {error}"
-            raise StatusError(500, "", f"conversion webhook for {what} {words}") from None
+            whole = isinstance(error, BadConversion) and error.whole
+            raise StatusError(500, "", words if whole else f"conversion webhook for {what} {words}") from None
 
 
 def _bare(obj: Object) -> Object:

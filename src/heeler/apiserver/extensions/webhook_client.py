@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from heeler.base import pki
+from heeler.objects import go_text
 from heeler.objects.value import Object
 from heeler.wire.http.client import Answer, HttpClient
 from heeler.wire.http.failures import failure
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Clients that are kept (each with its idle connections).
 MAX_CLIENTS = 64
+#: Bytes of an answer that a message shows.
+MAX_SHOWN = 4096
 #: Bytes of an answer.
 MAX_ANSWER = 16 << 20
 _REFUSALS = {
@@ -73,13 +76,7 @@ class WebhookClient:
             raise WebhookFailure(f'Post "{url}": {failure(url, error)}') from error
         if not 200 <= answer.status < 300:
             raise WebhookFailure(f"{_refusal(answer.status, data)}")
-        try:
-            found = orjson.loads(data)
-        except ValueError as error:
-            raise WebhookFailure(f"the answer is no JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise WebhookFailure("the answer is no object")
-        return found
+        return _review(data, body["apiVersion"].partition("/")[0], body["kind"])
 
     def _client(self, config: Object, url: str) -> HttpClient:
         parts = urlsplit(url)
@@ -102,6 +99,32 @@ class WebhookClient:
         for client in self._clients.values():
             await client.close()
         self._clients.clear()
+
+
+#: The versions of reviews that are known.
+_VERSIONS = ("v1", "v1beta1")
+_HEAD = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+
+
+def _review(data: bytes, group: str, kind: str) -> Object:
+    """The review in an answer, in a version that is known. Raises WebhookFailure in the words of Go's decoding."""
+    try:
+        found = orjson.loads(data)
+    except ValueError as error:
+        raise WebhookFailure(f"couldn't get version/kind; json parse error: {error}") from None
+    if not isinstance(found, dict):
+        what = go_text.json_kind(found)
+        why = f"json: cannot unmarshal {what} into Go value of type {_HEAD}"
+        raise WebhookFailure(f"couldn't get version/kind; json parse error: {why}")
+    given = {key: found.get(key) for key in ("kind", "apiVersion")}
+    for key, shown in (("kind", "Kind"), ("apiVersion", "apiVersion")):
+        if not isinstance(given[key], str) or not given[key]:
+            text = data[:MAX_SHOWN].decode("utf-8", "replace")
+            raise WebhookFailure(f"Object '{shown}' is missing in '{text}'")
+    if given["kind"] != kind or given["apiVersion"] not in [f"{group}/{version}" for version in _VERSIONS]:
+        what = f'no kind "{given["kind"]}" is registered for version "{given["apiVersion"]}"'
+        raise WebhookFailure(f'{what} in scheme "pkg/runtime/scheme.go:111"')
+    return found
 
 
 async def _whole(answer: Answer) -> bytes:

@@ -9,20 +9,26 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import orjson
+
 from heeler.kinds.meta.objectmeta import annotation_rules, label_rules
 from heeler.objects import go_text
 from heeler.objects.value import Object
 
 GROUP = "apiextensions.k8s.io"
 VERSIONS = ("v1", "v1beta1")
+#: Bytes of an object that a message shows.
+MAX_SHOWN = 4096
 
 
 class BadConversion(Exception):
-    """The answer can't be used. `words` go on where the message has named the webhook: "failed: …", "returned …"."""
+    """The answer can't be used. `words` go on where the message has named the webhook: "failed: …", "returned …".
 
-    def __init__(self, words: str) -> None:
+    `whole`: they are the whole message."""
+
+    def __init__(self, words: str, *, whole: bool = False) -> None:
         super().__init__(words)
-        self.words = words
+        self.words, self.whole = words, whole
 
 
 def review(hook: Object, objects: list[Object], api_version: str, uid: str) -> Object:
@@ -77,7 +83,11 @@ def _checked(old: Object, new: Any, api_version: str, at: str) -> Object:
     what = "returned invalid converted object" if at else "returned invalid object"
     where = at or " at index 0"
     if not isinstance(new, dict):
-        raise BadConversion(f"{what}{where}: json: cannot unmarshal {go_text.kind(new)} into an object")
+        words = f"json: cannot unmarshal {go_text.json_kind(new)} into Go value of type map[string]interface {{}}"
+        raise BadConversion(words, whole=True)
+    if not new.get("kind"):
+        shown = orjson.dumps(new)[:MAX_SHOWN].decode("utf-8", "replace")
+        raise BadConversion(f"Object 'Kind' is missing in '{shown}'", whole=True)
     if new.get("apiVersion") != api_version:
         raise BadConversion(
             f"{what}{where}: invalid groupVersion (expected {api_version}, received {new.get('apiVersion') or ''})"
