@@ -240,15 +240,21 @@ def test_a_webhook_that_fails_is_fatal_or_passed_over(cluster: FreshCluster, web
     ("answer", "words"),
     [
         (lambda _: 404, "failed to call webhook: the server could not find the requested resource"),
-        (lambda _: 500, 'failed to call webhook: an error on the server ("unknown") has prevented the request'),
+        (lambda _: 500, 'failed to call webhook: an error on the server ("") has prevented the request'),
+        (
+            lambda _: {**patch(), "patch": "W1%0="},
+            "failed to call webhook: illegal base64 data at input byte 2",
+        ),
         (lambda _: {"uid": "other", "allowed": True}, 'received invalid webhook response: expected response.uid="'),
         (
             lambda _: {"allowed": True, "warnings": 5},
-            "received invalid webhook response: response.warnings has the wrong type",
+            "failed to call webhook: json: cannot unmarshal number into Go struct field "
+            "AdmissionResponse.response.warnings of type []string",
         ),
         (
             lambda _: {"allowed": False, "status": "x"},
-            "received invalid webhook response: response.status has the wrong type",
+            "failed to call webhook: json: cannot unmarshal string into Go struct field "
+            "AdmissionResponse.response.status of type v1.Status",
         ),
         (lambda _: {"allowed": True, "patch": "W10="}, "webhook returned response.patch but not response.patchType"),
         (lambda _: time.sleep(1.6) or {"allowed": True}, "context deadline exceeded"),
@@ -447,7 +453,10 @@ def test_patches_that_do_not_fit(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        ({**patch(), "patch": "bm8="}, "received undecodable patch in webhook response: "),
+        (
+            {**patch(), "patch": "bm8="},
+            "received undecodable patch in webhook response: invalid character 'o' in literal null (expecting 'u')",
+        ),
         ({**patch({"op": "remove", "path": "/data"}), "patchType": "Other"}, 'unsupported patch type "Other"'),
     ],
 )
@@ -538,7 +547,7 @@ def test_connections_are_shown_their_options_and_may_be_changed(
     status, body = send(cluster, "POST", f"{root}/exec", command="rm", container="a", stdout="true")
     assert status == 400
     assert b'admission webhook \\"v.example.com\\" denied the request without explanation' in body
-    assert send(cluster, "POST", f"{root}/attach", container="a", stdin="1")[0] == 200
+    assert send(cluster, "POST", f"{root}/attach", container="a", stdin="")[0] == 200
     assert webhook.seen[-1]["kind"]["kind"] == "PodAttachOptions"
     assert agents.asked[1:] == ["/attach/default/p/b?stdin=true"]
 
@@ -614,6 +623,8 @@ def test_bindings_evictions_and_tokens_are_shown_as_such(cluster: FreshCluster, 
     assert (binding["operation"], binding["kind"]["kind"]) == ("CREATE", "Binding")
     assert binding["object"]["target"]["name"] == "simulated-0"
     assert binding["userInfo"]["username"] == "system:kube-scheduler"
+    assert binding["object"]["metadata"]["namespace"] == "default"
+    assert binding["object"]["metadata"]["managedFields"][0]["subresource"] == "binding"
     root = "/api/v1/namespaces/default"
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
     assert send(cluster, "POST", f"{root}/pods/p/eviction", eviction)[0] == 201
@@ -625,6 +636,8 @@ def test_bindings_evictions_and_tokens_are_shown_as_such(cluster: FreshCluster, 
     assert send(cluster, "POST", f"{root}/serviceaccounts/default/token", token)[0] == 400
     assert webhook.seen[-1]["kind"] == {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest"}
     assert webhook.seen[-1]["name"] == "default"
+    assert webhook.seen[-1]["object"]["metadata"]["name"] == "default"
+    assert webhook.seen[-1]["object"]["spec"]["audiences"] == ["https://kubernetes.default.svc.cluster.local"]
 
 
 def test_an_eviction_that_is_refused_takes_nothing_of_a_budget(cluster: FreshCluster, webhook: Webhook) -> None:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from heeler.apiserver.admission import policies, requests
 from heeler.apiserver.admission.rounds import Rounds
+from heeler.apiserver.body import Unparsable, parse_json
 from heeler.apiserver.extensions.webhook_client import WebhookFailure
-from heeler.objects import json_patch
+from heeler.objects import go_text, json_patch
 from heeler.objects.decode import DecodeError
 from heeler.objects.status import StatusError, bad_request, internal_error
 from heeler.objects.value import Object
@@ -168,8 +169,8 @@ async def _change(write: Write, hook: Hook) -> bool:
     before = write.new
     try:
         shown = await requests.converted(write, write.new, write.kind.api_version(hook.version))
-        await requests.replace(write, json_patch.apply(shown, answer.operations), hook.version)
-    except (ValueError, TypeError, DecodeError, StatusError) as error:
+        await requests.replace(write, json_patch.patched(shown, answer.operations), hook.version)
+    except (ValueError, TypeError, DecodeError, StatusError, json_patch.Refused) as error:
         raise internal_error(str(error)) from None
     return write.new is not before
 
@@ -215,7 +216,9 @@ async def _call(write: Write, hook: Hook, review: Object) -> Object:
     """Raises WebhookFailure."""
     seconds = hook.webhook.get("timeoutSeconds") or DEFAULT_SECONDS
     try:
-        return await write.context.server.webhooks.call(hook.webhook["clientConfig"], review, seconds)
+        answer = await write.context.server.webhooks.call(hook.webhook["clientConfig"], review, seconds)
+        _check_types(answer)
+        return answer
     except WebhookFailure as failure:
         raise WebhookFailure(f"failed to call webhook: {failure}") from failure
 
@@ -236,15 +239,50 @@ def _response(answer: Object, review: Object, uid: str, *, mutating: bool) -> Ob
         raise WebhookFailure("webhook response was absent")
     if strict and response.get("uid") != uid:
         raise WebhookFailure(f'expected response.uid="{uid}", got "{response.get("uid", "")}"')
-    for key, wanted_type in _TYPES.items():
-        if response.get(key) is not None and not isinstance(response[key], wanted_type):
-            raise WebhookFailure(f"response.{key} has the wrong type")
     if strict:
         _check_patch(response, mutating)
     return response
 
 
-_TYPES = {"warnings": list, "status": dict, "patch": str, "patchType": str, "allowed": bool}
+#: The parts of a response: what they are in JSON and in Go.
+_TYPES: dict[str, tuple[type, str]] = {
+    "uid": (str, "types.UID"),
+    "allowed": (bool, "bool"),
+    "status": (dict, "v1.Status"),
+    "patch": (str, "[]uint8"),
+    "patchType": (str, "v1.PatchType"),
+    "warnings": (list, "[]string"),
+}
+
+
+def _check_types(answer: Object) -> None:
+    """What is of another type could not be decoded at all. Raises WebhookFailure."""
+    response = answer.get("response")
+    if response is not None and not isinstance(response, dict):
+        what = go_text.json_kind(response)
+        raise WebhookFailure(
+            f"json: cannot unmarshal {what} into Go struct field AdmissionReview.response of type v1.AdmissionResponse"
+        )
+    for key, (wanted, shown) in _TYPES.items():
+        value = (response or {}).get(key)
+        if value is not None and not isinstance(value, wanted):
+            what = go_text.json_kind(value)
+            field = f"AdmissionResponse.response.{key}"
+            raise WebhookFailure(f"json: cannot unmarshal {what} into Go struct field {field} of type {shown}")
+    if response and response.get("patch"):
+        _bytes(response["patch"])
+
+
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+
+
+def _bytes(text: str) -> bytes:
+    """Raises WebhookFailure with Go's words for what is no base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        wrong = next((at for at, char in enumerate(text) if char not in _BASE64), len(text) // 4 * 4)
+        raise WebhookFailure(f"illegal base64 data at input byte {wrong}") from None
 
 
 def _check_patch(response: Object, mutating: bool) -> None:
@@ -268,8 +306,10 @@ def _operations(response: Object) -> Any:
     if not response.get("patch"):
         return None
     try:
-        found = json_patch.decode(base64.b64decode(response["patch"], validate=True))
-    except (ValueError, StatusError) as error:
+        data = _bytes(response["patch"])
+        parse_json(data)  # its words are Go's
+        found = json_patch.decode(data)
+    except (ValueError, Unparsable, StatusError) as error:
         raise WebhookFailure(f"received undecodable patch in webhook response: {error}") from None
     kind = response.get("patchType") or "JSONPatch"
     if found and kind != "JSONPatch":
@@ -290,4 +330,4 @@ def refusal(name: str, given: Any) -> StatusError:
     code = status.get("code")
     code = code if isinstance(code, int) and 400 <= code <= 599 else 400
     details = status.get("details")
-    return StatusError(code, str(status.get("reason") or ""), text, details if isinstance(details, dict) else {})
+    return StatusError(code, str(status.get("reason") or ""), text, details if isinstance(details, dict) else None)

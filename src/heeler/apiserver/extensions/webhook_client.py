@@ -164,5 +164,5 @@ def _refusal(status: int, data: bytes) -> str:
         return _REFUSALS[status]
     text = data[:2048].decode("utf-8", "replace").strip()
     if status >= 500:
-        return f'an error on the server ("{text or "unknown"}") has prevented the request from succeeding'
+        return f'an error on the server ("{text}") has prevented the request from succeeding'
     return f"the server responded with the status code {status} but did not return more information"

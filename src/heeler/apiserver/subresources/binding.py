@@ -8,7 +8,7 @@ from heeler.apiserver.admission.pod_topology_labels import of_node
 from heeler.apiserver.body import read_body
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
-from heeler.apiserver.subresources.body import admitted
+from heeler.apiserver.subresources.body import sent
 from heeler.apiserver.verbs.update import change_object
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import BINDING
@@ -39,7 +39,7 @@ async def create_in_collection(call: Call, context: Context) -> Plain:
 
 
 async def _bind(call: Call, context: Context, options: WriteOptions, obj: Object) -> Plain:
-    obj = await admitted(call, context, obj, BINDING, dry_run=options.dry_run)
+    obj = await sent(call, context, obj, BINDING, options)
     metadata, target = obj.get("metadata") or {}, obj.get("target") or {}
     name = context.info.name
     if metadata.get("name") and metadata["name"] != name:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from heeler.apiserver.admission.chain import Write, admit, check
 from heeler.apiserver.call import Call
-from heeler.apiserver.options import boolean
+from heeler.apiserver.options import WriteOptions
+from heeler.base.clock import rfc3339
 from heeler.kinds import bodies
 from heeler.kinds.kind import Kind
+from heeler.objects import apply
 from heeler.objects.status import bad_request
 from heeler.objects.value import Object
 
@@ -18,6 +20,25 @@ if TYPE_CHECKING:
 _STREAMS = ("stdin", "stdout", "stderr", "tty")
 #: Ports of one port-forward that are told to admission.
 MAX_PORTS = 1_000
+
+
+async def sent(call: Call, context: Context, obj: Object, kind: Kind, options: WriteOptions) -> Object:
+    """What a subresource was sent: put into its namespace, with who made it, and as admission lets it go on.
+
+    Raises StatusError."""
+    managed = apply.track_update(
+        None,
+        obj,
+        kind.type(kind.versions[0]),
+        manager=options.manager,
+        api_version=kind.storage_api_version,
+        now=rfc3339(context.server.clock.time()),
+        subresource=context.subresource,
+    )
+    metadata = {**(obj.get("metadata") or {}), "namespace": context.info.namespace}
+    if managed:
+        metadata["managedFields"] = managed
+    return await admitted(call, context, {**obj, "metadata": metadata}, kind, dry_run=options.dry_run)
 
 
 async def admitted(call: Call, context: Context, obj: Object, kind: Kind, *, dry_run: bool) -> Object:
@@ -39,7 +60,7 @@ async def connected(call: Call, context: Context, kind: Kind) -> Object:
 
 def _of_query(call: Call, context: Context, kind: Kind) -> Object:
     if kind in (bodies.POD_EXEC_OPTIONS, bodies.POD_ATTACH_OPTIONS):
-        out: Object = {name: True for name in _STREAMS if boolean(call, name)}
+        out: Object = {name: True for name in _STREAMS if _given(call, name)}
         if container := call.param("container"):
             out["container"] = container
         if kind is bodies.POD_EXEC_OPTIONS:
@@ -53,6 +74,12 @@ def _of_query(call: Call, context: Context, kind: Kind) -> Object:
     path = "/".join(("", *context.info.rest)) if context.info.rest else ""
     path += "/" if call.path.endswith("/") and not path.endswith("/") else ""
     return {"path": path} if path else {}
+
+
+def _given(call: Call, name: str) -> bool:
+    """A parameter without a value is a yes, too."""
+    values = call.query.get(name)
+    return values is not None and values[0].lower() not in ("0", "false")
 
 
 def query_of(options: Object) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import write_options
 from heeler.apiserver.status_writer import write_status
-from heeler.apiserver.subresources.body import admitted
+from heeler.apiserver.subresources.body import sent
 from heeler.apiserver.verbs.delete import DeleteOptions, delete_object
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import EVICTION
@@ -39,7 +39,7 @@ async def create(call: Call, context: Context) -> Plain:
     given = (body.get("metadata") or {}).get("name", "")
     if given and given != name:
         raise bad_request("name in URL does not match name in Eviction object")
-    body = await admitted(call, context, body, EVICTION, dry_run=options.dry_run)
+    body = await sent(call, context, body, EVICTION, options)
     entry = await context.server.store.get(key_of(context.kind, namespace, name))
     if entry is None:
         raise not_found("pods", "", name)

@@ -57,10 +57,15 @@ async def create(call: Call, context: Context) -> Plain:
         subresource="token",
     )
     _validate(seconds)
+    namespace, name = context.info.namespace, context.info.name
+    uid = context.server.random.uuid()
+    metadata: Object = {"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": now}
+    metadata["managedFields"] = managed
+    shown = {**spec, "audiences": spec.get("audiences") or list(tokens.audiences)}
+    body = {**body, "metadata": metadata, "spec": shown}
     body = await admitted(call, context, body, TOKEN_REQUEST, dry_run=options.dry_run)
     spec = body["spec"]
     seconds = spec.setdefault("expirationSeconds", DEFAULT_SECONDS)
-    namespace, name = context.info.namespace, context.info.name
     account = await context.server.lookup_fresh("", "serviceaccounts", namespace, name)
     if account is None:
         raise not_found("serviceaccounts", "", name)
@@ -70,13 +75,6 @@ async def create(call: Call, context: Context) -> Plain:
     if not options.dry_run:
         token, end = tokens.issue(account, audiences=audiences, seconds=seconds, bound=bound, node=node)
         status = {"token": token, "expirationTimestamp": rfc3339(end)}
-    metadata: Object = {
-        "name": name,
-        "namespace": namespace,
-        "uid": context.server.random.uuid(),
-        "creationTimestamp": now,
-        "managedFields": managed,
-    }
     return Plain(
         {
             "kind": "TokenRequest",
