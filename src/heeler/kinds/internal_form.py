@@ -125,8 +125,8 @@ def selector(value: Object | None) -> Any:
 
 
 def mapped(value: dict[str, Any] | None) -> Any:
-    """A map as messages show it: sorted, null for none."""
-    return {key: value[key] for key in sorted(value)} if value else None
+    """A map as messages show it: sorted, null for none (an empty one is shown as it is)."""
+    return {key: value[key] for key in sorted(value)} if value is not None else None
 
 
 _META = ("LabelSelector", "ObjectMeta", "Condition", "LabelSelectorRequirement", "GroupResource", "OwnerReference")

@@ -7,6 +7,7 @@ checked only as far as upstream does at this point; decoding it is the caller's 
 
 from __future__ import annotations
 
+import base64
 import binascii
 from typing import Any
 
@@ -33,28 +34,38 @@ def apply(doc: Object, patch: Object, type: Type) -> Object:
         check_form(out, type)
     except ValueError as error:
         raise unfit(patch, str(error)) from None
-    return _truncated(out, type) if _has_large(patch) else out
+    return truncated(out, type) if has_odd_numbers(patch) else out
 
 
-def _has_large(value: Value) -> bool:
-    """Is there a whole number that 32 bits don't hold?"""
+def fitted(value: Object, type: Type, given: Value) -> Object:
+    """The value as upstream's converter reads it; `given`: what it was made of may hold what isn't read as it is.
+
+    Raises ValueError in the converter's words."""
+    check_form(value, type)
+    return truncated(value, type) if has_odd_numbers(given) else value
+
+
+def has_odd_numbers(value: Value) -> bool:
+    """Is there a whole number that 32 bits don't hold, or a list that may be one of bytes?"""
     if isinstance(value, dict):
-        return any(_has_large(item) for item in value.values())
+        return any(has_odd_numbers(item) for item in value.values())
     if isinstance(value, list):
-        return any(_has_large(item) for item in value)
+        return not value or value[0] is None or any(isinstance(i, int) or has_odd_numbers(i) for i in value)
     return isinstance(value, int) and not -(1 << 31) <= value < 1 << 31
 
 
-def _truncated(value: Value, type: Type) -> Any:
-    """Upstream's converter keeps the lower bits of a number that is too large for its field."""
+def truncated(value: Value, type: Type) -> Any:
+    """The value as upstream's converter reads it: it keeps the lower bits of a number that is too large for its field."""
     if type.form == "struct" and isinstance(value, dict):
         return {
-            key: _truncated(item, type.fields[key].type) if key in type.fields else item for key, item in value.items()
+            key: truncated(item, type.fields[key].type) if key in type.fields else item for key, item in value.items()
         }
     if type.form == "map" and isinstance(value, dict):
-        return {key: _truncated(item, type.item or ANY) for key, item in value.items()}
+        return {key: truncated(item, type.item or ANY) for key, item in value.items()}
     if type.form == "list" and isinstance(value, list):
-        return [_truncated(item, type.item or ANY) for item in value]
+        return [truncated(item, type.item or ANY) for item in value]
+    if type.form == "bytes" and isinstance(value, list):
+        return base64.b64encode(bytes((item or 0) & 0xFF for item in value)).decode()
     if type.form == "int32" and isinstance(value, int):
         return (value + (1 << 31)) % (1 << 32) - (1 << 31)
     return value
@@ -176,14 +187,16 @@ def _merge_list(current: list[Value], patch: list[Value], item: Type, merge_key:
 
 def _all_objects(current: list[Value], patch: list[Value]) -> bool:
     """Whether the items are objects; one kind of item must be all there is."""
-    first = ""
+    first, lists = "", False
     for value in [*current, *patch]:
         have = kind(value) if value is not None else ""
         if have == "[]interface {}":
-            raise StatusError(422, "", "lists of lists are not supported")
+            lists = True
         if first and have != first:  # a null behind something else is another type as well
             raise _refuse(f"list element types are not identical: [{plain(current)} {plain(patch)}]")
         first = first or have
+    if lists:
+        raise StatusError(422, "", "lists of lists are not supported")
     if first == "map[string]interface {}" and any(value is None for value in patch):
         raise bad_request("a list of objects to be merged has an item that is null")
     return first == "map[string]interface {}"
@@ -334,12 +347,26 @@ def check_form(value: Value, type: Type) -> None:
 
 
 def _check_bytes(value: Value) -> None:
+    if isinstance(value, list):
+        for item in value:
+            if item is not None:
+                _check_byte(item)
+        return
     if not isinstance(value, str):
         raise ValueError(f"cannot restore slice from {reflect_kind(value)}")
     try:
         binascii.a2b_base64(value.encode(), strict_mode=True)
     except (ValueError, binascii.Error):
         raise ValueError("error decoding base64 data") from None
+
+
+def _check_byte(value: Value) -> None:
+    """A list of numbers is bytes as well; of a number the lowest eight bits count."""
+    have = kind(value)
+    if have == "float64":
+        raise ValueError(f"cannot convert {have} to uint8")
+    if have != "int64":
+        raise ValueError("unrecognized type: uint8")
 
 
 def _check_scalar(value: Value, type: Type) -> None:

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/ and recorded a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _typed(
         if kind.custom and error.code == 422:
             raise
         if isinstance(shown, dict):
-            raise strategic.unfit(shown, _why(error, kind.kind)) from None
+            raise strategic.unfit(shown, _of_value(_why(error, kind.kind))) from None
         raise unfit(error, kind.kind, shown()) from None
 
 
@@ -111,6 +112,14 @@ def _why(error: StatusError, kind: str) -> str:
     """The fault itself: the words before it name what the document says that it is."""
     _, _, why = error.message.partition(f" cannot be handled as a {kind}: ")
     return why or error.message
+
+
+_FIELD = re.compile(r"Go struct field \S+ of type")
+
+
+def _of_value(why: str) -> str:
+    """What upstream's converter leaves to a type's own reader (times, quantities…) is told without the field."""
+    return _FIELD.sub("Go value of type", why)
 
 
 def _ordered(draft: Object) -> Object:
@@ -224,11 +233,14 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
 
     def converted(obj: Object) -> Object:
         try:
+            if not kind.custom:
+                obj = strategic.fitted(obj, type, value)
             return strictly(obj, kind, context.version, _reader(call), "Ignore", [])
-        except StatusError as error:
+        except (StatusError, ValueError) as error:
             what = f"unable to convert unstructured object to {apply.described(obj).partition('; ')[2]}"
             text = f"failed to convert new object ({apply.described(obj)}) to proper version: {what}: "
-            raise StatusError(500, "", text + _why(error, kind.kind)) from None
+            why = _of_value(_why(error, kind.kind)) if isinstance(error, StatusError) else str(error)
+            raise StatusError(500, "", text + why) from None
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         if revision and revision != live["metadata"]["resourceVersion"]:

@@ -172,7 +172,7 @@ async def _step(
     found = kind.validate_update(draft, old, context.subresource)
     if found:
         raise invalid(kind.kind, kind.storage_group, context.info.name, found)
-    for text in kind.warnings(draft, old):
+    for text in kind.warnings(draft, old) if not context.subresource else ():
         call.warn(text)
     if not admitted:
         await check(write)

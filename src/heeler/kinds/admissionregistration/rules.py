@@ -54,7 +54,7 @@ def _webhook(webhook: Object, mutating: bool, path: str) -> Iterator[Fault]:
     yield from optional_one_of(webhook.get("failurePolicy"), ("Fail", "Ignore"), f"{path}.failurePolicy")
     yield from optional_one_of(webhook.get("matchPolicy"), ("Equivalent", "Exact"), f"{path}.matchPolicy")
     effects = webhook.get("sideEffects")
-    if not effects:
+    if effects is None:
         yield required(f"{path}.sideEffects", "must specify one of None, NoneOnDryRun")
     else:
         yield from optional_one_of(effects, ("None", "NoneOnDryRun"), f"{path}.sideEffects")
@@ -314,11 +314,8 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
     seen: set[str] = set()
     for at, row in enumerate(audits):
         here, key = f"spec.auditAnnotations[{at}]", row.get("key", "")
-        if not key:
-            yield required(f"{here}.key")
-        else:
-            full = f"{obj['metadata'].get('name', '')}/{key}"
-            yield from each(f"{here}.key", full, names.qualified(full))
+        full = f"{obj['metadata'].get('name', '')}/{key}"
+        yield from each(f"{here}.key", full, names.qualified(full))
         if not row.get("valueExpression", "").strip():
             yield required(f"{here}.valueExpression", "valueExpression is not specified")
         elif len(row["valueExpression"]) > 5 * 1024:

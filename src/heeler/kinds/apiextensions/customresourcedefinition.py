@@ -29,6 +29,10 @@ def _default(definition: Object, version: str) -> None:
     service = ((conversion.get("webhook") or {}).get("clientConfig") or {}).get("service")
     if service is not None:
         service.setdefault("port", 443)
+    status = definition["status"]
+    if not status.get("storedVersions"):
+        first = next((v.get("name", "") for v in spec.get("versions") or () if v.get("storage")), None)
+        status["storedVersions"] = None if first is None else [first]
 
 
 def _prepare_create(definition: Object) -> None:

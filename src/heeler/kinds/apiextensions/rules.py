@@ -61,7 +61,6 @@ def update_rules(new: Object, old: Object) -> Iterator[Fault]:
 def status_rules(new: Object, old: Object) -> Iterator[Fault]:
     status = new.get("status") or {}
     yield from _names(status.get("acceptedNames") or {}, "status.acceptedNames")
-    yield from _stored_versions(new)
 
 
 def warnings(new: Object, old: Object | None) -> Iterator[str]:

@@ -49,6 +49,11 @@ def _prepare_update(new: Object, old: Object) -> None:
     _set_template_generation(new, was + 1 if changed else was)
 
 
+def _prepare_status(new: Object, old: Object) -> None:
+    status_only(new, old)
+    _set_template_generation(new, _template_generation(old))
+
+
 def _template_generation(daemonset: Object) -> int:
     value = (daemonset["metadata"].get("annotations") or {}).get(TEMPLATE_GENERATION, "")
     return int(value) if value.isdigit() else 0
@@ -99,5 +104,5 @@ OWN = Own(
     update_rules=rules.daemonset_update,
     warnings=_warnings,
     columns=COLUMNS,
-    subresources={"status": SubresourceOwn(status_only, rules.daemonset_status)},
+    subresources={"status": SubresourceOwn(_prepare_status, rules.daemonset_status)},
 )

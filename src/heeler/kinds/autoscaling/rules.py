@@ -65,7 +65,7 @@ def _metric(row: Object, path: str) -> Iterator[Fault]:
     kind = row.get("type", "")
     if not kind:
         yield required(f"{path}.type", "must specify a metric source type")
-    if kind and kind not in SOURCES:
+    if kind not in SOURCES:
         yield not_supported(f"{path}.type", kind, SOURCES)
     keys = {source: source[:1].lower() + source[1:] for source in ("Object", "Pods", "Resource", "External")}
     keys["ContainerResource"] = "containerResource"

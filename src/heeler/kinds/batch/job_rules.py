@@ -293,19 +293,31 @@ _SUSPENDED_MAY_CHANGE = ("nodeSelector", "affinity", "tolerations", "schedulingG
 
 
 def _template_update(spec: Object, was: Object, old: Object) -> Iterator[Fault]:
-    """The template is fixed; of a suspended job that has not started, where its pods go may change."""
+    """The template is fixed; of a suspended job that isn't running, where its pods go and what they need may change."""
     template, before = spec["template"], was["template"]
-    if was.get("suspend") and not (old.get("status") or {}).get("startTime"):
-        template, before = _without_placement(template), _without_placement(before)
-    if template != before:
+    if _may_be_placed_anew(was, old.get("status") or {}):
+        if _without_placement(template) != _without_placement(before):
+            yield invalid(
+                "spec.template.spec", internal(template["spec"], type_named("io.k8s.api.core.v1.PodSpec")), IMMUTABLE
+            )
+    elif template != before:
         shown = internal(spec["template"], type_named("io.k8s.api.core.v1.PodTemplateSpec"))
         yield invalid("spec.template", shown, IMMUTABLE)
 
 
+def _may_be_placed_anew(spec: Object, status: Object) -> bool:
+    """A suspended job may be that has not started, or of which the pods are gone."""
+    stopped = any(c.get("type") == "Suspended" and c.get("status") == "True" for c in status.get("conditions") or ())
+    return bool(spec.get("suspend")) and (stopped or not status.get("startTime"))
+
+
 def _without_placement(template: Object) -> Object:
+    """A template's pod but for where it may run and what its containers need."""
     pod = {k: v for k, v in (template.get("spec") or {}).items() if k not in _SUSPENDED_MAY_CHANGE}
-    meta = {k: v for k, v in (template.get("metadata") or {}).items() if k not in ("labels", "annotations")}
-    return {**template, "spec": pod, "metadata": meta}
+    for key in ("initContainers", "containers"):
+        if pod.get(key):
+            pod[key] = [{k: v for k, v in container.items() if k != "resources"} for container in pod[key]]
+    return pod
 
 
 def job_status(new: Object, old: Object) -> Iterator[Fault]:

@@ -27,7 +27,7 @@ def signing_request(obj: Object) -> Iterator[Fault]:
     yield from _request(spec.get("request"), "spec.request")
     usages = spec.get("usages") or []
     if not usages:
-        yield required("spec.usages", "usages must be provided")
+        yield required("spec.usages")
     seen: set[str] = set()
     for at, usage in enumerate(usages):
         if usage not in USAGES:

@@ -72,7 +72,8 @@ def events_update(new: Object, old: Object) -> Iterator[Fault]:
     )
     for key in fixed:
         if _set(new.get(key)) != _set(old.get(key)):
-            yield invalid(key, _shown(key, new.get(key)), "field is immutable")
+            path = "reportingController" if key == "reportingComponent" else key
+            yield invalid(path, _shown(key, new.get(key)), "field is immutable")
 
 
 def _shown(key: str, value: Any) -> Any:

@@ -37,9 +37,12 @@ def _prepare_create(volume: Object) -> None:
 
 
 def _stamp(new: Object, old: Object, now: str) -> None:
-    """When the phase last changed."""
-    if (new.get("status") or {}).get("phase") != (old.get("status") or {}).get("phase"):
-        new.setdefault("status", {})["lastPhaseTransitionTime"] = now
+    """When the phase last changed: now, or when it did if the writer doesn't say."""
+    status, before = new.setdefault("status", {}), old.get("status") or {}
+    if status.get("phase") != before.get("phase"):
+        status["lastPhaseTransitionTime"] = now
+    elif before.get("lastPhaseTransitionTime") and not status.get("lastPhaseTransitionTime"):
+        status["lastPhaseTransitionTime"] = before["lastPhaseTransitionTime"]
 
 
 def _phase(volume: Object) -> str:

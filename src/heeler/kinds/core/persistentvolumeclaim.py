@@ -8,8 +8,6 @@ from heeler.kinds.printing import AGE, NAME, UNSET, cell, text_at
 from heeler.objects.value import Object
 
 MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
-#: Where volumes and claims named their class before there was a field.
-OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 def default_claim(claim: Object, version: str = "v1") -> None:
@@ -45,7 +43,7 @@ def access_modes(modes: list[str] | None) -> str:
 
 def storage_class(obj: Object) -> str:
     annotations = obj["metadata"].get("annotations") or {}
-    return str(annotations.get(OLD_CLASS) or (obj.get("spec") or {}).get("storageClassName") or "")
+    return str(annotations.get(rules.OLD_CLASS) or (obj.get("spec") or {}).get("storageClassName") or "")
 
 
 def _phase(claim: Object) -> str:

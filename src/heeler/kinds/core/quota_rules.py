@@ -46,8 +46,8 @@ def quota(obj: Object) -> Iterator[Fault]:
 
 
 def quota_name(name: str, path: str) -> Iterator[Fault]:
-    wrong = names.qualified(name)
-    yield from each(path, name, wrong)
+    if name not in STANDARD:
+        yield from resource_name(name, path)
     if "/" not in name and name not in STANDARD and not name.startswith(("hugepages-", "requests.hugepages-")):
         yield invalid(path, name, "must be a standard resource for quota")
 
@@ -103,7 +103,7 @@ def _selector(spec: Object, path: str) -> Iterator[Fault]:
 def quota_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from quota(new)
     scopes, before = (new["spec"].get("scopes") or []), (old["spec"].get("scopes") or [])
-    if sorted(scopes) != sorted(before):
+    if set(scopes) != set(before):
         yield invalid("spec.scopes", scopes, "field is immutable")
 
 

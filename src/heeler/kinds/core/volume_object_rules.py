@@ -8,7 +8,7 @@ from typing import Any
 from heeler.kinds.core.claim_rules import ACCESS_MODES, VOLUME_MODES, claim_spec
 from heeler.kinds.core.volume_rules import SOURCES, csi_driver_name, fields_needed, host_path, iscsi, nfs
 from heeler.kinds.internal_form import difference, internal
-from heeler.kinds.meta.checks import IMMUTABLE, needed, numbered, optional_one_of
+from heeler.kinds.meta.checks import IMMUTABLE, immutable, needed, numbered, optional_one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import node_selector
 from heeler.kinds.types import type_named
@@ -18,6 +18,8 @@ from heeler.objects.quantities import parse
 from heeler.objects.value import Object
 
 RECLAIM = ("Delete", "Recycle", "Retain")
+#: Where volumes and claims named their class before there was a field.
+OLD_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 def _csi(value: Object, path: str) -> Iterator[Fault]:
@@ -194,37 +196,55 @@ def claim(obj: Object) -> Iterator[Fault]:
 
 def claim_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from claim(new)
-    spec, was = new["spec"], old["spec"]
-    clone = {k: v for k, v in spec.items() if k not in ("volumeAttributesClassName",)}
-    other = {k: v for k, v in was.items() if k not in ("volumeAttributesClassName",)}
-    bound = (old.get("status") or {}).get("phase") == "Bound"
+    yield from _class_annotation(new, old)
+    now, was = dict(new["spec"]), dict(old["spec"])
     if not was.get("volumeName"):
-        other = {k: v for k, v in other.items() if k != "volumeName"}
-        clone = {k: v for k, v in clone.items() if k != "volumeName"}
-    if was.get("storageClassName") is None and spec.get("storageClassName") and not bound:
-        # A claim made before there was a default class gets it later.
-        clone.pop("storageClassName", None)
-        spec = {key: value for key, value in spec.items() if key != "storageClassName"}
-    if bound:
-        clone["resources"] = other.get("resources")
-    if clone != other:
-        kind = type_named("io.k8s.api.core.v1.PersistentVolumeClaimSpec")
-        lines = difference(internal(was, kind), internal({**spec, "resources": clone["resources"]}, kind))
+        was["volumeName"] = now.get("volumeName", "")
+    if was.get("storageClassName") is None and _class_moved_or_given(new, old):
+        now.pop("storageClassName", None)
+    if (old.get("status") or {}).get("phase") == "Bound":
+        now["volumeAttributesClassName"] = was.get("volumeAttributesClassName")
+        now["resources"] = _with_storage(now.get("resources") or {}, _storage(was))
+    kind = type_named("io.k8s.api.core.v1.PersistentVolumeClaimSpec")
+    shown, before = internal(now, kind), internal(was, kind)
+    if shown != before:
         yield forbidden(
             "spec",
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-            f"\n{lines}",
+            f"\n{difference(before, shown)}",
         )
-    elif bound:
-        yield from _grows(spec, was, old)
-
-
-def _grows(spec: Object, was: Object, old: Object) -> Iterator[Fault]:
-    size = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
-    before = ((was.get("resources") or {}).get("requests") or {}).get("storage")
-    capacity = ((old.get("status") or {}).get("capacity") or {}).get("storage", "0")
-    if size and before and parse(size).nano < parse(before).nano and parse(size).nano <= parse(capacity).nano:
+    size, capacity = parse(_storage(new["spec"])).nano, ((old.get("status") or {}).get("capacity") or {}).get("storage")
+    if parse(_storage(old["spec"])).nano > size and size <= parse(capacity or "0").nano:
         yield forbidden("spec.resources.requests.storage", "field can not be less than status.capacity")
+    yield from immutable(new["spec"].get("volumeMode"), old["spec"].get("volumeMode"), "volumeMode")
+
+
+def _storage(spec: Object) -> str:
+    return str(((spec.get("resources") or {}).get("requests") or {}).get("storage", "0"))
+
+
+def _with_storage(resources: Object, storage: str) -> Object:
+    return {**resources, "requests": {**(resources.get("requests") or {}), "storage": storage}}
+
+
+def _old_class(claim: Object) -> str | None:
+    annotations: Object = claim["metadata"].get("annotations") or {}
+    return annotations.get(OLD_CLASS)
+
+
+def _class_moved_or_given(new: Object, old: Object) -> bool:
+    """A claim's class moves from the annotation to the field, or comes to a claim made before there was a default."""
+    given, was = new["spec"].get("storageClassName"), _old_class(old)
+    if was is not None:
+        return bool(given == was)
+    return bool(given) and (old.get("status") or {}).get("phase") != "Bound"
+
+
+def _class_annotation(new: Object, old: Object) -> Iterator[Fault]:
+    was, now = _old_class(old), _old_class(new)
+    moved = was is not None and now is None and new["spec"].get("storageClassName") == was
+    if not moved and (was or "") != (now or ""):
+        yield invalid(f"metadata.annotations.{OLD_CLASS}", now or "", IMMUTABLE)
 
 
 def claim_status(new: Object, old: Object) -> Iterator[Fault]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from heeler.kinds.core.field_rules import VOLUME_FIELDS, field_selector, resource_selector
-from heeler.kinds.meta.checks import needed, no_backsteps, not_negative, numbered, one_of, unreserved_path
+from heeler.kinds.core.projected_rules import projected
+from heeler.kinds.core.volume_file_rules import downward_file, file_items, file_mode
+from heeler.kinds.meta.checks import needed, no_backsteps, not_negative, numbered, one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
 from heeler.objects.quantities import parse
 from heeler.objects.value import Object
 
-MODE_RANGE = "must be a number between 0 and 0777 (octal), both inclusive"
 HOST_PATH_TYPES = (
     *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
 )
@@ -67,31 +67,16 @@ def host_path(value: Object, path: str) -> Iterator[Fault]:
         yield not_supported(f"{path}.type", value["type"], HOST_PATH_TYPES)
 
 
-def _mode(value: int | None, path: str) -> Iterator[Fault]:
-    if value is not None and not 0 <= value <= 0o777:
-        yield invalid(path, value, MODE_RANGE)
-
-
-def _items(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    for at, row in numbered(rows):
-        here = f"{path}[{at}]"
-        yield from needed(row.get("key"), f"{here}.key")
-        if not row.get("path"):
-            yield required(f"{here}.path")
-        yield from unreserved_path(row.get("path", ""), f"{here}.path")
-        yield from _mode(row.get("mode"), f"{here}.mode")
-
-
 def _secret(value: Object, path: str) -> Iterator[Fault]:
     yield from needed(value.get("secretName"), f"{path}.secretName")
-    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
-    yield from _items(value.get("items"), f"{path}.items")
+    yield from file_mode(value.get("defaultMode"), f"{path}.defaultMode")
+    yield from file_items(value.get("items"), f"{path}.items")
 
 
 def _config_map(value: Object, path: str) -> Iterator[Fault]:
     yield from needed(value.get("name"), f"{path}.name")
-    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
-    yield from _items(value.get("items"), f"{path}.items")
+    yield from file_mode(value.get("defaultMode"), f"{path}.defaultMode")
+    yield from file_items(value.get("items"), f"{path}.items")
 
 
 def nfs(value: Object, path: str) -> Iterator[Fault]:
@@ -105,100 +90,10 @@ def _claim(value: Object, path: str) -> Iterator[Fault]:
     yield from needed(value.get("claimName"), f"{path}.claimName")
 
 
-def _downward_file(row: Object, path: str) -> Iterator[Fault]:
-    if not row.get("path"):
-        yield required(f"{path}.path")
-    yield from unreserved_path(row.get("path", ""), f"{path}.path")
-    if "fieldRef" in row:
-        yield from field_selector(row["fieldRef"], VOLUME_FIELDS, f"{path}.fieldRef")
-        if "resourceFieldRef" in row:
-            yield invalid(path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")
-    elif "resourceFieldRef" in row:
-        yield from resource_selector(row["resourceFieldRef"], f"{path}.resourceFieldRef", True)
-    else:
-        yield required(path, "one of fieldRef and resourceFieldRef is required")
-    yield from _mode(row.get("mode"), f"{path}.mode")
-
-
 def _downward(value: Object, path: str) -> Iterator[Fault]:
-    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
+    yield from file_mode(value.get("defaultMode"), f"{path}.defaultMode")
     for _, row in numbered(value.get("items")):
-        yield from _downward_file(row, path)
-
-
-def _projected(value: Object, path: str) -> Iterator[Fault]:
-    yield from _mode(value.get("defaultMode"), f"{path}.defaultMode")
-    paths: list[str] = []
-    for at, part in numbered(value.get("sources")):
-        here = f"{path}.sources[{at}]"
-        found = 0
-        for key, rule in _PROJECTIONS.items():
-            if key not in part:
-                continue
-            if found:
-                yield forbidden(f"{here}.{key}", "may not specify more than 1 volume type")
-                continue
-            found += 1
-            yield from rule(part[key], f"{here}.{key}")
-            for file in _projected_paths(key, part[key]):
-                if file in paths:
-                    yield invalid(f"{path}.sources", file, "conflicting duplicate paths")
-                elif file:
-                    paths.append(file)
-
-
-def _projected_paths(key: str, value: Object) -> list[str]:
-    if key == "serviceAccountToken":
-        return [value.get("path", "")]
-    return [row.get("path", "") for row in value.get("items") or ()]
-
-
-def _projected_named(value: Object, path: str) -> Iterator[Fault]:
-    yield from needed(value.get("name"), f"{path}.name")
-    yield from _items(value.get("items"), f"{path}.items")
-
-
-def _projected_downward(value: Object, path: str) -> Iterator[Fault]:
-    for at, row in numbered(value.get("items")):
-        yield from _downward_file(row, f"{path}.items[{at}]")
-
-
-def _token(value: Object, path: str) -> Iterator[Fault]:
-    seconds = value.get("expirationSeconds", 3600)
-    if seconds < 600:
-        yield invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
-    if seconds > 1 << 32:
-        yield invalid(f"{path}.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
-    if not value.get("path"):
-        yield required(f"{path}.path")
-    yield from unreserved_path(value.get("path", ""), f"{path}.path")
-
-
-def _trust_bundle(value: Object, path: str) -> Iterator[Fault]:
-    if value.get("name") is None and value.get("signerName") is None:
-        yield required(path, "either name or signerName must be specified")
-    if not value.get("path"):
-        yield required(f"{path}.path")
-    yield from unreserved_path(value.get("path", ""), f"{path}.path")
-
-
-def _pod_certificate(value: Object, path: str) -> Iterator[Fault]:
-    yield from needed(value.get("signerName"), f"{path}.signerName")
-    yield from one_of(
-        value.get("keyType"),
-        ("RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519"),
-        f"{path}.keyType",
-    )
-
-
-_PROJECTIONS: dict[str, Rule] = {
-    "secret": _projected_named,
-    "configMap": _projected_named,
-    "downwardAPI": _projected_downward,
-    "serviceAccountToken": _token,
-    "clusterTrustBundle": _trust_bundle,
-    "podCertificate": _pod_certificate,
-}
+        yield from downward_file(row, path)
 
 
 def csi_driver_name(name: str, path: str) -> Iterator[Fault]:
@@ -287,7 +182,7 @@ SOURCES: dict[str, Rule] = {
     "portworxVolume": fields_needed("volumeID"),
     "azureDisk": fields_needed("diskName", "diskURI"),
     "storageos": fields_needed("volumeName"),
-    "projected": _projected,
+    "projected": projected,
     "scaleIO": fields_needed("gateway", "system", "volumeName"),
     "csi": _csi,
     "ephemeral": _ephemeral,

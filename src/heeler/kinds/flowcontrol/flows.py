@@ -22,6 +22,8 @@ def _default_schema(schema: Object, version: str) -> None:
 
 def _default_level(level: Object, version: str) -> None:
     spec = level["spec"]
+    if spec.get("type") == "Exempt":
+        spec.setdefault("exempt", {})
     if "exempt" in spec:
         spec["exempt"].setdefault("nominalConcurrencyShares", 0)
         spec["exempt"].setdefault("lendablePercent", 0)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heeler.kinds.flowcontrol import defaults
+from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import numbered
 from heeler.kinds.meta.objectmeta import each
+from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, forbidden, invalid, not_supported, required
 from heeler.objects.value import Object
@@ -37,6 +40,9 @@ def flow_schema(obj: Object) -> Iterator[Fault]:
         yield from each("spec.priorityLevelConfiguration.name", level, names.subdomain(level))
     for at, rule in numbered(spec.get("rules")):
         yield from _rule(rule, f"spec.rules[{at}]")
+    if name in defaults.MANDATORY and spec != defaults.schemas()[name]:
+        shown = internal(spec, type_named("io.k8s.api.flowcontrol.v1.FlowSchemaSpec"))
+        yield invalid("spec", shown, f"spec of '{name}' must equal the fixed value")
 
 
 def _rule(rule: Object, path: str) -> Iterator[Fault]:
@@ -152,35 +158,60 @@ def _url(url: str, path: str) -> Iterator[Fault]:
 
 
 def priority_level(obj: Object) -> Iterator[Fault]:
-    spec = obj["spec"]
+    """Upstream's rules in its order: what its code checks, then what its types declare."""
+    spec, name = obj["spec"], obj["metadata"].get("name", "")
     kind, limited, exempt = spec.get("type", ""), spec.get("limited"), spec.get("exempt")
+    if kind and (name == "exempt") != (kind == "Exempt"):
+        yield invalid("spec.type", kind, "must be 'Exempt' if and only if `name` is 'exempt'")
+    if kind == "Exempt":
+        yield from _shares(exempt or {}, "spec.exempt")
+    elif kind == "Limited":
+        if limited is not None:
+            yield from _limited(limited, "spec.limited")
+    elif kind:
+        yield not_supported("spec.type", kind, ("Exempt", "Limited"))
+    yield from _fixed_level(name, spec)
+    for own, part, key in (("Exempt", exempt, "exempt"), ("Limited", limited, "limited")):
+        if part is None and kind == own:
+            yield required(f"spec.{key}")
+        if part is not None and kind != own:
+            yield _forbidden(f"spec.{key}")
     if not kind:
         yield required("spec.type")
+    if limited is not None:
+        yield from _declared_response(limited.get("limitResponse") or {}, "spec.limited.limitResponse")
+
+
+def _fixed_level(name: str, spec: Object) -> Iterator[Fault]:
+    if name not in defaults.MANDATORY:
         return
-    if kind not in ("Exempt", "Limited"):
-        yield not_supported("spec.type", kind, ("Exempt", "Limited"))
-        return
-    if kind == "Exempt":
-        if exempt is None:
-            yield required("spec.exempt")
-        if limited is not None:
-            yield forbidden("spec.limited", "must be nil if the type is not Limited")
-        return
-    if exempt is not None:
-        yield forbidden("spec.exempt", "must be nil if the type is Limited")
-    if limited is None:
-        yield required("spec.limited")
+    fixed = defaults.levels()[name]
+    if name == "exempt":
+        same = spec.get("type") == "Exempt" and spec.get("limited") is None
+        words = "spec of 'exempt' except the 'spec.exempt' field must equal the fixed value"
     else:
-        yield from _limited(limited, "spec.limited")
+        same, words = spec == fixed, f"spec of '{name}' must equal the fixed value"
+    if not same:
+        yield invalid(
+            "spec", internal(spec, type_named("io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec")), words
+        )
+
+
+def _forbidden(path: str) -> Fault:
+    return Fault("FieldValueForbidden", "Forbidden", path)
+
+
+def _shares(part: Object, path: str) -> Iterator[Fault]:
+    shares = part.get("nominalConcurrencyShares", 0)
+    if shares < 0:
+        yield invalid(f"{path}.nominalConcurrencyShares", shares, "must be a non-negative integer")
+    lendable = part.get("lendablePercent")
+    if lendable is not None and not 0 <= lendable <= 100:
+        yield invalid(f"{path}.lendablePercent", lendable, "must be between 0 and 100, inclusive")
 
 
 def _limited(limited: Object, path: str) -> Iterator[Fault]:
-    shares = limited.get("nominalConcurrencyShares", 0)
-    if shares < 0:
-        yield invalid(f"{path}.nominalConcurrencyShares", shares, "must be a non-negative integer")
-    lendable = limited.get("lendablePercent")
-    if lendable is not None and not 0 <= lendable <= 100:
-        yield invalid(f"{path}.lendablePercent", lendable, "must be between 0 and 100, inclusive")
+    yield from _shares(limited, path)
     borrowing = limited.get("borrowingLimitPercent")
     if borrowing is not None and borrowing < 0:
         yield invalid(f"{path}.borrowingLimitPercent", borrowing, "if specified, must be a non-negative integer")
@@ -189,21 +220,21 @@ def _limited(limited: Object, path: str) -> Iterator[Fault]:
 
 def _response(response: Object, path: str) -> Iterator[Fault]:
     kind, queuing = response.get("type", ""), response.get("queuing")
-    if not kind:
+    if kind == "Queue":
         if queuing is not None:
-            yield Fault("FieldValueForbidden", "Forbidden", f"{path}.queuing")
-        yield required(f"{path}.type")
-        return
-    if kind == "Reject":
-        if queuing is not None:
-            yield Fault("FieldValueForbidden", "Forbidden", f"{path}.queuing")
-    elif kind == "Queue":
-        if queuing is None:
-            yield required(f"{path}.queuing", "must not be empty if limited.limitResponse.type is 'Queue'")
-        else:
             yield from _queuing(queuing, f"{path}.queuing")
-    else:
+    elif kind and kind != "Reject":
         yield not_supported(f"{path}.type", kind, ("Queue", "Reject"))
+
+
+def _declared_response(response: Object, path: str) -> Iterator[Fault]:
+    kind, queuing = response.get("type", ""), response.get("queuing")
+    if queuing is None and kind == "Queue":
+        yield required(f"{path}.queuing")
+    if queuing is not None and kind != "Queue":
+        yield _forbidden(f"{path}.queuing")
+    if not kind:
+        yield required(f"{path}.type")
 
 
 def _queuing(queuing: Object, path: str) -> Iterator[Fault]:

@@ -75,14 +75,17 @@ def owners_shown(owners: list[Object]) -> list[Object]:
 
 
 def _owner(owner: Object, path: str) -> Iterator[Fault]:
-    group, slash, version = owner.get("apiVersion", "").rpartition("/")
-    if not (version if slash else owner.get("apiVersion", "")):
-        yield invalid(f"{path}.apiVersion", owner.get("apiVersion", ""), "version must not be empty")
+    api_version = owner.get("apiVersion", "")
+    group, _, version = api_version.rpartition("/")
+    if not api_version:
+        yield required(f"{path}.apiVersion", "must not be empty")
+    elif not version or "/" in group:
+        yield invalid(f"{path}.apiVersion", api_version, "must be <group>/<version> or <version>")
     for key in ("kind", "name", "uid"):
         if not owner.get(key):
-            yield invalid(f"{path}.{key}", owner.get(key, ""), "must not be empty")
+            yield required(f"{path}.{key}", "must not be empty")
     if (group, version, owner.get("kind")) == ("", "v1", "Event"):
-        yield invalid(path, owner.get("kind", ""), "/v1, Kind=Event is disallowed from being an owner")
+        yield invalid(path, owners_shown([owner])[0], "/v1, Kind=Event is disallowed from being an owner")
 
 
 def finalizers(values: list[str], path: str, *, custom: bool = False) -> Iterator[Fault]:

@@ -13,7 +13,7 @@ from heeler.objects.faults import Fault, forbidden, invalid, not_supported, requ
 from heeler.objects.value import Object
 
 PATH_TYPES = ("Exact", "ImplementationSpecific", "Prefix")
-POLICY_TYPES = ("Egress", "Ingress")
+POLICY_TYPES = ("Ingress", "Egress")
 _DOMAIN_PATH = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+\Z")
 
 

@@ -79,7 +79,10 @@ def runtime_class(obj: Object) -> Iterator[Fault]:
     if not handler:
         yield required("handler")
     else:
-        yield from each("handler", handler, names.label(handler))
+        # this field's length is told in bytes, as those are whose rules upstream declares
+        yield from each(
+            "handler", handler, [words.replace("63 characters", "63 bytes") for words in names.label(handler)]
+        )
     for name, text in sorted(((obj.get("overhead") or {}).get("podFixed") or {}).items()):
         yield from resource_name(name, "overhead.podFixed")
         yield from quantity(name, text, f"overhead.podFixed[{name}]")
@@ -90,9 +93,11 @@ def runtime_class(obj: Object) -> Iterator[Fault]:
 
 
 def runtime_class_update(new: Object, old: Object) -> Iterator[Fault]:
-    yield from runtime_class(new)
+    faults = list(runtime_class(new))
+    yield from (fault for fault in faults if fault.reason != "FieldValueRequired")
     if new.get("handler") != old.get("handler"):
         yield invalid("handler", None, IMMUTABLE)
+    yield from (fault for fault in faults if fault.reason == "FieldValueRequired")
 
 
 def api_service(obj: Object) -> Iterator[Fault]:
@@ -138,7 +143,7 @@ def revision(obj: Object) -> Iterator[Fault]:
 
 
 def revision_update(new: Object, old: Object) -> Iterator[Fault]:
-    yield from revision(new)
+    yield from not_negative(new.get("revision"), "revision")
     if new.get("data") != old.get("data"):
         yield invalid("data", new.get("data"), IMMUTABLE)
 

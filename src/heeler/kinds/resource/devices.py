@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, cell, text_at
-from heeler.kinds.resource import rules
+from heeler.kinds.resource import rules, slice_rules
 from heeler.objects.value import Object
 
 GROUP = "resource.k8s.io"
@@ -107,8 +107,8 @@ RESOURCE_CLAIM_TEMPLATE = Own(
 RESOURCE_SLICE = Own(
     GROUP,
     "ResourceSlice",
-    rules=rules.resource_slice,
-    update_rules=rules.slice_update,
+    rules=slice_rules.resource_slice,
+    update_rules=slice_rules.slice_update,
     stamp=_taint_times,
     generation=True,
     columns=(

@@ -8,7 +8,6 @@ from heeler.kinds.cel.admission import device_faults
 from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import IMMUTABLE, numbered
 from heeler.kinds.meta.objectmeta import annotation_rules, each, label_rules
-from heeler.kinds.meta.selector_rules import node_selector
 from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, invalid, not_supported, required, too_long, too_many
@@ -19,7 +18,7 @@ REQUEST_WORDS = "must be the name of a request in the claim or the name of a req
 EFFECTS = ("NoExecute", "NoSchedule", "None")
 
 
-def _driver(name: str, path: str) -> Iterator[Fault]:
+def driver_name(name: str, path: str) -> Iterator[Fault]:
     if not name:
         yield required(path)
         return
@@ -36,10 +35,8 @@ def _selectors(rows: list[Object] | None, path: str) -> Iterator[Fault]:
         cel = row.get("cel")
         if cel is None:
             yield required(f"{here}.cel")
-        elif not cel.get("expression", "").strip():
-            yield required(f"{here}.cel.expression")
         else:
-            yield from device_faults(cel["expression"], f"{here}.cel.expression")
+            yield from device_faults(cel.get("expression", ""), f"{here}.cel.expression")
 
 
 def claim(obj: Object) -> Iterator[Fault]:
@@ -165,7 +162,7 @@ def _config(row: Object, known: list[str], path: str) -> Iterator[Fault]:
 
 
 def _opaque(opaque: Object, path: str) -> Iterator[Fault]:
-    yield from _driver(opaque.get("driver", ""), f"{path}.driver")
+    yield from driver_name(opaque.get("driver", ""), f"{path}.driver")
     if opaque.get("parameters") is None:
         yield required(f"{path}.parameters")
     elif not isinstance(opaque["parameters"], dict):
@@ -210,11 +207,11 @@ def taint_rule(obj: Object) -> Iterator[Fault]:
             if selector.get(key) is not None:
                 yield from each(f"spec.deviceSelector.{key}", selector[key], check(selector[key]))
         if selector.get("pool") is not None:
-            yield from _pool(selector["pool"], "spec.deviceSelector.pool")
-    yield from _taint(spec.get("taint") or {}, "spec.taint")
+            yield from pool_name(selector["pool"], "spec.deviceSelector.pool")
+    yield from taint_rules(spec.get("taint") or {}, "spec.taint")
 
 
-def _taint(taint: Object, path: str) -> Iterator[Fault]:
+def taint_rules(taint: Object, path: str) -> Iterator[Fault]:
     key, effect = taint.get("key", ""), taint.get("effect", "")
     yield from each(f"{path}.key", key, names.qualified(key))
     if taint.get("value"):
@@ -225,7 +222,7 @@ def _taint(taint: Object, path: str) -> Iterator[Fault]:
         yield not_supported(f"{path}.effect", effect, EFFECTS)
 
 
-def _pool(name: str, path: str) -> Iterator[Fault]:
+def pool_name(name: str, path: str) -> Iterator[Fault]:
     if not name:
         yield required(path)
         return
@@ -233,78 +230,3 @@ def _pool(name: str, path: str) -> Iterator[Fault]:
         yield too_long(path, 253)
     for part in name.split("/"):
         yield from each(path, part, names.subdomain(part))
-
-
-def resource_slice(obj: Object) -> Iterator[Fault]:
-    spec = obj["spec"]
-    yield from _driver(spec.get("driver", ""), "spec.driver")
-    pool = spec.get("pool") or {}
-    yield from _pool(pool.get("name", ""), "spec.pool.name")
-    if pool.get("resourceSliceCount", 0) <= 0:
-        yield invalid("spec.pool.resourceSliceCount", pool.get("resourceSliceCount", 0), "must be greater than zero")
-    if pool.get("generation", 0) < 0:
-        yield invalid("spec.pool.generation", pool["generation"], "must be greater than or equal to zero")
-    yield from _where(spec)
-    known: list[str] = []
-    for at, device in numbered(spec.get("devices")):
-        yield from _device(device, spec, known, f"spec.devices[{at}]")
-
-
-def _where(spec: Object) -> Iterator[Fault]:
-    """A slice is for one node, for nodes by a selector, for all nodes, or its devices say."""
-    given = []
-    if spec.get("nodeName") is not None:
-        given.append("`nodeName`")
-        if not spec["nodeName"]:
-            yield invalid("spec.nodeName", "", "must be either unset or set to a non-empty string")
-        else:
-            yield from each("spec.nodeName", spec["nodeName"], names.subdomain(spec["nodeName"]))
-    if spec.get("nodeSelector") is not None:
-        given.append("`nodeSelector`")
-        yield from node_selector(spec["nodeSelector"], "spec.nodeSelector")
-        if len(spec["nodeSelector"].get("nodeSelectorTerms") or ()) > 1:
-            yield invalid("spec.nodeSelector.nodeSelectorTerms", None, "must have exactly one node selector term")
-    for key in ("allNodes", "perDeviceNodeSelection"):
-        if spec.get(key) is not None:
-            if spec[key]:
-                given.append(f"`{key}`")
-            else:
-                yield invalid(f"spec.{key}", False, "must be either unset or set to true")
-    one = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
-    if not given:
-        yield required("spec", one)
-    elif len(given) > 1:
-        yield Fault(
-            "FieldValueInvalid",
-            f'Invalid value: "{{{", ".join(g.strip("`") for g in given)}}}": {one}, but multiple fields are set',
-            "spec",
-        )
-
-
-def _device(device: Object, spec: Object, known: list[str], path: str) -> Iterator[Fault]:
-    name = device.get("name", "")
-    yield from each(f"{path}.name", name, names.label(name))
-    if name in known:
-        yield duplicate(path, name)
-    known.append(name)
-    count = len(device.get("attributes") or ()) + len(device.get("capacity") or ())
-    if count > 32:
-        yield invalid(path, count, "the total number of attributes and capacities must not exceed 32")
-    for key, value in sorted((device.get("attributes") or {}).items()):
-        given = [k for k in ("bool", "int", "string", "version") if value.get(k) is not None]
-        if not given:
-            yield required(f"{path}.attributes[{key}]", "exactly one value must be specified")
-        elif len(given) > 1:
-            yield invalid(f"{path}.attributes[{key}]", value, "exactly one value must be specified")
-    for at, taint in numbered(device.get("taints")):
-        yield from _taint(taint, f"{path}.taints[{at}]")
-
-
-def slice_update(new: Object, old: Object) -> Iterator[Fault]:
-    yield from resource_slice(new)
-    for path in ("driver", "nodeName"):
-        if new["spec"].get(path) != old["spec"].get(path):
-            yield invalid(f"spec.{path}", new["spec"].get(path), IMMUTABLE)
-    pool, before = new["spec"].get("pool") or {}, old["spec"].get("pool") or {}
-    if pool.get("name") != before.get("name"):
-        yield invalid("spec.pool.name", pool.get("name"), IMMUTABLE)

@@ -73,6 +73,7 @@ CSI_NODE = Own(
     "storage.k8s.io",
     "CSINode",
     rules=rules.csi_node,
+    update_rules=rules.csi_node_update,
     status=True,
     prepare_create=_empty_status,
     columns=(

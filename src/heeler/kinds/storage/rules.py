@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from heeler.kinds.core.pod_warnings import old_label
 from heeler.kinds.core.volume_rules import csi_driver_name
+from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import IMMUTABLE, numbered, optional_one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.selector_rules import label_selector
+from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required, too_long
 from heeler.objects.quantities import parse
@@ -22,7 +24,7 @@ def _provisioner(name: str, path: str) -> Iterator[Fault]:
     if not name:
         yield required(path)
     else:
-        yield from each(path, name, names.qualified(name.lower()))
+        yield from each(path, name.lower(), names.qualified(name.lower()))
 
 
 def _parameters(values: dict[str, str] | None, path: str) -> Iterator[Fault]:
@@ -88,7 +90,7 @@ def storage_class_warnings(new: Object, old: Object | None) -> Iterator[str]:
 
 
 def attributes_class(obj: Object) -> Iterator[Fault]:
-    yield from _provisioner(obj.get("driverName", "").lower(), "driverName")
+    yield from _provisioner(obj.get("driverName", ""), "driverName")
     if not obj.get("parameters"):
         yield required("parameters", "must contain at least one key/value pair")
     yield from _parameters(obj.get("parameters"), "parameters")
@@ -199,16 +201,28 @@ def csi_node(obj: Object) -> Iterator[Fault]:
         if count is not None and count < 0:
             yield invalid(f"{here}.allocatable.count", count, "must be greater than or equal to 0")
         keys: list[str] = []
-        for index, key in numbered(driver.get("topologyKeys")):
+        for key in driver.get("topologyKeys") or ():
             if not key:
-                yield required(f"{here}.topologyKeys")
+                yield required(here)
             if key in keys:
-                yield duplicate(f"{here}.topologyKeys[{index}]", key)
+                yield duplicate(here, key)
             keys.append(key)
-            yield from each(f"{here}.topologyKeys", key, names.qualified(key))
+            yield from each(here, key, names.qualified(key))
         if name in seen:
             yield duplicate(f"{here}.name", name)
         seen.add(name)
+
+
+def csi_node_update(new: Object, old: Object) -> Iterator[Fault]:
+    """A driver may come, go and say how many volumes it can attach; the rest of it stays."""
+    yield from csi_node(new)
+    before = {driver.get("name", ""): driver for driver in (old.get("spec") or {}).get("drivers") or ()}
+    for driver in (new.get("spec") or {}).get("drivers") or ():
+        was = before.get(driver.get("name", ""))
+        if was is not None and {**driver, "allocatable": None} != {**was, "allocatable": None}:
+            yield invalid(
+                "spec.drivers", internal(driver, type_named("io.k8s.api.storage.v1.CSINodeDriver")), IMMUTABLE
+            )
 
 
 def storage_capacity(obj: Object) -> Iterator[Fault]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heeler.kinds.internal_form import internal
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
-from heeler.kinds.meta.checks import immutable
+from heeler.kinds.meta.checks import IMMUTABLE
 from heeler.kinds.printing import NAME, cell
+from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, invalid, required
 from heeler.objects.value import Object
@@ -48,7 +50,9 @@ def _rules(migration: Object) -> Iterator[Fault]:
 
 def _update_rules(new: Object, old: Object) -> Iterator[Fault]:
     yield from _rules(new)
-    yield from immutable(new.get("spec"), old.get("spec"), "spec")
+    if new.get("spec") != old.get("spec"):
+        kind = type_named("io.k8s.api.storagemigration.v1beta1.StorageVersionMigrationSpec")
+        yield invalid("spec", internal(new.get("spec"), kind), IMMUTABLE)
 
 
 def _status_rules(new: Object, old: Object) -> Iterator[Fault]:

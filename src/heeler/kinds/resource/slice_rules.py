@@ -1,0 +1,260 @@
+"""What is checked of ResourceSlices.
+
+https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/resource-slice-v1/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+
+from heeler.kinds.internal_form import internal
+from heeler.kinds.meta.checks import IMMUTABLE, numbered
+from heeler.kinds.meta.objectmeta import each, unique
+from heeler.kinds.meta.selector_rules import node_selector
+from heeler.kinds.resource.rules import driver_name, pool_name, taint_rules
+from heeler.kinds.types import type_named
+from heeler.objects import names
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, required, too_long
+from heeler.objects.quantities import parse
+from heeler.objects.value import Object
+
+Faults = Generator[Fault, None, list[str]]
+
+MAX_IDENTIFIER, MAX_TEXT, MAX_ATTRIBUTES = 32, 64, 32
+#: What an attribute can hold; one of them.
+_VALUES = ("int", "bool", "string", "version", "ints", "bools", "strings", "versions")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IDENTIFIER_WORDS = (
+    "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters "
+    "or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')"
+)
+#: https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string
+_NUMBER = r"(?:0|[1-9]\d*)"
+_PART = rf"(?:{_NUMBER}|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
+_SEMVER = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-{_PART}(?:\.{_PART})*)?(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?"
+)
+
+
+def resource_slice(obj: Object) -> Iterator[Fault]:
+    spec = obj["spec"]
+    yield from driver_name(spec.get("driver", ""), "spec.driver")
+    pool = spec.get("pool") or {}
+    yield from pool_name(pool.get("name", ""), "spec.pool.name")
+    if pool.get("resourceSliceCount", 0) <= 0:
+        yield invalid("spec.pool.resourceSliceCount", pool.get("resourceSliceCount", 0), "must be greater than zero")
+    if pool.get("generation", 0) < 0:
+        yield invalid("spec.pool.generation", pool["generation"], "must be greater than or equal to zero")
+    yield from _where(spec)
+    devices, counters = spec.get("devices") or [], spec.get("sharedCounters") or []
+    if devices and counters:
+        yield invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed")
+    for at, device in enumerate(devices):
+        yield from _device(device, spec, f"spec.devices[{at}]")
+    yield from unique("spec.devices[{at}]", [device.get("name", "") for device in devices])
+    yield from _shared_counters(counters, "spec.sharedCounters")
+
+
+def slice_update(new: Object, old: Object) -> Iterator[Fault]:
+    for path in ("driver", "nodeName"):
+        if new["spec"].get(path) != old["spec"].get(path):
+            yield invalid(f"spec.{path}", new["spec"].get(path), IMMUTABLE)
+    pool, before = new["spec"].get("pool") or {}, old["spec"].get("pool") or {}
+    if pool.get("name") != before.get("name"):
+        yield invalid("spec.pool.name", pool.get("name"), IMMUTABLE)
+    yield from resource_slice(new)
+
+
+def _where(spec: Object) -> Iterator[Fault]:
+    """A slice is for one node, for nodes by a selector, for all nodes, or its devices say."""
+    given = yield from _places(spec, "spec", ("nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"))
+    one = "exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required"
+    if not given:
+        yield required("spec", one)
+    elif len(given) > 1:
+        yield invalid("spec", f"{{{', '.join(given)}}}", f"{one}, but multiple fields are set")
+
+
+def _device_where(device: Object, spec: Object, path: str) -> Iterator[Fault]:
+    """The same for one device, if the slice leaves it to the devices."""
+    fields = ("nodeName", "nodeSelector", "allNodes")
+    if not spec.get("perDeviceNodeSelection"):
+        if any(device.get(key) is not None for key in fields):
+            yield invalid(
+                path,
+                None,
+                "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true "
+                "in the ResourceSlice spec",
+            )
+        return
+    given = yield from _places(device, path, fields)
+    one = (
+        "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to "
+        "true in the ResourceSlice spec"
+    )
+    if not given:
+        yield required(path, one)
+    elif len(given) > 1:
+        yield invalid(path, f"{{{', '.join(given)}}}", one)
+
+
+def _places(holder: Object, path: str, fields: tuple[str, ...]) -> Faults:
+    """The faults of the fields that say for which nodes; returns which are given, as messages name them."""
+    given = []
+    for key in fields:
+        value, here = holder.get(key), f"{path}.{key}"
+        if value is None:
+            continue
+        if key == "nodeName":
+            if not value:
+                yield invalid(here, "", "must be either unset or set to a non-empty string")
+            else:
+                yield from each(here, value, names.subdomain(value))
+        elif key == "nodeSelector":
+            yield from node_selector(value, here)
+            terms = value.get("nodeSelectorTerms") or []
+            if len(terms) != 1:
+                kind = type_named("io.k8s.api.core.v1.NodeSelectorTerm")
+                shown = [internal(term, kind) for term in terms]
+                yield invalid(f"{here}.nodeSelectorTerms", shown, "must have exactly one node selector term")
+        elif not value:
+            yield invalid(here, False, "must be either unset or set to true")
+            continue
+        given.append(f"`{key}`")
+    return given
+
+
+def _device(device: Object, spec: Object, path: str) -> Iterator[Fault]:
+    name = device.get("name", "")
+    yield from each(f"{path}.name", name, names.label(name))
+    attributes, capacity = device.get("attributes") or {}, device.get("capacity") or {}
+    if len(attributes) + len(capacity) > MAX_ATTRIBUTES:
+        count = len(attributes) + len(capacity)
+        yield invalid(path, count, f"the total number of attributes and capacities must not exceed {MAX_ATTRIBUTES}")
+    for key, value in sorted(attributes.items()):
+        yield from _qualified(key, f"{path}.attributes")
+        yield from _attribute_value(value, f"{path}.attributes[{key}]")
+    for key, value in sorted(capacity.items()):
+        yield from _qualified(key, f"{path}.capacity")
+        yield from _capacity(value, bool(device.get("allowMultipleAllocations")), f"{path}.capacity[{key}]")
+    for at, taint in numbered(device.get("taints")):
+        yield from taint_rules(taint, f"{path}.taints[{at}]")
+    for at, row in numbered(device.get("consumesCounters")):
+        here, counter_set = f"{path}.consumesCounters[{at}]", row.get("counterSet", "")
+        if not counter_set:
+            yield required(f"{here}.counterSet")
+        else:
+            yield from each(f"{here}.counterSet", counter_set, names.label(counter_set))
+        yield from _counters(row.get("counters") or {}, f"{here}.counters")
+    yield from _device_where(device, spec, path)
+    yield from _binding(device, path)
+
+
+def _qualified(name: str, path: str) -> Iterator[Fault]:
+    """A name of an attribute or a capacity: `[domain/]identifier`."""
+    domain, slash, own = name.partition("/")
+    if not slash:
+        own = name
+    elif not domain:
+        yield required(path, "the domain must not be empty")
+    else:
+        yield from each(path, domain, names.subdomain(domain))
+    if slash and not own:
+        yield required(path, "the name must not be empty")
+    elif len(own) > MAX_IDENTIFIER:
+        yield too_long(path, MAX_IDENTIFIER)
+    elif not slash and not _IDENTIFIER.fullmatch(own):
+        yield invalid(path, own, _IDENTIFIER_WORDS)
+
+
+def _attribute_value(value: Object, path: str) -> Iterator[Fault]:
+    given = [key for key in _VALUES if value.get(key) is not None and value[key] != []]
+    kinds = ", ".join(f"`{key}`" for key in _VALUES)
+    if not given:
+        yield invalid(path, "", f"must specify one of: {kinds}")
+    elif len(given) > 1:
+        yield invalid(path, f"{{{', '.join(given)}}}", f"must specify exactly one of: {kinds}")
+    else:
+        key = given[0]
+        rows = value[key] if key.endswith("s") else [value[key]]
+        for at, one in enumerate(rows):
+            here = f"{path}.{key}[{at}]" if key.endswith("s") else f"{path}.{key}"
+            yield from _text(one, here, version=key.startswith("version"))
+
+
+def _text(value: object, path: str, *, version: bool) -> Iterator[Fault]:
+    if not isinstance(value, str):
+        return
+    if version and not _SEMVER.fullmatch(value):
+        yield invalid(path, value, "must be a string compatible with semver.org spec 2.0.0")
+    if len(value.encode()) > MAX_TEXT:
+        yield too_long(path, MAX_TEXT)
+
+
+def _capacity(row: Object, shared: bool, path: str) -> Iterator[Fault]:
+    policy = row.get("requestPolicy")
+    if policy is None:
+        return
+    here = f"{path}.requestPolicy"
+    if not shared:
+        yield forbidden(here, "allowMultipleAllocations must be true")
+        return
+    limits = policy.get("validRange")
+    if limits is not None:
+        yield from _range(limits, policy.get("default"), str(row.get("value", "0")), f"{here}.validRange")
+
+
+def _range(limits: Object, default: str | None, capacity: str, path: str) -> Iterator[Fault]:
+    least, most = limits.get("min"), limits.get("max")
+    if least is None:
+        return
+    amount = parse(least).nano
+    if amount > parse(capacity).nano:
+        yield invalid(f"{path}.min", least, f"min is larger than capacity value: {capacity}")
+    if default is not None and parse(default).nano < amount:
+        yield invalid(f"{path}.default", default, f"default is less than min: {least}")
+    if most is not None and amount > parse(most).nano:
+        yield invalid(f"{path}.max", least, f"min is larger than max: {most}")
+
+
+def _binding(device: Object, path: str) -> Iterator[Fault]:
+    """What must be true of a device before its pod is bound, and what makes that fail: both or none."""
+    wanted, failing = device.get("bindingConditions") or [], device.get("bindingFailureConditions") or []
+    for key, rows in (("bindingConditions", wanted), ("bindingFailureConditions", failing)):
+        for at, name in enumerate(rows):
+            yield from each(f"{path}.{key}[{at}]", name, names.qualified(name))
+            if name in rows[:at]:
+                yield duplicate(f"{path}.{key}[{at}]", name)
+            if rows is failing and name in wanted:
+                yield invalid(
+                    f"{path}.{key}[{at}]", name, "bindingFailureConditions must not overlap with bindingConditions"
+                )
+    if wanted and not failing:
+        words = "bindingFailureConditions are required to use bindingConditions"
+        yield invalid(f"{path}.bindingFailureConditions", None, words)
+    if failing and not wanted:
+        words = "bindingConditions are required to use bindingFailureConditions"
+        yield invalid(f"{path}.bindingConditions", None, words)
+
+
+def _shared_counters(rows: list[Object], path: str) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for at, row in enumerate(rows):
+        if row.get("name", "") in seen:
+            yield duplicate(f"{path}[{at}]", row)
+        seen.add(row.get("name", ""))
+    for at, row in enumerate(rows):
+        name = row.get("name", "")
+        if not name:
+            yield required(f"{path}[{at}].name")
+        else:
+            yield from each(f"{path}[{at}].name", name, names.label(name))
+        yield from _counters(row.get("counters") or {}, f"{path}[{at}].counters")
+
+
+def _counters(counters: Object, path: str) -> Iterator[Fault]:
+    if not counters:
+        yield required(path)
+    for name in sorted(counters):
+        yield from each(path, name, names.label(name))
