@@ -371,14 +371,16 @@ class _State:
             gone = self._given_up(last, managed)
             result = typed.remove(merged, gone, self.type)
             merged = typed.remove(merged, gone, self.type, hollow=True)
-        compared = _without(fieldsets.compare(self.live, merged, self.type), self.ignored)
+        changed = fieldsets.compare(self.live, merged, self.type)
+        compared = _without(changed, self.ignored)
         versions = _Versions(self.live, merged, self.type, self.api_version, compared, self.ignored, self.convert)
         if not force:
             _refuse_conflicts(managed, versions, self_)
         _take(managed, versions, self_)
         stripped = fieldsets.strip(claimed)
         if stripped:
-            time = managed[self_].time if compared.same else now
+            # fields that are ignored afterwards (the status of an object) count as changes here, as upstream has it
+            time = managed[self_].time if changed.same else now
             managed[self_] = _Entry(stripped, self.api_version, time)
         else:
             del managed[self_]

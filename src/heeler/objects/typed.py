@@ -67,6 +67,8 @@ def _list_faults(values: list[Value], type: Type, path: tuple[str, ...]) -> Iter
             key = f"i:{at}"
         else:
             try:
+                if item is None:
+                    raise ValueError(_NULL_ITEMS[type.list_type])
                 key = item_key(item, type)
             except ValueError as error:
                 yield f"{path_text(path)}: element {at}: {error}"
@@ -76,6 +78,12 @@ def _list_faults(values: list[Value], type: Type, path: tuple[str, ...]) -> Iter
                 continue
             seen[key] = None
         yield from _faults(item, type.item or ANY, (*path, key))
+
+
+_NULL_ITEMS = {
+    "set": "associative list without keys has an element that's an explicit null",
+    "map": "associative list with keys may not have a null element",
+}
 
 
 def _scalar_fault(value: Value, type: Type) -> str:

@@ -165,7 +165,11 @@ async def _step(
     if not admitted:
         write.new = await admit(write)
         draft = write.new if body is None else body.put(draft, write.new)
+    given = draft.get("spec") if context.subresource else None
     kind.prepare_update(draft, old, context.subresource, now)
+    if context.subresource and draft.get("spec") != given:
+        # what defaults drew from the spec that was sent is drawn from the one that stays
+        kind.default(draft, kind.storage_version)
     hooks = server.hooks.get((kind.group, kind.plural))
     if hooks is not None and not context.subresource:
         await hooks.before_update(server, draft, old, options.dry_run)

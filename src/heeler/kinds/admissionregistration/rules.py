@@ -101,9 +101,10 @@ def _url(text: str, path: str) -> Iterator[Fault]:
 
 
 def _service(service: Object, path: str) -> Iterator[Fault]:
-    for key in ("name", "namespace"):
+    # upstream tells the one as the other
+    for key, told in (("namespace", "name"), ("name", "namespace")):
         if not service.get(key):
-            yield required(f"{path}.{key}", f"service {key} is required")
+            yield required(f"{path}.{told}")
     port = service.get("port", 443)
     if not 1 <= port <= 65535:
         yield invalid(f"{path}.port", port, f"port is not valid: {names.PORT}")

@@ -355,9 +355,7 @@ def cronjob_update(new: Object, old: Object) -> Iterator[Fault]:
 
 def cronjob_spec(spec: Object, old: Object | None) -> Iterator[Fault]:
     path = "spec"
-    if not spec.get("schedule"):
-        yield required(f"{path}.schedule")
-    else:
+    if spec.get("schedule"):
         yield from _schedule(spec["schedule"], f"{path}.schedule")
     yield from not_negative(spec.get("startingDeadlineSeconds"), f"{path}.startingDeadlineSeconds")
     if old is None or old.get("timeZone") != spec.get("timeZone"):
@@ -366,6 +364,8 @@ def cronjob_spec(spec: Object, old: Object | None) -> Iterator[Fault]:
     yield from _job_template(spec["jobTemplate"], f"{path}.jobTemplate")
     for key in ("successfulJobsHistoryLimit", "failedJobsHistoryLimit"):
         yield from not_negative(spec.get(key), f"{path}.{key}")
+    if not spec.get("schedule"):
+        yield required(f"{path}.schedule")
 
 
 def _schedule(text: str, path: str) -> Iterator[Fault]:

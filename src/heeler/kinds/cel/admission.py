@@ -194,5 +194,4 @@ def device_faults(text: str, path: str) -> Iterator[Fault]:
         yield invalid(path, text, f"compilation failed: {error}")
         return
     if found not in ("bool", "dyn"):
-        words = f"must evaluate to bool or the unknown type, not {found}"
-        yield invalid(path, text, f"compilation failed: {words}")
+        yield invalid(path, text, f"must evaluate to bool or the unknown type, not {found}")

@@ -21,6 +21,13 @@ from heeler.kinds.cel.library import declarations, descriptors, extensions, func
 MAX_TEXT = 64 * 1024
 
 
+#: What the compiler says of no text at all.
+NOTHING = (
+    "ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', "
+    "'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
+)
+
+
 class CompileError(ValueError):
     """The text is no expression, or its types don't fit; the words are those of the compiler ("ERROR: <input>:1:8…")."""
 
@@ -86,6 +93,8 @@ class Environment:
         """Raises CompileError. `check=False` leaves types to the evaluation; `bindings`: the text may use `cel.bind`."""
         if len(text) > MAX_TEXT:
             raise CompileError(f"ERROR: <input>:1:1: expression is longer than {MAX_TEXT} characters")
+        if not text:
+            raise CompileError(NOTHING)
         shown = two_variables.shown(text)
         try:
             compiler = self._compiler(bindings or shown.text != text)

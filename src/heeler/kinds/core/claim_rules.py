@@ -34,7 +34,7 @@ def claim_spec(spec: Object, path: str) -> Iterator[Fault]:
     if storage is None:
         yield required(f"{path}.resources[storage]")
     elif parse(storage).nano <= 0:
-        yield invalid(f"{path}.resources.requests[storage]", storage, "must be greater than zero")
+        yield invalid(f"{path}.resources[storage]", storage, "must be greater than zero")
     if spec.get("storageClassName"):
         yield from each(f"{path}.storageClassName", spec["storageClassName"], names.subdomain(spec["storageClassName"]))
     yield from optional_one_of(spec.get("volumeMode"), VOLUME_MODES, f"{path}.volumeMode")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
-from typing import Any
 
 from heeler.kinds.meta.objectmeta import each
 from heeler.objects import names
-from heeler.objects.faults import Fault, forbidden, invalid, quote, required, too_long
+from heeler.objects.faults import Fault, forbidden, invalid, required, too_long
+from heeler.objects.go_json import syntax_error
 from heeler.objects.value import Object
 
 LIMIT_BYTES = 1024 * 1024
@@ -87,42 +86,19 @@ def _by_type(obj: Object, data: Object) -> Iterator[Fault]:
                 yield required(f"data[{key}]")
 
 
+#: What a JSON text is by its first byte.
+_JSON_KINDS = {b"{": "object", b"[": "array", b'"': "string", b"t": "bool", b"f": "bool", b"n": "null"}
+
+
 def _json_map(encoded: str | None, path: str) -> Iterator[Fault]:
     """The value is a JSON object."""
     raw = base64.b64decode(encoded or "")
-    if not raw:
-        yield required(path)
+    if wrong := syntax_error(raw):
+        yield invalid(path, REDACTED, wrong)
         return
-    try:
-        value: Any = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        yield invalid(path, REDACTED, _json_words(raw, error))
-        return
-    if not isinstance(value, dict):
-        kind = {list: "array", str: "string", bool: "bool", int: "number", float: "number"}.get(type(value), "null")
+    kind = _JSON_KINDS.get(raw.lstrip()[:1], "number")
+    if kind not in ("object", "null"):
         yield invalid(path, REDACTED, f"json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")
-
-
-def _json_words(raw: bytes, error: Exception) -> str:
-    """Go's words for the most common errors in JSON."""
-    at = getattr(error, "pos", 0)
-    text = raw.decode("utf-8", "replace")
-    if at >= len(text):
-        return "unexpected end of JSON input"
-    char = text[at]
-    shown = f"'{char}'" if char not in "'\"" else {"'": "'\\''", '"': "'\"'"}[char]
-    words = str(error)
-    if "property name" in words:
-        return f"invalid character {shown} looking for beginning of object key string"
-    if "Extra data" in words:
-        return f"invalid character {shown} after top-level value"
-    if "',' delimiter" in words:
-        return f"invalid character {shown} after object key:value pair"
-    if "':' delimiter" in words:
-        return f"invalid character {shown} after object key"
-    if "Expecting value" in words:
-        return f"invalid character {shown} looking for beginning of value"
-    return f"invalid character {quote(char)} in string literal"
 
 
 def secret_update(new: Object, old: Object) -> Iterator[Fault]:

@@ -54,6 +54,12 @@ def update_rules(new: Object, old: Object) -> Iterator[Fault]:
     added = list(_only_added(spec.get("tolerations") or [], was.get("tolerations") or []))
     yield from added
     gated = bool(was.get("schedulingGates"))
+    if gated:
+        known = [gate.get("name") for gate in was["schedulingGates"]]
+        for at, gate in numbered(spec.get("schedulingGates")):
+            if gate.get("name", "") not in known:
+                words = f"only deletion is allowed, but found new scheduling gate '{gate.get('name', '')}'"
+                yield forbidden(f"spec.schedulingGates[{at}].name", words)
     munged = _munge(spec, was, gated)
     if munged != was:
         kind = type_named("io.k8s.api.core.v1.PodSpec")

@@ -339,8 +339,8 @@ def tolerations(rows: list[Object] | None, path: str) -> Iterator[Fault]:
 def _host_aliases(rows: list[Object] | None, path: str) -> Iterator[Fault]:
     for at, row in numbered(rows):
         yield from each(f"{path}[{at}].ip", row.get("ip", ""), names.address(row.get("ip", "")))
-        for _, name in numbered(row.get("hostnames")):
-            yield from each(f"{path}[{at}].hostnames", name, names.subdomain(name))
+        for index, name in numbered(row.get("hostnames")):
+            yield from each(f"{path}[{at}].hostnames[{index}]", name, names.subdomain(name))
 
 
 def _classes(spec: Object, path: str) -> Iterator[Fault]:

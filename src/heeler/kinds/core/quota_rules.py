@@ -104,7 +104,7 @@ def quota_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from quota(new)
     scopes, before = (new["spec"].get("scopes") or []), (old["spec"].get("scopes") or [])
     if set(scopes) != set(before):
-        yield invalid("spec.scopes", scopes, "field is immutable")
+        yield invalid("spec.scopes", new["spec"].get("scopes"), "field is immutable")
 
 
 def quota_status(new: Object, old: Object) -> Iterator[Fault]:

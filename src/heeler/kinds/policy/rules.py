@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 from heeler.kinds.core.podspec_rules import template_rules, tolerations
@@ -14,7 +15,7 @@ from heeler.kinds.meta.checks import (
     optional_one_of,
 )
 from heeler.kinds.meta.objectmeta import each, label_rules
-from heeler.kinds.meta.resource_rules import quantity, resource_name
+from heeler.kinds.meta.resource_rules import requirements
 from heeler.kinds.meta.selector_rules import label_selector
 from heeler.kinds.types import type_named
 from heeler.objects import names
@@ -75,17 +76,19 @@ def priority_class_update(new: Object, old: Object) -> Iterator[Fault]:
 
 
 def runtime_class(obj: Object) -> Iterator[Fault]:
+    """A new class: the handler's length is told in bytes, as upstream does where its types declare the rule."""
+    for fault in _runtime_class(obj):
+        yield dataclasses.replace(fault, message=fault.message.replace("63 characters", "63 bytes"))
+
+
+def _runtime_class(obj: Object) -> Iterator[Fault]:
     handler = obj.get("handler", "")
     if not handler:
         yield required("handler")
     else:
-        # this field's length is told in bytes, as those are whose rules upstream declares
-        yield from each(
-            "handler", handler, [words.replace("63 characters", "63 bytes") for words in names.label(handler)]
-        )
-    for name, text in sorted(((obj.get("overhead") or {}).get("podFixed") or {}).items()):
-        yield from resource_name(name, "overhead.podFixed")
-        yield from quantity(name, text, f"overhead.podFixed[{name}]")
+        yield from each("handler", handler, names.label(handler))
+    # the overhead is checked as the limits of a container
+    yield from requirements({"limits": (obj.get("overhead") or {}).get("podFixed")}, (), "overhead")
     scheduling = obj.get("scheduling")
     if scheduling is not None:
         yield from label_rules(scheduling.get("nodeSelector"), "scheduling.nodeSelector")
@@ -93,7 +96,7 @@ def runtime_class(obj: Object) -> Iterator[Fault]:
 
 
 def runtime_class_update(new: Object, old: Object) -> Iterator[Fault]:
-    faults = list(runtime_class(new))
+    faults = list(_runtime_class(new))
     yield from (fault for fault in faults if fault.reason != "FieldValueRequired")
     if new.get("handler") != old.get("handler"):
         yield invalid("handler", None, IMMUTABLE)

@@ -221,7 +221,9 @@ def csi_node_update(new: Object, old: Object) -> Iterator[Fault]:
         was = before.get(driver.get("name", ""))
         if was is not None and {**driver, "allocatable": None} != {**was, "allocatable": None}:
             yield invalid(
-                "spec.drivers", internal(driver, type_named("io.k8s.api.storage.v1.CSINodeDriver")), IMMUTABLE
+                "spec.drivers",
+                internal({**driver, "allocatable": None}, type_named("io.k8s.api.storage.v1.CSINodeDriver")),
+                IMMUTABLE,
             )
 
 
@@ -229,9 +231,8 @@ def storage_capacity(obj: Object) -> Iterator[Fault]:
     name = obj.get("storageClassName", "")
     yield from each("storageClassName", name, names.subdomain(name))
     yield from label_selector(obj.get("nodeTopology"), "nodeTopology")
-    for key in ("capacity", "maximumVolumeSize"):
-        if obj.get(key) is not None and parse(obj[key]).nano < 0:
-            yield invalid(key, obj[key], "must be greater than or equal to 0")
+    if obj.get("capacity") is not None and parse(obj["capacity"]).nano < 0:
+        yield invalid("capacity", obj["capacity"], "must be greater than or equal to 0")
 
 
 def storage_capacity_update(new: Object, old: Object) -> Iterator[Fault]:
