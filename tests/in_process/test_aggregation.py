@@ -245,11 +245,24 @@ def test_a_built_in_group_can_be_given_away_and_taken_back(cluster: FreshCluster
     cluster.wait("apiservice/v2.autoscaling", lambda obj: available(obj).get("reason") == "Local")
 
 
+def test_a_local_service_of_a_group_that_nobody_serves_is_in_discovery_only(cluster: FreshCluster) -> None:
+    local = api_service()
+    del local["spec"]["service"]
+    cluster.apply([local])
+    cluster.wait(f"apiservice/{NAME}", lambda obj: available(obj).get("reason") == "Local")
+    assert json.loads(ask(cluster, "GET", "/apis/notes.example.com")[1])["versions"][0]["version"] == "v1"
+    with pytest.raises(StatusError) as found:
+        cluster._run(cluster.client_in_thread().list(NOTES, "default"))
+    assert (found.value.code, found.value.message) == (404, "404 page not found")
+    assert ask(cluster, "GET", ROOT) == (404, b"404 page not found\n")
+
+
 def test_what_is_missing_is_named(cluster: FreshCluster) -> None:
     cluster.apply([api_service(insecureSkipTLSVerify=True)])
     assert until(cluster, "ServiceNotFound")["message"] == 'service/notes in "default" is not present'
     status, body = ask(cluster, "GET", f"{ROOT}/notes")
     assert (status, body) == (503, b"service unavailable\n")
+    assert ask(cluster, "GET", f"/openapi/v3{ROOT}") == (404, b"")
     cluster.apply([service(port=8443)])
     assert until(cluster, "ServicePortError")["message"] == 'service/notes in "default" is not listening on port 443'
     cluster.apply([service()])

@@ -154,7 +154,7 @@ def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
     else:
         document = discovery.resource_list(server, parts[1], parts[2])
     if document is None:
-        if parts[0] == "apis" and (discovery.group(server, parts[1]) is None or server.kinds.is_custom(parts[1])):
+        if parts[0] == "apis" and (parts[1] not in server.groups() or server.kinds.is_custom(parts[1])):
             return not_found()
         raise unknown_path()
     of_version = len(parts) == (2 if parts[0] == "api" else 3)
@@ -207,6 +207,8 @@ async def _openapi(call: Call, info: RequestInfo, user: User, parts: list[str], 
         return Raw(Response(200, [("Content-Type", "application/json")], orjson.dumps(openapi.v3_index(server))))
     if parts[:1] == ["v3"]:
         remote = server.aggregator.remote_of("/" + "/".join(parts[1:]))
+        if remote is not None and not server.aggregator.documents(remote).openapi:
+            return Raw(Response(404, []))
         if remote is not None:
             return await forward(call, info, user, remote, server.aggregator)
         found = openapi.v3(server, "/".join(parts[1:]))
