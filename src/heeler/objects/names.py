@@ -182,8 +182,16 @@ def path_segment(text: str) -> list[str]:
 
 
 def address(text: str) -> list[str]:
-    """An IP address of either family."""
-    return [] if parsed_address(text) else [ADDRESS]
+    """An IP address of either family; not one of both, nor with zeros in front that some would read as octal."""
+    found = parsed_address(text)
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return ["must not be an IPv4-mapped IPv6 address"]
+    if found is None and _numbers(text) and all(int(part) < 256 for part in text.split(".")):
+        return ["must not have leading 0s"]
+    return [] if found else [ADDRESS]
+
+
+_numbers = re.compile(r"\d+(\.\d+){3}\Z", re.ASCII).match
 
 
 @lru_cache(maxsize=1024)

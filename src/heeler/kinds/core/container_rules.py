@@ -12,12 +12,14 @@ from heeler.kinds.meta.checks import descending_path, needed, no_backsteps, not_
 from heeler.kinds.meta.objectmeta import each
 from heeler.kinds.meta.resource_rules import requirements
 from heeler.objects import names
-from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_found, not_supported, required
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_found, not_supported, required, too_many
 from heeler.objects.value import Object
 
 PROTOCOLS = ("SCTP", "TCP", "UDP")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
-ONE_HANDLER = "may not specify more than one handler type"
+ONE_HANDLER = "may not specify more than 1 handler type"
+RESTART_ACTIONS = ("Restart", "RestartAllContainers")
+MAX_RESTART_RULES, MAX_EXIT_CODES = 20, 255
 ONLY_RESTARTABLE = "may not be set for init containers without restartPolicy=Always"
 _HEADER = re.compile(r"[-A-Za-z0-9]+\Z")
 
@@ -46,15 +48,35 @@ def containers(rows: list[Object] | None, around: Around, path: str) -> Iterator
         if "lifecycle" in container:
             yield from _lifecycle(container, around, here)
         yield from _probes(container, around, here)
-        if container.get("restartPolicy") is not None and not container.get("restartPolicyRules"):
-            yield from _restart_policy(container, here)
+        yield from _restart_policy(container, here)
     yield from _host_ports(rows, path)
 
 
 def _restart_policy(container: Object, path: str) -> Iterator[Fault]:
+    """The container's own policy, and which exits it is for."""
     allowed = ("Always", "Never", "OnFailure")
-    if container["restartPolicy"] not in allowed:
-        yield not_supported(f"{path}.restartPolicy", container["restartPolicy"], allowed)
+    policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or []
+    if policy is None:
+        if not rules:
+            return
+        yield required(f"{path}.restartPolicy", "must specify restartPolicy when restart rules are used")
+    elif policy not in allowed:
+        yield not_supported(f"{path}.restartPolicy", policy, allowed)
+    if len(rules) > MAX_RESTART_RULES:
+        yield too_many(f"{path}.restartPolicyRules", len(rules), MAX_RESTART_RULES)
+    for at, rule in numbered(rules):
+        here = f"{path}.restartPolicyRules[{at}]"
+        if rule.get("action") not in RESTART_ACTIONS:
+            yield not_supported(f"{here}.action", rule.get("action", ""), RESTART_ACTIONS)
+        codes = rule.get("exitCodes")
+        if codes is None:
+            yield required(f"{here}.exitCodes", "must be specified")
+            continue
+        if codes.get("operator") not in ("In", "NotIn"):
+            yield not_supported(f"{here}.exitCodes.operator", codes.get("operator", ""), ("In", "NotIn"))
+        values = codes.get("values") or []
+        if len(values) > MAX_EXIT_CODES:
+            yield too_many(f"{here}.exitCodes.values", len(values), MAX_EXIT_CODES)
 
 
 def _unique_name(container: Object, around: Around, path: str) -> Iterator[Fault]:
@@ -71,7 +93,9 @@ def init_containers(rows: list[Object] | None, around: Around, path: str) -> Ite
         here = f"{path}[{at}]"
         yield from _common(container, around, here)
         sidecar = container.get("restartPolicy") == "Always"
-        if container.get("restartPolicy") is not None:
+        if container.get("restartPolicy") is None and container.get("restartPolicyRules"):
+            yield required(f"{here}.restartPolicy", "must specify restartPolicy when restart rules are used")
+        elif container.get("restartPolicy") is not None:
             yield from _restart_policy(container, here)
         yield from _unique_name(container, around, here)
         yield from _host_ports([container], path)
@@ -82,6 +106,10 @@ def init_containers(rows: list[Object] | None, around: Around, path: str) -> Ite
         for key in ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe"):
             if key in container:
                 yield forbidden(f"{here}.{key}", ONLY_RESTARTABLE)
+        for index, row in numbered(container.get("resizePolicy")):
+            if row.get("restartPolicy") == "RestartContainer":
+                words = "must not be set to 'RestartContainer' for non-sidecar initContainers"
+                yield invalid(f"{here}.resizePolicy[{index}].restartPolicy", "RestartContainer", words)
 
 
 _EPHEMERAL_LACKS = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
@@ -133,7 +161,7 @@ def _common(container: Object, around: Around, path: str) -> Iterator[Fault]:
     if container.get("resources"):
         yield from requirements(container["resources"], around.claims, f"{path}.resources")
     if container.get("resizePolicy"):
-        yield from _resize(container["resizePolicy"], f"{path}.resizePolicy")
+        yield from _resize(container["resizePolicy"], around.restart_policy, f"{path}.resizePolicy")
     if container.get("securityContext") is not None:
         yield from container_security(container["securityContext"], f"{path}.securityContext", around.host_users)
 
@@ -204,7 +232,9 @@ def _value_from(row: Object, path: str) -> Iterator[Fault]:
     )
     if not count:
         yield invalid(
-            path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+            path,
+            "",
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
         )
     if row.get("value"):
         if count:
@@ -271,7 +301,7 @@ def _mounts(container: Object, around: Around, path: str) -> Iterator[Fault]:
         if mount.get("subPathExpr"):
             if mount.get("subPath"):
                 yield invalid(
-                    f"{path}.subPathExpr", mount["subPathExpr"], "subPathExpr and subPath are mutually exclusive"
+                    f"{here}.subPathExpr", mount["subPathExpr"], "subPathExpr and subPath are mutually exclusive"
                 )
             yield from descending_path(mount["subPathExpr"], f"{path}.subPathExpr")
         yield from _propagation(mount, container, path)
@@ -339,19 +369,20 @@ def _devices(container: Object, around: Around, path: str) -> Iterator[Fault]:
             seen_names.add(name)
 
 
-def _resize(rows: list[Object] | None, path: str) -> Iterator[Fault]:
+def _resize(rows: list[Object] | None, restart_policy: str, path: str) -> Iterator[Fault]:
     seen: set[str] = set()
+    allowed = ("NotRequired", "RestartContainer")
     for at, row in numbered(rows):
-        name = row.get("resourceName", "")
+        name, policy = row.get("resourceName", ""), row.get("restartPolicy", "")
         if name in seen:
             yield duplicate(f"{path}[{at}]", name)
         seen.add(name)
         if name not in ("cpu", "memory"):
-            yield (required(f"{path}[{at}]") if not name else not_supported(path, name, ("cpu", "memory")))
-        policy = row.get("restartPolicy", "")
-        if policy not in ("NotRequired", "RestartContainer"):
-            allowed = ("NotRequired", "RestartContainer")
-            yield (required(f"{path}[{at}]") if not policy else not_supported(path, policy, allowed))
+            yield (required(path) if not name else not_supported(path, name, ("cpu", "memory")))
+        if policy not in allowed:
+            yield (required(path) if not policy else not_supported(path, policy, allowed))
+        if restart_policy == "Never" and policy != "NotRequired":
+            yield invalid(path, policy, "must be 'NotRequired' when pod `restartPolicy` is 'Never'")
 
 
 # Probes and hooks.

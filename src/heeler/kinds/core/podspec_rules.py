@@ -17,7 +17,7 @@ from heeler.kinds.meta.objectmeta import annotation_rules, each, label_rules
 from heeler.kinds.meta.resource_rules import quantity, requirements, resource_name
 from heeler.kinds.meta.selector_rules import label_selector, node_selector, node_term
 from heeler.objects import names
-from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required, too_long
 from heeler.objects.value import Object
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
@@ -120,12 +120,13 @@ def _resource_claims(rows: list[Object] | None, path: str) -> Iterator[Fault]:
             yield from each(f"{here}.name", name, names.label(name))
         seen.add(name)
         claim, template = row.get("resourceClaimName"), row.get("resourceClaimTemplateName")
+        shown = {"Name": name, "ResourceClaimName": claim, "ResourceClaimTemplateName": template}
         if claim is not None and template is not None:
             yield invalid(
-                here, row, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+                here, shown, "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
             )
         if claim is None and template is None:
-            yield invalid(here, row, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
+            yield invalid(here, shown, "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`")
         for key in ("resourceClaimName", "resourceClaimTemplateName"):
             if row.get(key) is not None:
                 yield from each(f"{here}.{key}", row[key], names.subdomain(row[key]))
@@ -297,6 +298,11 @@ def _names(spec: Object, path: str) -> Iterator[Fault]:
             yield from each(f"{path}.{key}", spec[key], names.label(spec[key]))
     if spec.get("hostnameOverride") is not None:
         name = spec["hostnameOverride"]
+        for key in ("setHostnameAsFQDN", "hostNetwork"):
+            if spec.get(key):
+                yield forbidden(f"{path}.hostnameOverride", f"may not be specified when {key} is true")
+        if len(name.encode()) > 64:
+            yield too_long(f"{path}.hostnameOverride", 64)
         yield from each(f"{path}.hostnameOverride", name, names.subdomain(name))
 
 
@@ -331,7 +337,8 @@ def tolerations(rows: list[Object] | None, path: str) -> Iterator[Fault]:
                 }
                 yield invalid(f"{here}.operator", shown, "value must be empty when `operator` is 'Exists'")
         else:
-            yield not_supported(f"{here}.operator", operator, ("Equal", "Exists"))
+            more = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()
+            yield not_supported(f"{here}.operator", operator, ("Equal", "Exists", *more))
         if row.get("effect"):
             yield from optional_one_of(row["effect"], EFFECTS, f"{here}.effect")
 

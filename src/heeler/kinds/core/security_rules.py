@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import MAX_INT32, numbered, optional_one_of
 from heeler.kinds.types import type_named
+from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
 from heeler.objects.value import Object
 
@@ -108,9 +109,47 @@ def app_armor(profile: Object | None, path: str) -> Iterator[Fault]:
 def windows(options: Object | None, path: str) -> Iterator[Fault]:
     if options is None:
         return
+    account, text = options.get("gmsaCredentialSpecName"), options.get("gmsaCredentialSpec")
+    for words in names.subdomain(account) if account is not None else ():
+        yield invalid(f"{path}.gmsaCredentialSpecName", account, words)
+    if text is not None and not text:
+        yield invalid(f"{path}.gmsaCredentialSpec", text, "gmsaCredentialSpec cannot be an empty string")
+    elif text is not None and len(text.encode()) > 64 * 1024:
+        yield invalid(f"{path}.gmsaCredentialSpec", text, "gmsaCredentialSpec size must be under 64 KiB")
     name = options.get("runAsUserName")
-    if name is not None and not name:
-        yield invalid(f"{path}.runAsUserName", name, "runAsUserName cannot be an empty string")
+    for words in _user_name_faults(name) if name is not None else ():
+        yield invalid(f"{path}.runAsUserName", name, f"runAsUserName{words}")
+
+
+_net_bios = re.compile(r"[^\\/:*?\"<>|.][^\\/:*?\"<>|]{0,14}\Z").match
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+_domain = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z").match
+
+
+def _user_name_faults(name: str) -> Iterator[str]:
+    """What is wrong with a Windows user's name, `user` or `domain\\user`."""
+    if not name:
+        yield " cannot be an empty string"
+        return
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        yield " cannot contain control characters"
+        return
+    if name.count("\\") > 1:
+        yield " cannot contain more than one backslash"
+        return
+    domain, backslash, user = name.rpartition("\\")
+    if len(domain.encode()) >= 256:
+        yield "'s Domain length must be under 256 characters"
+    if backslash and not (_net_bios(domain) or _domain(domain)):
+        yield "'s Domain doesn't match the NetBios nor the DNS format"
+    if not user:
+        yield "'s User cannot be empty"
+    elif len(user.encode()) > 104:
+        yield "'s User length must not be longer than 104 characters"
+    if user and not user.strip(". "):
+        yield "'s User cannot contain only periods or spaces"
+    if re.search(r'["/\\:;|=,+*?<>@\[\]]', user):
+        yield "'s User cannot contain the following characters: \"/\\:;|=,+*?<>@[]"
 
 
 def pod_security(spec: Object, path: str, under: str) -> Iterator[Fault]:

@@ -107,13 +107,26 @@ def requirements(resources: Object, claims: tuple[str, ...], path: str) -> Itera
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, text in sorted(limits.items()):
         yield from _amount_faults(name, text, f"{path}.limits[{name}]")
+        yield from _whole_pages(name, text, f"{path}.limits[{name}]")
     for name, text in sorted(requests.items()):
         yield from _amount_faults(name, text, f"{path}.requests[{name}]")
         yield from _against_limit(name, text, limits.get(name), path)
+        yield from _whole_pages(name, text, f"{path}.requests[{name}]")
     asked = {*limits, *requests}
     if asked and not asked & {"cpu", "memory"} and any(is_huge_pages(name) for name in asked):
         yield forbidden(path, "HugePages require cpu or memory")
     yield from claim_names(resources.get("claims") or [], claims, f"{path}.claims")
+
+
+def _whole_pages(name: str, text: str, path: str) -> Iterator[Fault]:
+    if not is_huge_pages(name):
+        return
+    try:
+        size = parse(name.removeprefix(HUGE_PAGES))
+    except ValueError:
+        size = parse("0")
+    if size.nano <= 0 or size.milli % 1000 or parse(text).milli // 1000 % (size.milli // 1000):
+        yield invalid(path, text, f"{text} is not positive integer multiple of {name}")
 
 
 def _against_limit(name: str, text: str, limit: str | None, path: str) -> Iterator[Fault]:
