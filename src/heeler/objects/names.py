@@ -33,6 +33,13 @@ _SUBDOMAIN_WORDS = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
     f"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
 )
+_SEARCH_LABEL = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
+_SEARCH = _SEARCH_LABEL + r"(\." + _SEARCH_LABEL + ")*"
+_is_search = re.compile(rf"{_SEARCH}\Z").match
+_SEARCH_WORDS = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start "
+    f"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SEARCH}')"
+)
 _LABEL_1035_WORDS = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, "
     f"and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is "
@@ -81,6 +88,11 @@ def label(text: str) -> list[str]:
 def subdomain(text: str) -> list[str]:
     """A lowercase RFC 1123 subdomain."""
     return [*_longer(text, 253), *([] if _is_subdomain(text) else [_SUBDOMAIN_WORDS])]
+
+
+def search_domain(text: str) -> list[str]:
+    """A subdomain that may have underscores, as resolvers search."""
+    return [*_longer(text, 253), *([] if _is_search(text) else [_SEARCH_WORDS])]
 
 
 def label_1035(text: str) -> list[str]:

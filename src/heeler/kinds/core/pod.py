@@ -73,6 +73,13 @@ def _prepare_create(pod: Object) -> None:
     profile_annotations.set_app_armor(pod)
 
 
+def _stamp(pod: Object, now: str) -> None:
+    """Since when a new pod is held back."""
+    for row in (pod.get("status") or {}).get("conditions") or ():
+        if row.get("reason") == "SchedulingGated" and row.get("lastTransitionTime") is None:
+            row["lastTransitionTime"] = now
+
+
 def _merge_label_keys(pod: Object) -> None:
     """Pods take the values of `matchLabelKeys` and `mismatchLabelKeys` into their selectors when they are made."""
     labels = pod["metadata"].get("labels") or {}
@@ -334,6 +341,7 @@ OWN = Own(
     status=True,
     generation=True,
     prepare_create=_prepare_create,
+    stamp=_stamp,
     prepare_update=_prepare_update,
     rules=pod_rules.rules,
     warnings=pod_warnings.of_pod,

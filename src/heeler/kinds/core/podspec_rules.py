@@ -10,11 +10,12 @@ from collections.abc import Iterator
 
 from heeler.kinds.core import profile_annotations
 from heeler.kinds.core.container_rules import Around, containers, ephemeral_containers, init_containers
+from heeler.kinds.core.pod_resources import pod_resources
 from heeler.kinds.core.security_rules import by_system, host_process, pod_security
 from heeler.kinds.core.volume_rules import volumes
 from heeler.kinds.meta.checks import MAX_INT32, needed, numbered, one_of, optional_one_of
 from heeler.kinds.meta.objectmeta import annotation_rules, each, label_rules
-from heeler.kinds.meta.resource_rules import quantity, requirements, resource_name
+from heeler.kinds.meta.resource_rules import quantity, resource_name
 from heeler.kinds.meta.selector_rules import label_selector, node_selector, node_term
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required, too_long
@@ -79,7 +80,7 @@ def spec_rules(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> I
         named = [c.get("name", "") for key in ("containers", "initContainers") for c in spec.get(key) or ()]
         yield from ephemeral_containers(spec["ephemeralContainers"], around, named, f"{path}.ephemeralContainers")
     if spec.get("resources"):
-        yield from requirements(spec["resources"], (), f"{path}.resources")
+        yield from pod_resources(spec, f"{path}.resources")
     if spec.get("hostNetwork"):
         yield from _host_network(spec, path)
     yield from one_of(spec.get("restartPolicy"), RESTART_POLICIES, f"{path}.restartPolicy")
@@ -216,7 +217,7 @@ def _dns(spec: Object, path: str) -> Iterator[Fault]:
     for at, search in numbered(searches):
         if search != ".":
             name = search.removesuffix(".")
-            yield from each(f"{path}.searches[{at}]", search, names.subdomain(name.replace("_", "-")))
+            yield from each(f"{path}.searches[{at}]", name, names.search_domain(name))
     for at, option in numbered(config.get("options")):
         yield from needed(option.get("name"), f"{path}.options[{at}]", "must not be empty")
 
@@ -362,4 +363,4 @@ def _classes(spec: Object, path: str) -> Iterator[Fault]:
         yield from quantity(name, text, f"{path}.overhead[{name}]")
     system = spec.get("os")
     if system is not None:
-        yield from one_of(system.get("name"), ("linux", "windows"), f"{path}.os.name")
+        yield from one_of(system.get("name"), ("linux", "windows"), f"{path}.os")

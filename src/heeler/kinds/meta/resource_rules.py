@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 
 from heeler.kinds.meta.objectmeta import each
@@ -94,22 +94,27 @@ def _quantity_words(name: str, text: str) -> tuple[str, ...]:
     return out
 
 
-def _amount_faults(name: str, text: str, path: str) -> Iterator[Fault]:
+def _amount_faults(name: str, text: str, path: str, names_of: NameRule) -> Iterator[Fault]:
     """Both of a container's amount, asked often: nothing is built while all is well."""
-    if _container_name_words(name):
-        yield from container_resource_name(name, path)
+    if names_of is not container_resource_name or _container_name_words(name):
+        yield from names_of(name, path)
     if _quantity_words(name, text):
         yield from quantity(name, text, path)
 
 
-def requirements(resources: Object, claims: tuple[str, ...], path: str) -> Iterator[Fault]:
-    """Limits, requests and claims of a container."""
+NameRule = Callable[[str, str], Iterator[Fault]]
+
+
+def requirements(
+    resources: Object, claims: tuple[str, ...], path: str, names_of: NameRule = container_resource_name
+) -> Iterator[Fault]:
+    """Limits, requests and claims of a container (or, with other names, of a pod)."""
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     for name, text in sorted(limits.items()):
-        yield from _amount_faults(name, text, f"{path}.limits[{name}]")
+        yield from _amount_faults(name, text, f"{path}.limits[{name}]", names_of)
         yield from _whole_pages(name, text, f"{path}.limits[{name}]")
     for name, text in sorted(requests.items()):
-        yield from _amount_faults(name, text, f"{path}.requests[{name}]")
+        yield from _amount_faults(name, text, f"{path}.requests[{name}]", names_of)
         yield from _against_limit(name, text, limits.get(name), path)
         yield from _whole_pages(name, text, f"{path}.requests[{name}]")
     asked = {*limits, *requests}
