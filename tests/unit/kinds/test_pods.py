@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from heeler.kinds.core.pod import OWN
+from heeler.kinds.core.pod_resources import default_pod_resources
 from heeler.kinds.core.pod_rules import rules, update_rules
 from heeler.kinds.core.pod_warnings import address, of_pod, of_workload
 from heeler.kinds.core.profile_annotations import set_app_armor, set_warnings
@@ -187,3 +189,99 @@ def test_templates_are_warned_of_when_the_spec_changes():
 def test_a_label_with_dots_is_told_so():
     assert names.label("a.b") == ["must not contain dots"]
     assert names.label("A.b")[0].startswith("a lowercase RFC 1123 label must consist")
+
+
+def test_containers_that_restart_by_rules_of_their_own():
+    rule = {"action": "Foo", "exitCodes": {"operator": "X", "values": [1]}}
+    here = "spec.containers[0]"
+    assert faults(pod(None, {"restartPolicyRules": [rule]})) == [
+        f"{here}.restartPolicy: Required value: must specify restartPolicy when restart rules are used",
+        f'{here}.restartPolicyRules[0].action: Unsupported value: "Foo": supported values: "Restart", '
+        '"RestartAllContainers"',
+        f'{here}.restartPolicyRules[0].exitCodes.operator: Unsupported value: "X": supported values: "In", "NotIn"',
+    ]
+    resize = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+    assert faults(pod(None, {"resizePolicy": resize}, restartPolicy="Never")) == [
+        f"{here}.resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when pod `restartPolicy` is "
+        "'Never'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("u", ""),
+        ("NT\\u", ""),
+        ("", " cannot be an empty string"),
+        ("a\\b\\c", " cannot contain more than one backslash"),
+        ("a:b\\c", "'s Domain doesn't match the NetBios nor the DNS format"),
+        ("...", "'s User cannot contain only periods or spaces"),
+        ("a/b", "'s User cannot contain the following characters: \"/\\:;|=,+*?<>@[]"),
+        ("x" * 105, "'s User length must not be longer than 104 characters"),
+    ],
+)
+def test_names_of_windows_users(name, words):
+    found = faults(pod(securityContext={"windowsOptions": {"runAsUserName": name}}))
+    assert [text.partition("runAsUserName")[2].partition("runAsUserName")[2] for text in found] == [words] * bool(words)
+
+
+def test_what_a_pod_asks_for_as_a_whole():
+    whole = {"requests": {"cpu": "1", "foo": "1"}, "limits": {"cpu": "1"}}
+    asked = {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}}
+    assert faults(pod(None, asked, resources={"limits": {"cpu": "1"}, "requests": {"cpu": "1"}})) == [
+        'spec.resources.requests[cpu]: Invalid value: "1": must be greater than or equal to aggregate container requests '
+        "of 2",
+        'spec.resources.containers[0][cpu].limits: Invalid value: "2": must be less than or equal to pod limits of 1',
+    ]
+    words = 'Invalid value: "foo": must be a standard resource type or fully qualified'
+    assert faults(pod(resources=whole)) == [f"spec.resources.requests[foo]: {words}"]
+    words = 'Unsupported value: "ephemeral-storage": supported values: "cpu", "hugepages-", "memory"'
+    assert faults(pod(resources={"limits": {"ephemeral-storage": "1"}})) == [
+        f"spec.resources.limits[ephemeral-storage]: {words}"
+    ]
+    pages = {"limits": {"hugepages-2Mi": "3Mi", "cpu": "1"}, "requests": {"hugepages-2Mi": "3Mi"}}
+    found = faults(pod(None, {"resources": pages}))
+    assert [text.partition(": ")[2] for text in found] == [
+        'Invalid value: "3Mi": 3Mi is not positive integer multiple of hugepages-2Mi'
+    ] * 2
+
+
+def test_projected_files_and_addresses():
+    token = {"serviceAccountToken": {"path": "", "expirationSeconds": 600}}
+    items = [{"key": "k", "path": "a"}]
+    sources = [token, {"secret": {"name": "s", "items": items}}, {"configMap": {"name": "m", "items": items}}]
+    aliases = [{"ip": "01.2.3.4", "hostnames": ["A"]}, {"ip": "::ffff:1.2.3.4"}]
+    found = faults(pod(volumes=[{"name": "v", "projected": {"sources": sources}}], hostAliases=aliases))
+    assert found[:3] == [
+        "spec.volumes[0].projected.path: Required value",
+        'spec.volumes[0].projected: Invalid value: "m": conflicting duplicate paths',
+        'spec.hostAliases[0].ip: Invalid value: "01.2.3.4": must not have leading 0s',
+    ]
+    assert found[3].startswith('spec.hostAliases[0].hostnames[0]: Invalid value: "A": a lowercase RFC 1123 subdomain')
+    assert found[4].endswith("must not be an IPv4-mapped IPv6 address")
+
+
+def test_a_pods_grace_is_not_negative():
+    made = pod(None, {"resources": {}}, terminationGracePeriodSeconds=-1)
+    OWN.default(made, "v1")
+    assert made["spec"]["terminationGracePeriodSeconds"] == 1
+
+
+def test_what_a_pod_asks_for_as_a_whole_is_completed():
+    asked = {"resources": {"requests": {"cpu": "1", "memory": "1Mi"}, "limits": {"cpu": "2", "hugepages-2Mi": "4Mi"}}}
+    spec = pod(None, asked, resources={"limits": {"memory": "8Mi"}})["spec"]
+    default_pod_resources(spec)
+    assert spec["resources"] == {
+        "requests": {"cpu": "1", "memory": "1Mi", "hugepages-2Mi": "4Mi"},
+        "limits": {"memory": "8Mi", "hugepages-2Mi": "4Mi", "cpu": "2"},
+    }
+    spec = pod(None, asked, resources={})["spec"]
+    default_pod_resources(spec)
+    assert spec["resources"] == {}
+
+
+def test_a_repeated_spread_constraint_is_told_once():
+    row = {"maxSkew": 1, "topologyKey": "a", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {}}
+    path = "spec.topologySpreadConstraints[0].{topologyKey, whenUnsatisfiable}"
+    words = f'{path}: Duplicate value: "{{a, DoNotSchedule}}"'
+    assert faults(pod(topologySpreadConstraints=[row, row])) == [words]

@@ -27,6 +27,7 @@ async def admit(write: Write) -> None:
         return
     pod = write.new
     if MIRROR in (pod["metadata"].get("annotations") or {}):
+        _refuse(pod, _mirror_refusal(pod))
         return
     spec = pod.setdefault("spec", {})
     name = spec.get("serviceAccountName") or "default"
@@ -57,6 +58,10 @@ async def check(write: Write) -> None:
             "", "serviceaccounts", write.context.info.namespace, pod["spec"].get("serviceAccountName") or "default"
         )
         why = next(_unmountable(pod["spec"], account or {}), "")
+    _refuse(pod, why)
+
+
+def _refuse(pod: Object, why: str) -> None:
     if why:
         raise forbidden("pods", "", pod["metadata"].get("name", ""), why)
 
@@ -70,7 +75,7 @@ def _mirror_refusal(pod: Object) -> str:
         return "a mirror pod may not reference secrets"
     for volume in spec.get("volumes") or ():
         if any(s.get("serviceAccountToken") for s in (volume.get("projected") or {}).get("sources") or ()):
-            return "a mirror pod may not use service account token volume projections"
+            return "a mirror pod may not use ServiceAccountToken volume projections"
     return ""
 
 

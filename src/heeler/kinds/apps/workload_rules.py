@@ -304,7 +304,10 @@ def _statefulset_template(spec: Object, new: bool) -> Iterator[Fault]:
     """The claims' names are known as volumes too."""
     yield from _labels_match(spec, "spec")
     claims = tuple((c.get("metadata") or {}).get("name", "") for c in spec.get("volumeClaimTemplates") or ())
-    yield from template_rules(spec.get("template"), "spec.template", claims)
+    template = dict(spec.get("template") or {})
+    # The pods' names come of the set's, whatever the template says.
+    template["spec"] = {k: v for k, v in (template.get("spec") or {}).items() if k not in ("hostname", "subdomain")}
+    yield from template_rules(template, "spec.template", claims)
     if new:
         yield from claim_templates(spec)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from heeler.base.clock import parse_rfc3339
 from heeler.kinds.core import pod_rules, pod_warnings, profile_annotations
-from heeler.kinds.core.podspec import default_pod, default_pod_requests
+from heeler.kinds.core.pod_resources import default_pod_resources
+from heeler.kinds.core.podspec import default_pod
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, human_duration, text_at
 from heeler.objects.quantities import Quantity, parse
@@ -14,6 +15,9 @@ from heeler.objects.value import Object
 
 
 def _default(pod: Object, version: str) -> None:
+    # Of pods only: a template may still say it.
+    if ((pod.get("spec") or {}).get("terminationGracePeriodSeconds") or 0) < 0:
+        pod["spec"]["terminationGracePeriodSeconds"] = 1
     default_pod(pod)
 
 
@@ -54,8 +58,7 @@ GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 def _prepare_create(pod: Object) -> None:
-    if (pod.get("spec") or {}).get("resources"):
-        default_pod_requests(pod["spec"])
+    default_pod_resources(pod.get("spec") or {})
     pod["status"] = {"phase": "Pending", "qosClass": qos_class(pod)}
     spec = pod.get("spec") or {}
     if spec.get("schedulingGates"):

@@ -1,4 +1,4 @@
-"""What is checked of resources that a pod asks for as a whole.
+"""Resources that a pod asks for as a whole: what is filled in, and what is checked.
 
 https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/
 """
@@ -14,6 +14,42 @@ from heeler.objects.quantities import Quantity, parse
 from heeler.objects.value import Object
 
 ALLOWED = ("cpu", HUGE_PAGES, "memory")
+
+
+def default_pod_resources(spec: Object) -> None:
+    """In place, of a new pod that says something of them: the rest follows from its containers, and from each other."""
+    resources = spec.get("resources") or {}
+    limits, requests = dict(resources.get("limits") or {}), dict(resources.get("requests") or {})
+    if not limits and not requests:
+        return
+    for name in _named(spec, "limits"):
+        if is_huge_pages(name) and name not in requests:
+            limits.setdefault(name, str(_together(spec, "limits", name)))
+    for name in _named(spec, "requests"):
+        if name in ("cpu", "memory"):
+            requests.setdefault(name, str(_together(spec, "requests", name)))
+    for name in limits:
+        if _allowed(name):
+            requests.setdefault(name, limits[name])
+    for name in [name for name in requests if _allowed(name) and name not in limits]:
+        if _all_limited(spec, name):
+            asked, most = parse(requests[name]), _together(spec, "limits", name) or Quantity(0)
+            limits[name] = str(max(asked, most))
+    resources.update({key: value for key, value in (("limits", limits), ("requests", requests)) if value})
+
+
+def _allowed(name: str) -> bool:
+    return name in ALLOWED or is_huge_pages(name)
+
+
+def _named(spec: Object, part: str) -> list[str]:
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    return sorted({name for c in containers for name in (c.get("resources") or {}).get(part) or {}})
+
+
+def _all_limited(spec: Object, name: str) -> bool:
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    return all(name in ((c.get("resources") or {}).get("limits") or {}) for c in containers)
 
 
 def pod_resources(spec: Object, path: str) -> Iterator[Fault]:
@@ -46,7 +82,7 @@ def pod_resources(spec: Object, path: str) -> Iterator[Fault]:
 def _name(name: str, path: str) -> Iterator[Fault]:
     faults = list(resource_name(name, path))
     yield from faults
-    if not faults and name not in ALLOWED and not is_huge_pages(name):
+    if not faults and not _allowed(name):
         yield not_supported(path, name, ALLOWED)
 
 

@@ -43,15 +43,6 @@ def _default_requests(resources: Object) -> None:
             requests.setdefault(key, value)
 
 
-def default_pod_requests(spec: Object) -> None:
-    """Pod-level requests follow pod-level limits where no container asks for the resource."""
-    resources = spec["resources"]
-    asked = {key for c in spec.get("containers") or () for key in c["resources"].get("requests", {})}
-    for key, value in (resources.get("limits") or {}).items():
-        if key not in asked:
-            resources.setdefault("requests", {}).setdefault(key, value)
-
-
 def default_spec(spec: Object) -> None:
     """Fill in a PodSpec."""
     if not spec.get("dnsPolicy"):

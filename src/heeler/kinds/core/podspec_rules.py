@@ -182,12 +182,28 @@ def _term(term: Object, path: str) -> Iterator[Fault]:
     for key in ("matchLabelKeys", "mismatchLabelKeys"):
         if term.get(key) and term.get("labelSelector") is None:
             yield forbidden(f"{path}.{key}", "must not be specified when labelSelector is not set")
+            continue
         for at, label in numbered(term.get(key)):
             yield from each(f"{path}.{key}[{at}]", label, names.qualified(label))
+    yield from _label_keys(term, path)
     topology = term.get("topologyKey", "")
     if not topology:
         yield required(f"{path}.topologyKey", "can not be empty")
     yield from each(f"{path}.topologyKey", topology, names.qualified(topology))
+
+
+def _label_keys(term: Object, path: str) -> Iterator[Fault]:
+    """Keys whose values come of the pod are not selected by other means too."""
+    keys, selector = term.get("matchLabelKeys") or [], term.get("labelSelector") or {}
+    seen = set(selector.get("matchLabels") or {})
+    for row in selector.get("matchExpressions") or ():
+        key = row.get("key", "")
+        if key in keys and key in seen:
+            yield invalid(f"{path}[{keys.index(key)}]", key, "exists in both matchLabelKeys and labelSelector")
+        seen.add(key)
+    for at, key in enumerate(keys):
+        if key in (term.get("mismatchLabelKeys") or ()):
+            yield invalid(f"{path}.matchLabelKeys[{at}]", key, "exists in both matchLabelKeys and mismatchLabelKeys")
 
 
 def _dns(spec: Object, path: str) -> Iterator[Fault]:
@@ -239,27 +255,25 @@ def _scheduling_gates(rows: list[Object] | None, path: str) -> Iterator[Fault]:
 
 
 def _spread(rows: list[Object] | None, path: str) -> Iterator[Fault]:
-    seen: set[tuple[str, str]] = set()
+    pairs = [(row.get("topologyKey", ""), row.get("whenUnsatisfiable", "")) for row in rows or ()]
     for at, row in numbered(rows):
         here = f"{path}[{at}]"
         if row.get("maxSkew", 0) <= 0:
             yield invalid(f"{here}.maxSkew", row.get("maxSkew", 0), "must be greater than zero")
-        topology, when = row.get("topologyKey", ""), row.get("whenUnsatisfiable", "")
+        topology, when = pairs[at]
         if not topology:
             yield required(f"{here}.topologyKey", "can not be empty")
         else:
             yield from each(f"{here}.topologyKey", topology, names.qualified(topology))
         if when not in ("DoNotSchedule", "ScheduleAnyway"):
             yield not_supported(f"{here}.whenUnsatisfiable", when, ("DoNotSchedule", "ScheduleAnyway"))
-        if (topology, when) in seen:
-            fault = duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{topology}, {when}}}")
-            yield fault
-        seen.add((topology, when))
+        if pairs[at] in pairs[at + 1 :]:
+            yield duplicate(f"{here}.{{topologyKey, whenUnsatisfiable}}", f"{{{topology}, {when}}}")
         least = row.get("minDomains")
         if least is not None:
             if least <= 0:
                 yield invalid(f"{here}.minDomains", least, "must be greater than zero")
-            elif when != "DoNotSchedule":
+            if when != "DoNotSchedule":
                 yield invalid(
                     f"{here}.minDomains",
                     least,
@@ -329,14 +343,7 @@ def tolerations(rows: list[Object] | None, path: str) -> Iterator[Fault]:
                 yield invalid(f"{here}.operator", value, ";".join(wrong))
         elif operator == "Exists":
             if value:
-                shown = {
-                    "Key": key,
-                    "Operator": operator,
-                    "Value": value,
-                    "Effect": row.get("effect", ""),
-                    "TolerationSeconds": row.get("tolerationSeconds"),
-                }
-                yield invalid(f"{here}.operator", shown, "value must be empty when `operator` is 'Exists'")
+                yield invalid(f"{here}.operator", value, "value must be empty when `operator` is 'Exists'")
         else:
             more = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()
             yield not_supported(f"{here}.operator", operator, ("Equal", "Exists", *more))
