@@ -143,7 +143,8 @@ def _versions(spec: Object, versions: list[Object], shared: Mapping[str, bool]) 
         yield invalid("spec.versions", _shown(versions, shared), "must contain unique version names")
     if sum(bool(version.get("storage")) for version in versions) != 1:
         words = "must have exactly one version marked as storage version"
-        yield invalid("spec.versions", _shown(versions, shared) or None, words)
+        shown = None if spec.get("versions") is None else _shown(versions, shared)
+        yield invalid("spec.versions", shown, words)
     if given and given[0] and (words_ := names.label_1035(given[0])):
         yield invalid("spec.version", given[0], ",".join(words_))
 
