@@ -228,6 +228,12 @@ def prepare(server: str) -> None:
         replay.play(client, {"steps": [{"request": {"method": "POST", "path": path, "body": body}, "setup": True}]})
 
 
+def _sorted_faults(text: str) -> str:
+    """A message with its faults in order: upstream tells those of server-side apply in the random order of a Go map."""
+    head, found, rest = text.partition("errors:\n")
+    return head + found + "\n".join(sorted(rest.split("\n"))) if found else text
+
+
 def diff(want: Any, got: Any, path: str = "") -> Iterator[str]:
     """A line for each place where two answers differ; of long texts what stands around the first difference."""
     if isinstance(want, dict) and isinstance(got, dict):
@@ -242,7 +248,10 @@ def diff(want: Any, got: Any, path: str = "") -> Iterator[str]:
             yield f"{path}: {len(got)} items, want {len(want)}: {json.dumps(want)[:400]}"
         for at, (one, other) in enumerate(zip(want, got)):
             yield from diff(one, other, f"{path}[{at}]")
-    elif isinstance(want, str) and isinstance(got, str) and want != got:
+    elif isinstance(want, str) and isinstance(got, str):
+        want, got = _sorted_faults(want), _sorted_faults(got)
+        if want == got:
+            return
         at = next((n for n, (a, b) in enumerate(zip(want, got)) if a != b), min(len(want), len(got)))
         start = max(0, at - 60)
         yield f"{path}: {got[start : at + 100]!r}, want {want[start : at + 250]!r}"

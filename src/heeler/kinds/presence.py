@@ -16,7 +16,13 @@ KEY_DEFAULTS: dict[str, dict[str, object]] = {
 
 
 #: Lists and maps where an empty one, given, is not the same as none (it is refused, or stops a default).
-KEPT_EMPTY = frozenset({"autoscaling.v2.HPAScalingRules.policies", "core.v1.PersistentVolumeSpec.capacity"})
+KEPT_EMPTY = frozenset(
+    {
+        "autoscaling.v2.HPAScalingRules.policies",
+        "core.v1.PersistentVolumeSpec.capacity",
+        "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec.versions",
+    }
+)
 
 
 def short_name(openapi_name: str) -> str:
