@@ -1,6 +1,7 @@
 """The same requests to kube-apiserver and to Heeler: what differs is a fault of Heeler's, or to be explained.
 
     python -m tests.peers.differential --cases 500 --seed 1 [--kinds Pod,Service] [--verbs create,update,patch,apply]
+    python -m tests.peers.differential --cases 1000 --seed 1,2 --record tests/reference/beside/changed.jsonl.gz
 
 Bodies are the recorded ones with a field changed, removed or added at random, by the seed: created (a dry run), put over
 the object as it was, or sent as one of the patches. Upstream's programs are built by `scripts/peers.py`. Prints the cases
@@ -13,6 +14,7 @@ import argparse
 import concurrent.futures
 import contextlib
 import copy
+import gzip
 import json
 import random
 import subprocess
@@ -30,6 +32,7 @@ import orjson
 from heeler.kinds.kind import Kind
 from heeler.kinds.registry import built_in
 from tests.conftest import ROOT, ApiServerProcess
+from tests.peers import probes
 from tests.reference import replay
 from tests.unit.kinds.recorded import cases
 
@@ -131,7 +134,26 @@ def as_patch(where: tuple[Any, ...], value: Any, body: dict[str, Any]) -> Any:
     return {key: as_patch(rest, value, body.get(key) if isinstance(body, dict) else None)}
 
 
-def make(number: int, kind_bodies: list[dict[str, Any]], verb: str, chance: random.Random) -> Case:
+def probed() -> list[Case]:
+    """Creations of the bodies that probe one rule each."""
+    out: list[Case] = []
+    for number, body in enumerate(probes.bodies()):
+        name, kind = f"p{number}", kind_of(body)
+        assert kind is not None
+        body = {**body, "metadata": {"name": name, **body.get("metadata", {})}}
+        if kind.namespaced:
+            body["metadata"]["namespace"] = NAMESPACE
+        request = {"method": "POST", "path": f"{_collection(body, kind)}?dryRun=All", "body": body}
+        out.append({"id": name, "title": f"probe of {body['kind']}", "steps": [{"request": request}]})
+    return out
+
+
+def _collection(body: dict[str, Any], kind: Kind) -> str:
+    top = f"/apis/{body['apiVersion']}" if "/" in body["apiVersion"] else f"/api/{body['apiVersion']}"
+    return f"{top}/namespaces/{NAMESPACE}/{kind.plural}" if kind.namespaced else f"{top}/{kind.plural}"
+
+
+def make(number: str, kind_bodies: list[dict[str, Any]], verb: str, chance: random.Random) -> Case:
     name = f"d{number}"
     body = json.loads(json.dumps(chance.choice(kind_bodies)).replace("NAME", name))
     kind = kind_of(body)
@@ -140,8 +162,7 @@ def make(number: int, kind_bodies: list[dict[str, Any]], verb: str, chance: rand
         body["metadata"]["namespace"] = NAMESPACE
         if body["kind"] == "Event":
             body = json.loads(json.dumps(body).replace(f'"namespace": "{name}"', f'"namespace": "{NAMESPACE}"'))
-    top = f"/apis/{body['apiVersion']}" if "/" in body["apiVersion"] else f"/api/{body['apiVersion']}"
-    collection = f"{top}/namespaces/{NAMESPACE}/{kind.plural}" if kind.namespaced else f"{top}/{kind.plural}"
+    collection = _collection(body, kind)
     item = f"{collection}/{body['metadata']['name']}"
     changed, where, value = change(body, chance)
     title = f"{body['kind']} {verb}: {'.'.join(str(key) for key in where)} = {value!r}"
@@ -226,6 +247,7 @@ def prepare(server: str) -> None:
         (f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}}),
     ):
         replay.play(client, {"steps": [{"request": {"method": "POST", "path": path, "body": body}, "setup": True}]})
+    client.conn.close()
 
 
 def _sorted_faults(text: str) -> str:
@@ -264,12 +286,15 @@ def differences(servers: list[str], made: list[Case], jobs: int) -> Iterator[tup
     local = threading.local()
 
     def one(case: Case) -> tuple[Case, list[str]]:
+        """Leaves the first server's answers in the case, if it gave them all."""
         if not hasattr(local, "clients"):
             local.clients = [replay.Client(server, {"admin": "admin-token"}, insecure=True) for server in servers]
         answers = [replay.play(client, case) for client in local.clients]
         for _, failure in answers:
             if failure:
                 return case, [str(failure)]
+        for step, want in zip(case["steps"], answers[0][0]):
+            step["response"] = want
         found: list[str] = []
         for number, (step, want, got) in enumerate(zip(case["steps"], answers[0][0], answers[1][0]), 1):
             if step.get("setup"):
@@ -284,20 +309,48 @@ def differences(servers: list[str], made: list[Case], jobs: int) -> Iterator[tup
         yield from (result for result in pool.map(one, made) if result[1])
 
 
+def record(made: list[Case], file: Path) -> None:
+    """Write the cases with upstream's answers; those are left out that it didn't answer, or whose object it didn't take.
+
+    Ports of services are given at random: a case in whose answer one is shown within a text tells nothing."""
+    lines = []
+    for case in made:
+        steps = case["steps"]
+        if any("response" not in step for step in steps):
+            continue
+        if any(step.get("setup") and step["response"]["status"] not in (200, 201) for step in steps):
+            continue
+        if "odePort\\\\" in json.dumps([step["response"] for step in steps]):
+            continue
+        area = "probed" if case["title"].startswith("probe of ") else "changed"
+        for step in steps:
+            if step.get("setup"):
+                step["response"] = {"status": step["response"]["status"]}
+            if step.get("cleanup"):
+                del step["response"]
+        lines.append(orjson.dumps({"id": case["id"], "area": area, "title": case["title"], "steps": steps}))
+    file.write_bytes(gzip.compress(b"\n".join(lines) + b"\n", mtime=0))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--cases", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", default="1", help="one or more, comma-separated")
     parser.add_argument("--jobs", type=int, default=4)
     parser.add_argument("--kinds", default="", help="comma-separated; all without it")
     parser.add_argument("--verbs", default=",".join(VERBS))
     parser.add_argument("--lines", type=int, default=6, help="differing lines shown of a case")
+    parser.add_argument("--record", type=Path, help="write upstream's answers here, as recorded cases (.jsonl.gz)")
     parser.add_argument("--json", type=Path, help="also write what differs here, with the requests")
     told = parser.parse_args()
-    chance, known = random.Random(told.seed), bodies()
+    known = bodies()
     kinds = [kind for kind in known if not told.kinds or kind in told.kinds.split(",")]
     verbs = told.verbs.split(",")
-    made = [make(n, known[chance.choice(kinds)], chance.choice(verbs), chance) for n in range(told.cases)]
+    made = probed() if not told.kinds else []
+    for seed in told.seed.split(","):
+        chance = random.Random(int(seed))
+        for n in range(told.cases):
+            made.append(make(f"{seed}-{n}", known[chance.choice(kinds)], chance.choice(verbs), chance))
     with tempfile.TemporaryDirectory() as folder:
         mine = ApiServerProcess(Path(folder), "--authorization-mode", "RBAC")
         mine.start()
@@ -308,6 +361,8 @@ def main() -> int:
                 found = list(differences([theirs, mine.url], made, told.jobs))
         finally:
             mine.stop()
+    if told.record:
+        record(made, told.record)
     for case, lines in found:
         print(f"{case['id']}: {case['title']}")
         for line in lines[: told.lines]:

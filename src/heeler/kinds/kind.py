@@ -505,3 +505,12 @@ def status_only(new: Object, old: Object) -> None:
     for key, value in old.items():
         if key not in ("apiVersion", "kind", "metadata", "status"):
             new[key] = value
+
+
+def status_and_no_metadata(new: Object, old: Object) -> None:
+    """A writer of the status changes nothing else, not even labels and the like."""
+    status_only(new, old)
+    managed = new["metadata"].get("managedFields")
+    new["metadata"] = {key: value for key, value in old["metadata"].items() if key != "managedFields"}
+    if managed is not None:
+        new["metadata"]["managedFields"] = managed

@@ -205,7 +205,7 @@ def _key_default(key: str, type: Type) -> Value:
         found: Value = type.key_defaults[key]
         return found
     field = type.item.fields.get(key) if type.item is not None else None
-    if field is None or field.pointer:
+    if field is None or field.pointer or not field.always:
         return None
     return 0 if field.type.form in ("int32", "int64") else "" if field.type.form == "string" else None
 

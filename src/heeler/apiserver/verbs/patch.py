@@ -22,6 +22,7 @@ from heeler.base.clock import rfc3339
 from heeler.kinds.internal_form import external
 from heeler.objects import apply, faults, json_patch, merge_patch, strategic, yaml_text
 from heeler.objects.decode import duplicate_keys, may_repeat_keys
+from heeler.objects.schema import Type
 from heeler.objects.status import (
     StatusError,
     bad_request,
@@ -207,12 +208,25 @@ def _check_path(metadata: Object, context: Context) -> None:
         raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
 
 
+def _names_managers(configuration: Object, type: Type) -> bool:
+    """Whether a configuration has managed fields, which it may not: those that can't be read count as none."""
+    managed = (configuration.get("metadata") or {}).get("managedFields")
+    field = type.fields.get("metadata")
+    if managed is None or field is None:
+        return managed is not None
+    try:
+        strategic.check_form(managed, field.type.fields["managedFields"].type)
+    except ValueError:
+        return False
+    return True
+
+
 async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     kind, info, server = context.kind, context.info, context.server
     value, duplicates = configuration(call)
     _check_kind(value, context)
     type = kind.type(context.version)
-    if (value.get("metadata") or {}).get("managedFields") is None:
+    if not _names_managers(value, type):
         apply.check(value, type)
         # unknown fields are refused by the check: only keys that come twice are left to be told of
         strictly({}, kind, context.version, _reader(call), options.validation, duplicates)

@@ -21,6 +21,8 @@ from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supp
 from heeler.objects.value import Object
 
 OPERATIONS = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
+#: What is deleted can't be changed.
+MUTABLE = tuple(operation for operation in OPERATIONS if operation != "DELETE")
 SCOPES = ("*", "Cluster", "Namespaced")
 REVIEWS = ("v1", "v1beta1")
 MAX_CONDITIONS = 64
@@ -306,8 +308,8 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
     yield from _common(spec, environment)
     validations, audits = spec.get("validations") or [], spec.get("auditAnnotations") or []
     if not validations and not audits:
-        yield required("spec.validations", "validations or auditAnnotations must be non-empty")
-        yield required("spec.auditAnnotations", "validations or auditAnnotations must be non-empty")
+        yield required("spec.validations", "validations or auditAnnotations must contain at least one item")
+        yield required("spec.auditAnnotations", "validations or auditAnnotations must contain at least one item")
     for at, row in enumerate(validations):
         yield from _validation(row, f"spec.validations[{at}]", environment)
     if len(audits) > 20:
@@ -353,6 +355,10 @@ def mutating_policy(obj: Object) -> Iterator[Fault]:
     yield from optional_one_of(spec.get("failurePolicy"), ("Fail", "Ignore"), "spec.failurePolicy")
     environment = RequestEnvironment(params=_has_params(spec), composed=True)
     yield from _common(spec, environment)
+    for _, rule in numbered((spec.get("matchConstraints") or {}).get("resourceRules")):
+        for operation in rule.get("operations") or ():
+            if operation not in MUTABLE:
+                yield not_supported("spec.matchConstraints.resourceRules.operations", operation, MUTABLE)
     if not spec.get("mutations"):
         yield required("spec.mutations", "mutations must contain at least one item")
     for at, row in numbered(spec.get("mutations")):

@@ -7,7 +7,6 @@ from typing import Any
 
 from heeler.kinds.meta.checks import needed, not_negative, numbered
 from heeler.kinds.meta.objectmeta import each
-from heeler.kinds.meta.selector_rules import label_selector
 from heeler.objects import names
 from heeler.objects.faults import Fault, forbidden, invalid, not_supported, required
 from heeler.objects.quantities import parse
@@ -74,19 +73,18 @@ def _metric(row: Object, path: str) -> Iterator[Fault]:
         yield from _CHECKS[source](row[keys[source]], f"{path}.{keys[source]}")
     if kind in keys and kind not in given:
         yield required(f"{path}.{keys[kind]}", "must populate information for the given metric source")
-    if len(given) > 1 or (given and kind not in given):
-        for source in given:
+    if len(given) > 1:
+        for source in sorted(given):
             if source != kind:
                 yield forbidden(f"{path}.{keys[source]}", "must populate the given metric source only")
 
 
 def _target(target: Object, path: str) -> Iterator[Fault]:
-    kinds = ("AverageValue", "Utilization", "Value")
     kind = target.get("type", "")
     if not kind:
         yield required(f"{path}.type", "must specify a metric target type")
-    elif kind not in kinds:
-        yield not_supported(f"{path}.type", kind, kinds)
+    if kind not in ("AverageValue", "Utilization", "Value"):
+        yield invalid(f"{path}.type", kind, "must be either Utilization, Value, or AverageValue")
     for key in ("value", "averageValue"):
         if target.get(key) is not None and parse(target[key]).nano <= 0:
             yield invalid(f"{path}.{key}", target[key], "must be positive")
@@ -98,10 +96,9 @@ def _target(target: Object, path: str) -> Iterator[Fault]:
 def _name(metric: Object, path: str) -> Iterator[Fault]:
     name = metric.get("name", "")
     if not name:
-        yield required(f"{path}.name")
+        yield required(f"{path}.name", "must specify a metric name")
     else:
         yield from each(f"{path}.name", name, names.path_segment(name))
-    yield from label_selector(metric.get("selector"), f"{path}.selector")
 
 
 def _object(row: Object, path: str) -> Iterator[Fault]:
@@ -135,23 +132,29 @@ def _pods(row: Object, path: str) -> Iterator[Fault]:
 
 def _resource(row: Object, path: str) -> Iterator[Fault]:
     yield from needed(row.get("name"), f"{path}.name", "must specify a resource name")
-    target = row.get("target") or {}
-    yield from _target(target, f"{path}.target")
+    yield from _usage(row.get("target") or {}, f"{path}.target")
+
+
+def _usage(target: Object, path: str) -> Iterator[Fault]:
+    yield from _target(target, path)
     utilization, average = target.get("averageUtilization"), target.get("averageValue")
     if utilization is None and average is None:
         yield required(
-            f"{path}.target.averageUtilization",
+            f"{path}.averageUtilization",
             "must set either a target raw value or a target utilization",
         )
     if utilization is not None and average is not None:
-        yield forbidden(f"{path}.target.averageValue", "may not set both a target raw value and a target utilization")
+        yield forbidden(f"{path}.averageValue", "may not set both a target raw value and a target utilization")
 
 
 def _container_resource(row: Object, path: str) -> Iterator[Fault]:
     yield from needed(row.get("name"), f"{path}.name", "must specify a resource name")
-    yield from needed(row.get("container"), f"{path}.container", "must specify a container")
-    if row.get("name"):
-        yield from _resource(row, path)
+    container = row.get("container", "")
+    if not container:
+        yield required(f"{path}.container", "must specify a container")
+    else:
+        yield from each(f"{path}.container", container, names.label(container))
+    yield from _usage(row.get("target") or {}, f"{path}.target")
 
 
 _CHECKS: dict[str, Any] = {

@@ -140,7 +140,8 @@ def _failure_policy(spec: Object, policy: Object, path: str) -> Iterator[Fault]:
         here = f"{path}.rules[{at}]"
         action = rule.get("action", "")
         if action not in ACTIONS:
-            yield required(f"{here}.action") if not action else not_supported(f"{here}.action", action, ACTIONS)
+            words = f"valid values: [{' '.join(quote(known) for known in ACTIONS)}]"
+            yield required(f"{here}.action", words) if not action else not_supported(f"{here}.action", action, ACTIONS)
         elif action == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
             yield invalid(f"{here}.action", action, "requires the backoffLimitPerIndex to be set")
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
@@ -172,7 +173,7 @@ def _exit_codes(codes: Object, containers: list[str | None], path: str) -> Itera
     operator, values = codes.get("operator", ""), codes.get("values") or []
     if operator not in ("In", "NotIn"):
         yield (
-            required(f"{path}.operator")
+            required(f"{path}.operator", 'valid values: ["In" "NotIn"]')
             if not operator
             else not_supported(f"{path}.operator", operator, ("In", "NotIn"))
         )
@@ -182,7 +183,7 @@ def _exit_codes(codes: Object, containers: list[str | None], path: str) -> Itera
             f"{path}.containerName", name, "must be one of the container or initContainer names in the pod template"
         )
     if not values:
-        yield invalid(f"{path}.values", values, "at least one value is required")
+        yield invalid(f"{path}.values", codes.get("values"), "at least one value is required")
     elif len(values) > 255:
         yield too_many(f"{path}.values", len(values), 255)
     for at, value in enumerate(values):
@@ -286,9 +287,13 @@ def job_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from _template_update(spec, was, old)
     for key in ("completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"):
         if spec.get(key) != was.get(key):
-            yield invalid(f"spec.{key}", spec.get(key), IMMUTABLE)
+            shown = spec.get(key)
+            if key in _POLICIES and shown is not None:
+                shown = internal(shown, type_named(f"{BATCH}.{_POLICIES[key]}"))
+            yield invalid(f"spec.{key}", shown, IMMUTABLE)
 
 
+_POLICIES = {"podFailurePolicy": "PodFailurePolicy", "successPolicy": "SuccessPolicy"}
 _SUSPENDED_MAY_CHANGE = ("nodeSelector", "affinity", "tolerations", "schedulingGates")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heeler.kinds.core.service_rules import PROTOCOLS, special_address
-from heeler.kinds.meta.checks import immutable, numbered, one_of
+from heeler.kinds.meta.checks import IMMUTABLE, numbered, one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, invalid, not_supported, required, too_many
@@ -130,4 +130,5 @@ def _slice_ports(ports: list[Object]) -> Iterator[Fault]:
 
 def slice_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from slice_rules(new)
-    yield from immutable(new.get("addressType"), old.get("addressType"), "addressType")
+    if new.get("addressType") != old.get("addressType"):
+        yield invalid("addressType", None, IMMUTABLE)

@@ -80,7 +80,10 @@ def _shown(key: str, value: Any) -> Any:
     """A value as messages show it: references with the names of the server's own type."""
     if key in ("involvedObject", "related") and value is not None:
         return internal(value, type_named("io.k8s.api.core.v1.ObjectReference"))
-    return value
+    return "" if value is None and key in _TEXTS else value
+
+
+_TEXTS = ("reason", "message", "type", "action", "reportingComponent", "reportingInstance")
 
 
 def _set(value: Any) -> Any:

@@ -263,8 +263,6 @@ def _spread(rows: list[Object] | None, path: str) -> Iterator[Fault]:
         topology, when = pairs[at]
         if not topology:
             yield required(f"{here}.topologyKey", "can not be empty")
-        else:
-            yield from each(f"{here}.topologyKey", topology, names.qualified(topology))
         if when not in ("DoNotSchedule", "ScheduleAnyway"):
             yield not_supported(f"{here}.whenUnsatisfiable", when, ("DoNotSchedule", "ScheduleAnyway"))
         if pairs[at] in pairs[at + 1 :]:

@@ -169,18 +169,20 @@ def _amounts(name: str, parts: dict[str, Object], kind: str, path: str) -> Itera
     texts = {part: values.get(name) for part, values in parts.items()}
     amounts = {part: parse(text).nano for part, text in texts.items() if text is not None}
     names_of = {"min": "min", "max": "max", "default": "default", "defaultRequest": "default request"}
-    for low, high, where in (
-        ("min", "max", "min"),
-        ("min", "defaultRequest", "defaultRequest"),
-        ("defaultRequest", "max", "defaultRequest"),
-        ("defaultRequest", "default", "defaultRequest"),
-        ("min", "default", "default"),
-        ("default", "max", "default"),
+    for low, high, where, which in (
+        ("min", "max", "min", "min"),
+        ("min", "defaultRequest", "defaultRequest", "defaultRequest"),
+        ("defaultRequest", "max", "defaultRequest", "defaultRequest"),
+        ("defaultRequest", "default", "defaultRequest", "defaultRequest"),
+        # of these two upstream shows the bound
+        ("min", "default", "default", "min"),
+        ("default", "max", "default", "max"),
     ):
         if low not in amounts or high not in amounts or amounts[low] <= amounts[high]:
             continue
-        words = f"{names_of[low]} value {texts[low]} is greater than {names_of[high]} value {texts[high]}"
-        yield invalid(f"{path}.{where}[{name}]", texts[where], words)
+        of_high = "default limit" if (low, high) == ("defaultRequest", "default") else names_of[high]
+        words = f"{names_of[low]} value {texts[low]} is greater than {of_high} value {texts[high]}"
+        yield invalid(f"{path}.{where}[{name}]", texts[which], words)
     ratio = amounts.get("maxLimitRequestRatio")
     if ratio is not None and ratio < WHOLE:
         text = texts["maxLimitRequestRatio"]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from heeler.kinds.core.claim_rules import ACCESS_MODES, VOLUME_MODES, claim_spec
-from heeler.kinds.core.volume_rules import SOURCES, csi_driver_name, fields_needed, host_path, iscsi, nfs
+from heeler.kinds.core.storage_system_rules import SYSTEMS_OF_VOLUMES
+from heeler.kinds.core.volume_rules import csi_driver_name, host_path, nfs
 from heeler.kinds.internal_form import difference, internal
 from heeler.kinds.meta.checks import IMMUTABLE, immutable, needed, numbered, optional_one_of
 from heeler.kinds.meta.objectmeta import each
@@ -41,30 +42,13 @@ def _local(value: Object, path: str) -> Iterator[Fault]:
         yield invalid(f"{path}.path", value["path"], "must not contain '..'")
 
 
-_VOLUME_SOURCES: dict[str, Any] = {
-    "hostPath": host_path,
-    "gcePersistentDisk": SOURCES["gcePersistentDisk"],
-    "awsElasticBlockStore": fields_needed("volumeID"),
-    "glusterfs": fields_needed("endpoints", "path"),
-    "flocker": SOURCES["flocker"],
-    "nfs": nfs,
-    "rbd": fields_needed("monitors", "image"),
-    "quobyte": fields_needed("registry", "volume"),
-    "cephfs": fields_needed("monitors"),
-    "iscsi": iscsi,
-    "cinder": fields_needed("volumeID"),
-    "fc": SOURCES["fc"],
-    "flexVolume": fields_needed("driver"),
-    "azureFile": fields_needed("secretName", "shareName"),
-    "vsphereVolume": fields_needed("volumePath"),
-    "photonPersistentDisk": fields_needed("pdID"),
-    "portworxVolume": fields_needed("volumeID"),
-    "azureDisk": fields_needed("diskName", "diskURI"),
-    "scaleIO": fields_needed("gateway", "system", "volumeName"),
-    "local": _local,
-    "storageos": fields_needed("volumeName"),
-    "csi": _csi,
-}
+_OWN: dict[str, Any] = {"hostPath": host_path, "nfs": nfs, "local": _local, "csi": _csi}
+#: In the order in which upstream looks at them: of several, the first counts.
+_ORDER = """
+hostPath gcePersistentDisk awsElasticBlockStore glusterfs flocker nfs rbd quobyte cephfs iscsi cinder fc flexVolume
+azureFile vsphereVolume photonPersistentDisk portworxVolume azureDisk scaleIO local storageos csi
+""".split()
+_VOLUME_SOURCES: dict[str, Any] = {key: {**SYSTEMS_OF_VOLUMES, **_OWN}[key] for key in _ORDER}
 
 
 def volume(obj: Object) -> Iterator[Fault]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from heeler.kinds.core.projected_rules import projected
+from heeler.kinds.core.storage_system_rules import SYSTEMS
 from heeler.kinds.core.volume_file_rules import downward_file, file_items, file_mode
-from heeler.kinds.meta.checks import needed, no_backsteps, not_negative, numbered, one_of
+from heeler.kinds.meta.checks import needed, no_backsteps, numbered, one_of
 from heeler.kinds.meta.objectmeta import each
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
@@ -127,64 +128,23 @@ def _image(value: Object, path: str) -> Iterator[Fault]:
     yield from one_of(value.get("pullPolicy"), ("Always", "IfNotPresent", "Never"), f"{path}.pullPolicy")
 
 
-def iscsi(value: Object, path: str) -> Iterator[Fault]:
-    yield from needed(value.get("targetPortal"), f"{path}.targetPortal")
-    iqn = value.get("iqn", "")
-    if not iqn:
-        yield required(f"{path}.iqn")
-    elif not iqn.startswith(("iqn", "eui", "naa")):
-        yield invalid(f"{path}.iqn", iqn, "must be valid format starting with iqn, eui, or naa")
-    if not 0 <= value.get("lun", 0) <= 255:
-        yield invalid(f"{path}.lun", value["lun"], "must be between 0 and 255, inclusive")
-    chap = value.get("chapAuthDiscovery") or value.get("chapAuthSession")
-    if chap and value.get("secretRef") is None:
-        yield required(f"{path}.secretRef")
-
-
-def fields_needed(*keys: str) -> Rule:
-    """The source has all these fields."""
-
-    def rule(value: Object, path: str) -> Iterator[Fault]:
-        for key in keys:
-            yield from needed(value.get(key), f"{path}.{key}")
-
-    return rule
-
-
-def _gce(value: Object, path: str) -> Iterator[Fault]:
-    yield from needed(value.get("pdName"), f"{path}.pdName")
-    yield from not_negative(value.get("partition"), f"{path}.partition")
-
-
-SOURCES: dict[str, Rule] = {
+_OWN: dict[str, Rule] = {
     "emptyDir": _empty_dir,
     "hostPath": host_path,
-    "gitRepo": fields_needed("repository"),
-    "gcePersistentDisk": _gce,
-    "awsElasticBlockStore": fields_needed("volumeID"),
     "secret": _secret,
     "nfs": nfs,
-    "iscsi": iscsi,
-    "glusterfs": fields_needed("endpoints", "path"),
-    "flocker": lambda value, path: iter(()),
     "persistentVolumeClaim": _claim,
-    "rbd": fields_needed("monitors", "image"),
-    "cinder": fields_needed("volumeID"),
-    "cephfs": fields_needed("monitors"),
-    "quobyte": fields_needed("registry", "volume"),
     "downwardAPI": _downward,
-    "fc": lambda value, path: iter(()),
-    "flexVolume": fields_needed("driver"),
     "configMap": _config_map,
-    "azureFile": fields_needed("secretName", "shareName"),
-    "vsphereVolume": fields_needed("volumePath"),
-    "photonPersistentDisk": fields_needed("pdID"),
-    "portworxVolume": fields_needed("volumeID"),
-    "azureDisk": fields_needed("diskName", "diskURI"),
-    "storageos": fields_needed("volumeName"),
     "projected": projected,
-    "scaleIO": fields_needed("gateway", "system", "volumeName"),
     "csi": _csi,
     "ephemeral": _ephemeral,
     "image": _image,
 }
+#: In the order in which upstream looks at them: of several, the first counts.
+_ORDER = """
+emptyDir hostPath gitRepo gcePersistentDisk awsElasticBlockStore secret nfs iscsi glusterfs flocker
+persistentVolumeClaim rbd cinder cephfs quobyte downwardAPI fc flexVolume configMap azureFile vsphereVolume
+photonPersistentDisk portworxVolume azureDisk storageos projected scaleIO csi ephemeral image
+""".split()
+SOURCES: dict[str, Rule] = {key: {**SYSTEMS, **_OWN}[key] for key in _ORDER}

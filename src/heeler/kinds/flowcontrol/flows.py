@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from heeler.kinds.flowcontrol import rules
-from heeler.kinds.kind import Cell, Column, Own, SubresourceOwn, status_only
+from heeler.kinds.kind import Cell, Column, Own, SubresourceOwn, status_and_no_metadata
 from heeler.kinds.printing import AGE, NAME, NONE, at, cell, dig, text_at
 from heeler.objects.value import Object
 
@@ -96,7 +96,7 @@ FLOW_SCHEMA = Own(
             "MissingPL", cell(_missing_level), about="=references a broken or non-existent PriorityLevelConfiguration"
         ),
     ),
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_and_no_metadata, reset_fields=(("spec",), ("metadata",)))},
 )
 
 _QUEUING = "flowcontrol.v1.QueuingConfiguration"
@@ -124,5 +124,5 @@ PRIORITY_LEVEL = Own(
         ),
         AGE,
     ),
-    subresources={"status": SubresourceOwn(status_only)},
+    subresources={"status": SubresourceOwn(status_and_no_metadata, reset_fields=(("spec",), ("metadata",)))},
 )

@@ -12,6 +12,7 @@ from heeler.kinds.meta.checks import (
     count_or_percent,
     not_negative,
     not_over_100_percent,
+    one_of,
     optional_one_of,
 )
 from heeler.kinds.meta.objectmeta import each, label_rules
@@ -65,7 +66,8 @@ def priority_class(obj: Object) -> Iterator[Fault]:
             )
     elif value > MAX_USER_PRIORITY:
         yield forbidden("value", f"maximum allowed value of a user defined priority is {MAX_USER_PRIORITY}")
-    yield from optional_one_of(obj.get("preemptionPolicy"), ("PreemptLowerPriority", "Never"), "preemptionPolicy")
+    if obj.get("preemptionPolicy") is not None:
+        yield from one_of(obj["preemptionPolicy"], ("PreemptLowerPriority", "Never"), "preemptionPolicy")
 
 
 def priority_class_update(new: Object, old: Object) -> Iterator[Fault]:

@@ -37,7 +37,10 @@ def cluster_role(obj: Object) -> Iterator[Fault]:
         if not aggregation.get("clusterRoleSelectors"):
             yield required(here, "at least one clusterRoleSelector required if aggregationRule is non-nil")
         for at, selector in numbered(aggregation.get("clusterRoleSelectors")):
-            yield from label_selector(selector, f"{here}[{at}]")
+            wrong = list(label_selector(selector, f"{here}[{at}]"))
+            yield from wrong
+            if wrong:
+                yield invalid(f"{here}[{at}]", None, "invalid label selector.")
     yield from _needed_of_each(obj.get("rules"), "rules", "verbs")
 
 

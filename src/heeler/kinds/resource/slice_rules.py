@@ -38,10 +38,20 @@ _SEMVER = re.compile(
 
 
 def resource_slice(obj: Object) -> Iterator[Fault]:
-    spec = obj["spec"]
+    yield from _slice(obj["spec"], obj["spec"])
+
+
+def slice_update(new: Object, old: Object) -> Iterator[Fault]:
+    yield from _slice(new["spec"], old["spec"])
+
+
+def _slice(spec: Object, was: Object) -> Iterator[Fault]:
     yield from driver_name(spec.get("driver", ""), "spec.driver")
-    pool = spec.get("pool") or {}
+    yield from _kept(spec.get("driver", ""), was.get("driver", ""), "spec.driver")
+    pool, old_pool = spec.get("pool") or {}, was.get("pool") or {}
     yield from pool_name(pool.get("name", ""), "spec.pool.name")
+    yield from _kept(pool.get("name", ""), old_pool.get("name", ""), "spec.pool.name")
+    yield from _kept(spec.get("nodeName"), was.get("nodeName"), "spec.nodeName")
     if pool.get("resourceSliceCount", 0) <= 0:
         yield invalid("spec.pool.resourceSliceCount", pool.get("resourceSliceCount", 0), "must be greater than zero")
     if pool.get("generation", 0) < 0:
@@ -56,14 +66,9 @@ def resource_slice(obj: Object) -> Iterator[Fault]:
     yield from _shared_counters(counters, "spec.sharedCounters")
 
 
-def slice_update(new: Object, old: Object) -> Iterator[Fault]:
-    for path in ("driver", "nodeName"):
-        if new["spec"].get(path) != old["spec"].get(path):
-            yield invalid(f"spec.{path}", new["spec"].get(path), IMMUTABLE)
-    pool, before = new["spec"].get("pool") or {}, old["spec"].get("pool") or {}
-    if pool.get("name") != before.get("name"):
-        yield invalid("spec.pool.name", pool.get("name"), IMMUTABLE)
-    yield from resource_slice(new)
+def _kept(value: object, was: object, path: str) -> Iterator[Fault]:
+    if value != was:
+        yield invalid(path, value, IMMUTABLE)
 
 
 def _where(spec: Object) -> Iterator[Fault]:
