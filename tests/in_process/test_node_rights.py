@@ -100,12 +100,16 @@ def test_a_mirror_pod_is_its_nodes_own_and_references_nothing() -> None:
         )
         assert await why(mirror({**owner, "uid": "other"})) == f"node n1 UID mismatch: expected other got {uid}"
         projected = {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}
+        # the plugin of accounts is asked before the one of nodes
+        for spec, words in (
+            ({"serviceAccountName": "default"}, "reference service accounts"),
+            ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "reference secrets"),
+            ({"imagePullSecrets": [{"name": "s"}]}, "reference secrets"),
+            ({"volumes": [{"name": "v", **projected}]}, "use ServiceAccountToken volume projections"),
+        ):
+            assert await why(mirror(owner, **spec)) == f"a mirror pod may not {words}"
         for spec, what in (
-            ({"serviceAccountName": "default"}, "serviceaccounts"),
-            ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "secrets"),
-            ({"imagePullSecrets": [{"name": "s"}]}, "secrets"),
             ({"volumes": [{"name": "v", "configMap": {"name": "s"}}]}, "configmaps"),
-            ({"volumes": [{"name": "v", **projected}]}, "serviceaccounts (via projected volumes)"),
             ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "s"}}]}, "persistentvolumeclaims"),
             ({"resourceClaims": [{"name": "r", "resourceClaimName": "s"}]}, "resourceclaims"),
         ):
