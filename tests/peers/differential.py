@@ -135,7 +135,7 @@ def as_patch(where: tuple[Any, ...], value: Any, body: dict[str, Any]) -> Any:
 
 
 def probed() -> list[Case]:
-    """Creations of the bodies that probe one rule each."""
+    """What probes one rule each: creations, and resizes of pods."""
     out: list[Case] = []
     for number, body in enumerate(probes.bodies()):
         name, kind = f"p{number}", kind_of(body)
@@ -145,6 +145,16 @@ def probed() -> list[Case]:
             body["metadata"]["namespace"] = NAMESPACE
         request = {"method": "POST", "path": f"{_collection(body, kind)}?dryRun=All", "body": body}
         out.append({"id": name, "title": f"probe of {body['kind']}", "steps": [{"request": request}]})
+    for number, (body, patch) in enumerate(probes.resizes()):
+        name, collection = f"r{number}", f"/api/v1/namespaces/{NAMESPACE}/pods"
+        body = {**body, "metadata": {"name": name, **body.get("metadata", {})}}
+        path, headers = f"{collection}/{name}/resize?dryRun=All", {"Content-Type": PATCHES["strategic"]}
+        steps: list[Case] = [
+            {"request": {"method": "POST", "path": collection, "body": body}, "setup": True},
+            {"request": {"method": "PATCH", "path": path, "headers": headers, "body": patch}},
+            {"request": {"method": "DELETE", "path": f"{collection}/{name}?gracePeriodSeconds=0"}, "cleanup": True},
+        ]
+        out.append({"id": name, "title": "probe of a resize", "steps": steps})
     return out
 
 

@@ -175,6 +175,85 @@ _ATTRIBUTES = """
 {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa": {"bool": true}}
 """.strip().splitlines()
 
+_BASES = """
+two {"spec": {"containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}, {"name": "b", "image": "i"}], "initContainers": [{"name": "s", "image": "i", "restartPolicy": "Always", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}, {"name": "o", "image": "i"}]}}
+whole {"spec": {"resources": {"limits": {"cpu": "4", "memory": "4Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}}, "containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}]}}
+best {"spec": {"containers": [{"name": "a", "image": "i"}]}}
+guar {"spec": {"containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}]}}
+win {"spec": {"os": {"name": "windows"}, "containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}]}}
+static {"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}, "spec": {"containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}], "nodeName": "nx"}}
+ann {"metadata": {"annotations": {"a": "b"}, "finalizers": ["a.b/c"], "labels": {"l": "m"}}, "spec": {"containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}]}}
+""".strip().splitlines()  # noqa: E501 (a table)
+#: Which of the pods above, and the strategic patch of its subresource `resize`.
+_RESIZES = """
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": null}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": null}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"memory": "512Mi"}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"memory": "256Mi"}}}]}}
+two {"spec": {"containers": [{"name": "b", "resources": {"limits": {"memory": "256Mi"}}}]}}
+two {"spec": {"containers": [{"name": "b", "resources": {"requests": {"cpu": "1m"}}}]}}
+two {"spec": {"containers": [{"name": "a", "image": "other"}]}}
+two {"spec": {"containers": [{"name": "z", "image": "other"}]}}
+two {"spec": {"initContainers": [{"name": "s", "resources": {"limits": {"cpu": "3"}}}]}}
+two {"spec": {"initContainers": [{"name": "o", "resources": {"limits": {"cpu": "3"}}}]}}
+two {"spec": {"containers": [{"name": "a", "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"ephemeral-storage": "1Gi"}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"a.b/c": "1"}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"claims": [{"name": "x"}]}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "5"}}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "-1"}}}]}}
+two {"metadata": {"labels": {"x": "y"}}}
+two {"spec": {"activeDeadlineSeconds": 5}}
+two {"spec": {"resources": {"limits": {"cpu": "9"}}}}
+two {"status": {"phase": "Running"}}
+whole {"spec": {"resources": {"limits": {"cpu": "5"}}}}
+whole {"spec": {"resources": {"limits": {"cpu": null}}}}
+whole {"spec": {"resources": {"requests": {"cpu": "100m"}}}}
+whole {"spec": {"resources": {"limits": {"memory": "1Gi"}}}}
+whole {"spec": {"resources": {"limits": {"memory": "512Mi"}}}}
+whole {"spec": {"resources": null}}
+whole {"spec": {"resources": {"limits": {"hugepages-2Mi": "2Mi"}}}}
+whole {"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "2"}}}]}}
+best {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}}}]}}
+best {"spec": {"resources": {"limits": {"cpu": "3"}}}}
+guar {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}}}]}}
+guar {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}, "requests": {"cpu": "3"}}}]}}
+guar {"spec": {"resources": {"limits": {"cpu": "3", "memory": "3Gi"}}}}
+win {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}}}]}}
+two {"spec": {"initContainers": [{"name": "z", "image": "q"}]}}
+two {"spec": {"containers": [{"$patch": "delete", "name": "b"}]}}
+two {"spec": {"containers": [{"$patch": "replace"}, {"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}, {"name": "c", "image": "i"}]}}
+two {"spec": {"containers": [{"$patch": "replace"}, {"name": "b", "image": "i"}, {"name": "a", "image": "i", "resources": {"limits": {"cpu": "2", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "512Mi"}}}]}}
+two {"spec": {"ephemeralContainers": [{"name": "z", "image": "q"}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": null}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": null, "requests": null}}]}}
+two {"spec": {"containers": [{"name": "a", "resources": {"limits": null, "requests": null, "claims": []}, "resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]}]}}
+two {"spec": {"initContainers": [{"name": "s", "resources": {"limits": {"memory": null}}}]}}
+guar {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": null}}}]}}
+guar {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": null}, "requests": {"cpu": null, "ephemeral-storage": "1"}}}]}}
+whole {"spec": {"resources": {"limits": {"hugepages-2Mi": "2Mi"}}, "containers": [{"name": "a", "resources": {"limits": {"cpu": null, "ephemeral-storage": "1"}}}]}}
+whole {"spec": {"resources": {"limits": null, "requests": null}}}
+whole {"spec": {"resources": {"claims": [{"name": "x"}]}}}
+static {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}}}]}}
+win {"spec": {"containers": [{"name": "z", "resources": {"limits": {"cpu": "3"}}}]}}
+win {"metadata": {"labels": {"a": "b"}}}
+ann {"metadata": {"annotations": {"a": "c"}, "finalizers": ["d.e/f"], "labels": {"l": null}}}
+ann {"metadata": {"annotations": null, "ownerReferences": [{"apiVersion": "v1", "kind": "A", "name": "n", "uid": "u"}]}, "spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "3"}}}]}}
+two {"spec": {"containers": [{"name": "z"}]}}
+two {"spec": {"containers": [{"name": "z"}, {"name": "a", "resources": {"limits": {"cpu": "-1"}}}]}}
+guar {"spec": {"containers": [{"name": "a", "resources": {"limits": {"cpu": "-1"}}}]}}
+whole {"spec": {"resources": {"limits": {"cpu": null}, "requests": {"cpu": null}}}}
+whole {"spec": {"resources": {"limits": {"memory": null}, "requests": {"memory": null, "cpu": "3"}}}}
+""".strip().splitlines()  # noqa: E501 (a table)
+
+
+def resizes() -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Pods without names, and patches of their subresource `resize`."""
+    pods = {name: json.loads(text) for name, _, text in (line.partition(" ") for line in _BASES)}
+    for name, _, patch in (line.partition(" ") for line in _RESIZES):
+        yield {"apiVersion": "v1", "kind": "Pod", **pods[name]}, json.loads(patch)
+
 
 def bodies() -> Iterator[dict[str, Any]]:
     """The objects, without names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
@@ -141,21 +142,32 @@ def _prepare_ephemeral(new: Object, old: Object) -> None:
 
 
 def _prepare_resize(new: Object, old: Object) -> None:
-    """Only resources and resize policies of containers may change."""
-    spec = dict(old["spec"])
+    """Only resources and resize policies are taken; containers that came, went or moved are left for the rules."""
+    wanted, spec = new.get("spec") or {}, dict(old["spec"])
+    if wanted.get("resources") is not None:
+        spec["resources"] = wanted["resources"]
     for key in ("containers", "initContainers"):
-        wanted = {c.get("name"): c for c in (new.get("spec") or {}).get(key) or ()}
-        if key not in spec:
-            continue
-        spec[key] = [
-            {**c, **{k: wanted[c.get("name")][k] for k in ("resources", "resizePolicy") if k in wanted[c.get("name")]}}
-            if c.get("name") in wanted
-            else c
-            for c in spec[key]
-        ]
+        rows, before = wanted.get(key) or [], spec.get(key) or []
+        if [row.get("name") for row in rows] != [row.get("name") for row in before]:
+            spec[key] = rows
+        elif before:
+            spec[key] = [
+                {**{k: v for k, v in was.items() if k not in _RESIZED}, **{k: row[k] for k in _RESIZED if k in row}}
+                for row, was in zip(rows, before)
+            ]
+    managed = new["metadata"].get("managedFields")
+    new["metadata"] = {key: value for key, value in old["metadata"].items() if key != "managedFields"}
+    if managed is not None:
+        new["metadata"]["managedFields"] = managed
+    if spec.get("resources"):
+        spec["resources"] = copy.deepcopy(spec["resources"])
+        default_pod_resources(spec)
     new["spec"] = spec
     new["status"] = old["status"]
     _bump_if_changed(new, old)
+
+
+_RESIZED = ("resources", "resizePolicy")
 
 
 def graceful(pod: Object, grace_seconds: int | None) -> int | None:

@@ -142,25 +142,65 @@ def resize_rules(new: Object, old: Object) -> Iterator[Fault]:
     """What a resize may change: cpu and memory, without another class of service."""
     from heeler.kinds.core.pod import qos_class
 
+    spec, was = new.get("spec") or {}, old.get("spec") or {}
+    for wrong, sort in (
+        (MIRROR in (old["metadata"].get("annotations") or {}), "static"),
+        ((was.get("os") or {}).get("name") == "windows", "windows"),
+    ):
+        if wrong:
+            yield forbidden("[]", f"{sort} pods cannot be resized")
+            return
     yield from _pod(new)
-    was = qos_class(old)
-    now = qos_class(new)
-    if was != now:
-        yield invalid("spec", was, "Pod QOS Class may not change as a result of resizing")
-    spec, before = new.get("spec") or {}, old.get("spec") or {}
-    for key in ("containers", "initContainers"):
-        for container, other in zip(spec.get(key) or (), before.get(key) or ()):
-            if _other_resources(container) != _other_resources(other):
-                yield forbidden("spec", "only cpu and memory resources are mutable")
-                return
+    moved = [*_moved(spec, was, "containers"), *_moved(spec, was, "initContainers")]
+    if moved:
+        yield from moved
+        return
+    if qos_class(old) != qos_class(new):
+        yield invalid("spec", qos_class(old), "Pod QOS Class may not change as a result of resizing")
+    whole, whole_before = spec.get("resources") or {}, was.get("resources") or {}
+    if _other_resources(whole) != _other_resources(whole_before):
+        yield forbidden("spec", "only cpu and memory resources are mutable at pod-level")
+    yield from _taken_away(whole, whole_before, "spec.resources", "pod-level resource")
+    pairs = [
+        (row, before, f"spec.{key}[{at}].resources")
+        for key in ("containers", "initContainers")
+        for at, (row, before) in enumerate(zip(spec.get(key) or (), was.get(key) or ()))
+    ]
+    for row, before, path in pairs:
+        yield from _taken_away(row.get("resources") or {}, before.get("resources") or {}, path, "resource")
+    if any(_fixed_by_resize(row) != _fixed_by_resize(before) for row, before, _ in pairs):
+        yield forbidden("spec", "only cpu and memory resources are mutable")
 
 
-def _other_resources(container: Object) -> Object:
-    resources = container.get("resources") or {}
+def _moved(spec: Object, was: Object, key: str) -> Iterator[Fault]:
+    rows, before = spec.get(key) or [], was.get(key) or []
+    if len(rows) != len(before):
+        yield forbidden(f"spec.{key}", f"{key} may not be added or removed on resize")
+        return
+    for at, (row, other) in enumerate(zip(rows, before)):
+        if row.get("name") != other.get("name"):
+            yield forbidden(f"spec.{key}[{at}].name", f"{key} may not be renamed or reordered on resize")
+
+
+def _taken_away(resources: Object, was: Object, path: str, word: str) -> Iterator[Fault]:
+    for part in ("requests", "limits"):
+        if (was.get(part) or {}).keys() - (resources.get(part) or {}).keys():
+            yield forbidden(f"{path}.{part}", f"{word} {part} cannot be removed")
+
+
+def _other_resources(resources: Object) -> Object:
+    """Resources but for what a resize may change."""
     return {
-        part: {k: v for k, v in (resources.get(part) or {}).items() if k not in ("cpu", "memory")}
-        for part in ("limits", "requests")
+        **{key: value for key, value in resources.items() if key not in ("limits", "requests")},
+        **{
+            part: {k: v for k, v in (resources.get(part) or {}).items() if k not in ("cpu", "memory")}
+            for part in ("limits", "requests")
+        },
     }
+
+
+def _fixed_by_resize(container: Object) -> Object:
+    return {**container, "resources": _other_resources(container.get("resources") or {})}
 
 
 def ephemeral_rules(new: Object, old: Object) -> Iterator[Fault]:

@@ -1,0 +1,48 @@
+"""NodeDeclaredFeatureValidator: a change of a pod on a node may not need what the node doesn't declare that it can do.
+
+Source: https://kubernetes.io/docs/concepts/scheduling-eviction/node-declared-features/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from heeler.objects.status import forbidden
+from heeler.objects.value import Object
+
+if TYPE_CHECKING:
+    from heeler.apiserver.admission.chain import Write
+
+
+def _resizes_pod_level(new: Object, old: Object) -> bool:
+    return (new.get("resources") or {}) != (old.get("resources") or {})
+
+
+#: A feature's name, as nodes declare it, and whether the change of a pod's spec needs it.
+FEATURES: tuple[tuple[str, Callable[[Object, Object], bool]], ...] = (
+    ("InPlacePodLevelResourcesVerticalScaling", _resizes_pod_level),
+)
+
+
+async def check(write: Write) -> None:
+    new, old = write.new, write.old
+    if (write.kind.group, write.kind.plural) != ("", "pods") or write.subresource not in ("", "resize"):
+        return
+    if new is None or old is None:
+        return
+    spec, was = new.get("spec") or {}, old.get("spec") or {}
+    if not spec.get("nodeName"):
+        return
+    needed = [name for name, needs in FEATURES if needs(spec, was)]
+    if not needed:
+        return
+    name = new["metadata"].get("name", "")
+    node = write.context.server.lookup("", "nodes", "", spec["nodeName"])
+    if node is None:
+        raise forbidden("pods", "", name, f'node "{spec["nodeName"]}" not found')
+    declared = (node.get("status") or {}).get("declaredFeatures") or ()
+    lacking = [feature for feature in needed if feature not in declared]
+    if lacking:
+        words = f"pod update requires features {', '.join(lacking)} which are not available on node"
+        raise forbidden("pods", "", name, f'{words} "{spec["nodeName"]}"')
