@@ -209,7 +209,11 @@ def test_several_clusters_at_once_and_nothing_left_afterwards() -> None:
         assert path.read_bytes().startswith(b"apiVersion: v1")
         assert one.server != two.server
     gc.collect()
-    assert threading.active_count() == threads
+    for _ in range(100):  # a thread that was told to end ends in a moment
+        if threading.active_count() <= threads:
+            break
+        time.sleep(0.05)
+    assert threading.active_count() <= threads
     assert not path.exists()
     for _ in range(50):  # what was closed is let go in a moment
         if not before or len(os.listdir("/proc/self/fd")) <= len(before) + 1:

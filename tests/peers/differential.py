@@ -158,6 +158,14 @@ def probed() -> list[Case]:
     return out
 
 
+def again(file: Path) -> list[Case]:
+    """The recorded cases of a file, without their answers."""
+    out = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    for step in (step for case in out for step in case["steps"]):
+        step.pop("response", None)
+    return out
+
+
 def _collection(body: dict[str, Any], kind: Kind) -> str:
     top = f"/apis/{body['apiVersion']}" if "/" in body["apiVersion"] else f"/api/{body['apiVersion']}"
     return f"{top}/namespaces/{NAMESPACE}/{kind.plural}" if kind.namespaced else f"{top}/{kind.plural}"
@@ -332,7 +340,7 @@ def record(made: list[Case], file: Path) -> None:
             continue
         if "odePort\\\\" in json.dumps([step["response"] for step in steps]):
             continue
-        area = "probed" if case["title"].startswith("probe of ") else "changed"
+        area = case.get("area") or ("probed" if case["title"].startswith("probe of ") else "changed")
         for step in steps:
             if step.get("setup"):
                 step["response"] = {"status": step["response"]["status"]}
@@ -351,13 +359,14 @@ def main() -> int:
     parser.add_argument("--verbs", default=",".join(VERBS))
     parser.add_argument("--lines", type=int, default=6, help="differing lines shown of a case")
     parser.add_argument("--record", type=Path, help="write upstream's answers here, as recorded cases (.jsonl.gz)")
+    parser.add_argument("--again", type=Path, help="ask what is recorded there, nothing else")
     parser.add_argument("--json", type=Path, help="also write what differs here, with the requests")
     told = parser.parse_args()
     known = bodies()
     kinds = [kind for kind in known if not told.kinds or kind in told.kinds.split(",")]
     verbs = told.verbs.split(",")
-    made = probed() if not told.kinds else []
-    for seed in told.seed.split(","):
+    made = again(told.again) if told.again else probed() if not told.kinds else []
+    for seed in told.seed.split(",") if not told.again else ():
         chance = random.Random(int(seed))
         for n in range(told.cases):
             made.append(make(f"{seed}-{n}", known[chance.choice(kinds)], chance.choice(verbs), chance))

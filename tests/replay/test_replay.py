@@ -35,7 +35,7 @@ def rates(api_server: ApiServerProcess, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("replay")
     files, totals = [], {}
     differential.prepare(api_server.url)
-    for packed in [*sorted((REFERENCE / "apiserver").glob("*.jsonl.gz")), REFERENCE / "beside" / "changed.jsonl.gz"]:
+    for packed in sorted([*(REFERENCE / "apiserver").glob("*.jsonl.gz"), *(REFERENCE / "beside").glob("*.jsonl.gz")]):
         plain = folder / packed.name.removesuffix(".gz")
         plain.write_bytes(gzip.decompress(packed.read_bytes()))
         files.append(str(plain))

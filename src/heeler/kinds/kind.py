@@ -510,6 +510,11 @@ def status_only(new: Object, old: Object) -> None:
 def status_and_no_metadata(new: Object, old: Object) -> None:
     """A writer of the status changes nothing else, not even labels and the like."""
     status_only(new, old)
+    keep_metadata(new, old)
+
+
+def keep_metadata(new: Object, old: Object) -> None:
+    """The metadata stays, but for who manages what."""
     managed = new["metadata"].get("managedFields")
     new["metadata"] = {key: value for key, value in old["metadata"].items() if key != "managedFields"}
     if managed is not None:

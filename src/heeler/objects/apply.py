@@ -290,8 +290,11 @@ def apply(
     force: bool = False,
     ignored: FieldSet = EMPTY,
     convert: Convert | None = None,
+    told_version: str = "",
 ) -> Applied:
     """Merge an applied configuration into an object (None: create it) and say who manages what afterwards.
+
+    `told_version`: the apiVersion that conflicts name instead of the managers' own (a Scale's).
 
     Raises StatusError: 400 for managed fields in the configuration or another version, 409 with a cause for each
     conflict (without `force`), 500 in upstream's words for what does not fit the type.
@@ -316,7 +319,7 @@ def apply(
             _allow_own(conflicts, plain, type)
             return state.run(self, _managers_before(live, type, api_version, ignored, now), True, now)
     except _Conflicts as conflicts:
-        raise _conflict(conflicts.found) from None
+        raise _conflict(conflicts.found, told_version) from None
     except fieldsets.Untypable:
         raise StatusError(500, "", f"failed to create typed live object ({described(applied)})") from None
 
@@ -427,10 +430,10 @@ def _refuse_conflicts(managed: dict[Manager, _Entry], versions: _Versions, self_
         raise _Conflicts(found)
 
 
-def _conflict(found: dict[Manager, tuple[FieldSet, str]]) -> StatusError:
+def _conflict(found: dict[Manager, tuple[FieldSet, str]], told_version: str) -> StatusError:
     causes, blocks = [], []
     for manager in sorted(found, key=lambda m: orjson.dumps(m._asdict())):
-        name = _who(manager)
+        name = _who(manager._replace(api_version=told_version) if told_version and manager.api_version else manager)
         paths = [fieldsets.path_text(path) for path in fieldsets.paths(found[manager][0])]
         causes += [{"reason": "FieldManagerConflict", "message": f"conflict with {name}", "field": p} for p in paths]
         blocks.append("\n".join([f"conflicts with {name}:", *(f"- {path}" for path in paths)]))

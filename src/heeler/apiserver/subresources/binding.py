@@ -9,11 +9,11 @@ from heeler.apiserver.body import read_body
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
 from heeler.apiserver.subresources.body import sent
-from heeler.apiserver.verbs.update import change_object
+from heeler.apiserver.verbs.update import change_object, precondition_failed
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import BINDING
 from heeler.objects import faults
-from heeler.objects.status import bad_request, conflict, invalid
+from heeler.objects.status import StatusError, bad_request, conflict
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -50,11 +50,17 @@ async def _bind(call: Call, context: Context, options: WriteOptions, obj: Object
         found.append(faults.not_supported("target.kind", kind, ("Node", "<empty>")))
     if not node:
         found.append(faults.required("target.name"))
-    if found:
-        raise invalid("Binding", "", metadata.get("name", ""), found)
+    if found:  # upstream answers what it finds here as a bare error
+        texts = [f"{fault.field}: {fault.message}" for fault in found]
+        raise StatusError(500, "", texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+
+    dry_run = options.dry_run
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
-        why = _refusal(live, node, metadata)
+        for key, what in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            if metadata.get(key) and metadata[key] != live["metadata"][key]:
+                raise precondition_failed(context, what, metadata[key], live["metadata"][key], dry_run)
+        why = _refusal(live)
         if why:
             raise conflict("pods/binding", "", name, why)
         new = {**live, "spec": {**live["spec"], "nodeName": node}, "metadata": dict(live["metadata"])}
@@ -67,15 +73,12 @@ async def _bind(call: Call, context: Context, options: WriteOptions, obj: Object
         new["status"] = _scheduled(live, context)
         return new, live["metadata"].get("managedFields") or []
 
-    options = WriteOptions(options.dry_run, options.manager, "Ignore")
+    options = WriteOptions(dry_run, options.manager, "Ignore")
     await change_object(call, context, options, change, admitted=True)
     return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
 
 
-def _refusal(pod: Object, node: str, metadata: Object) -> str:
-    uid = metadata.get("uid")
-    if uid and uid != pod["metadata"]["uid"]:
-        return f"Precondition failed: UID in precondition: {uid}, UID in object meta: {pod['metadata']['uid']}"
+def _refusal(pod: Object) -> str:
     name = pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
         return f"pod {name} is being deleted, cannot be assigned to a host"

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from heeler.apiserver.body import read_body
 from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.call import Call, Plain
-from heeler.apiserver.options import write_options
+from heeler.apiserver.options import META, write_options
 from heeler.apiserver.status_writer import write_status
 from heeler.apiserver.subresources.body import sent
-from heeler.apiserver.verbs.delete import DeleteOptions, delete_object
+from heeler.apiserver.verbs.delete import DeleteOptions, delete_object, propagation_faults
 from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import EVICTION
 from heeler.objects import selectors
-from heeler.objects.status import StatusError, bad_request, not_found, too_many_requests
+from heeler.objects.go_text import plain
+from heeler.objects.status import StatusError, bad_request, invalid, not_found, too_many_requests
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch
 from heeler.workloads import disruption
@@ -45,7 +46,10 @@ async def create(call: Call, context: Context) -> Plain:
         raise not_found("pods", "", name)
     pod = Item(context.kind, entry.key, entry.value, entry.revision).object()
     wanted = body.get("deleteOptions") or {}
+    _check_dry_run(call, wanted)
     dry_run = options.dry_run or bool(wanted.get("dryRun"))
+    if found := propagation_faults(wanted.get("propagationPolicy")):
+        raise invalid("DeleteOptions", META, "", found)
     conditions = wanted.get("preconditions") or {}
     if _counts(pod):
         await _ask_budget(context, pod, dry_run)
@@ -61,6 +65,14 @@ async def create(call: Call, context: Context) -> Plain:
         await _tell(context, entry.key)
     await delete_object(call, context, deletion, namespace, name, admitted=True)
     return Plain({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
+
+
+def _check_dry_run(call: Call, wanted: Object) -> None:
+    """What is asked for in the query and in the body must be the same, if both ask. Raises 500, as upstream."""
+    asked, given = call.query.get("dryRun") or [], wanted.get("dryRun") or []
+    if asked and given and asked != given:
+        text = f"Non-matching dry-run options in request and content: {plain(asked)} and {plain(given)}"
+        raise StatusError(500, "", text)
 
 
 async def _tell(context: Context, key: str) -> None:

@@ -15,7 +15,7 @@ from heeler.apiserver.cache import key_of
 from heeler.apiserver.call import Call, Plain
 from heeler.apiserver.options import WriteOptions, write_options
 from heeler.apiserver.verbs.patch import APPLY, JSON_PATCH, MERGE, STRATEGIC, configuration, unfit
-from heeler.apiserver.verbs.update import Body, change_object
+from heeler.apiserver.verbs.update import Body, change_object, precondition_failed
 from heeler.kinds.bodies import SCALE
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects import apply, faults, json_patch, merge_patch, selectors
@@ -154,6 +154,9 @@ async def _write(call: Call, context: Context, options: WriteOptions, new_scale:
         revision = (wanted.get("metadata") or {}).get("resourceVersion")
         if revision and revision != live["metadata"]["resourceVersion"]:
             raise modified(kind.plural, kind.group, info.name)
+        uid = (wanted.get("metadata") or {}).get("uid")
+        if uid and uid != live["metadata"]["uid"]:
+            raise precondition_failed(context, "UID", uid, live["metadata"]["uid"], options.dry_run)
         replicas = _replicas(wanted, context, paths)
         return _with_replicas(live, _replicas_path(paths), replicas), None
 
@@ -218,6 +221,7 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> Plain:
             now="",
             subresource="scale",
             force=options.force,
+            told_version=API_VERSION,
         )
         return result.object, result.managed_fields
 

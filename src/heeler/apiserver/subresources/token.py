@@ -69,7 +69,7 @@ async def create(call: Call, context: Context) -> Plain:
     account = await context.server.lookup_fresh("", "serviceaccounts", namespace, name)
     if account is None:
         raise not_found("serviceaccounts", "", name)
-    bound, node = await _bound(context, spec.get("boundObjectRef") or {}, namespace, name)
+    bound, node = await _bound(context, spec.get("boundObjectRef"), namespace, name)
     audiences = tuple(spec.get("audiences") or tokens.audiences)
     status: Object = {"token": "", "expirationTimestamp": None}
     if not options.dry_run:
@@ -102,10 +102,10 @@ def _validate(seconds: int) -> None:
 
 
 async def _bound(
-    context: Context, reference: Object, namespace: str, account: str
+    context: Context, reference: Object | None, namespace: str, account: str
 ) -> tuple[tuple[str, Object] | None, Object | None]:
     """What the token falls with, and the node of a bound pod. Raises 400, 404, 409."""
-    if not reference:
+    if reference is None:
         return None, None
     found = BOUND_KINDS.get((reference.get("apiVersion", ""), reference.get("kind", "")))
     if found is None:

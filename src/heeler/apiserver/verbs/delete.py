@@ -107,9 +107,7 @@ def delete_options(call: Call) -> DeleteOptions:
                 "propagationPolicy", propagation, "orphanDependents and deletionPropagation cannot be both set"
             )
         )
-    if propagation not in (None, "Foreground", "Background", "Orphan"):
-        allowed = ("Foreground", "Background", "Orphan", "nil")
-        found.append(faults.not_supported("propagationPolicy", propagation, allowed))
+    found += propagation_faults(propagation)
     found += dry_run_faults(dry_run)
     if found:
         raise invalid("DeleteOptions", META, "", found)
@@ -217,21 +215,19 @@ async def delete_object(
 
 def _check_preconditions(context: Context, options: DeleteOptions, obj: Object, name: str) -> None:
     kind, metadata = context.kind, obj["metadata"]
-    for what, wanted, found in (
-        ("UID", options.uid, metadata["uid"]),
-        ("ResourceVersion", options.revision, metadata["resourceVersion"]),
+    for what, wanted, found, end in (
+        ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", options.revision, metadata["resourceVersion"], "modified"),
     ):
         if wanted and wanted != found:
-            short = "UID in precondition" if what == "UID" else "ResourceVersion in precondition"
-            raise conflict(
-                kind.plural,
-                kind.group,
-                name,
-                f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found}). "
-                "The object might have been deleted and then recreated"
-                if what == "UID"
-                else f"Precondition failed: {short}: {wanted}, {what} in object meta: {found}",
-            )
+            why = f"the {what} in the precondition ({wanted}) does not match the {what} in record ({found})"
+            raise conflict(kind.kind, kind.group, name, f"{why}. The object might have been {end}")
+
+
+def propagation_faults(propagation: str | None) -> list[faults.Fault]:
+    if propagation in (None, "Foreground", "Background", "Orphan"):
+        return []
+    return [faults.not_supported("propagationPolicy", propagation, ("Foreground", "Background", "Orphan", "nil"))]
 
 
 async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> tuple[Object, bool]:

@@ -110,7 +110,7 @@ async def change_object(
         live = Item(kind, key, entry.value, entry.revision)
         await server.conversions.ready([live], context.api_version)
         if uid and uid != live.object()["metadata"]["uid"]:
-            raise _other_uid(context, uid, live.object()["metadata"]["uid"])
+            raise precondition_failed(context, "UID", uid, live.object()["metadata"]["uid"], options.dry_run)
         new = await _step(call, context, options, change, live, body, admitted)
         if new is None:
             return One(kind, context.api_version, live)
@@ -268,11 +268,21 @@ def _revision(metadata: Object) -> str:
     return ""
 
 
-def _other_uid(context: Context, wanted: str, found: str) -> StatusError:
+#: Where etcd has objects, as upstream's messages name it, if not under the name of their resource.
+_STORED = {
+    "replicationcontrollers": "controllers",
+    "services": "services/specs",
+    "endpoints": "services/endpoints",
+    "nodes": "minions",
+}
+
+
+def precondition_failed(context: Context, what: str, wanted: str, found: str, dry_run: bool) -> StatusError:
+    """A write is for an object of another uid or resourceVersion (`what`)."""
     kind, info = context.kind, context.info
-    key = f"/registry/{kind.plural}/" + (f"{info.namespace}/{info.name}" if kind.namespaced else info.name)
+    key = f"/{_STORED.get(kind.plural, kind.plural)}/" + (f"{info.namespace}/" if kind.namespaced else "") + info.name
     why = (
-        f"StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: "
-        f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
+        f"StorageError: invalid object, Code: 4, Key: {key if dry_run else '/registry' + key}, ResourceVersion: 0, "
+        f"AdditionalErrorMsg: Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
     )
     return conflict(kind.plural, kind.group, info.name, why)

@@ -82,7 +82,26 @@ def _conditions(new: Object, old: Object, fixed: tuple[str, ...]) -> Iterator[Fa
         if kind in now and kind not in before:
             yield forbidden(here, f"updates may not add a condition of type {quote(kind)}")
     if "Approved" in now and "Denied" in now:
-        yield invalid(here, "Denied", "Approved and Denied conditions are mutually exclusive")
+        both = ['conditions[{"type": "Approved"}]', 'conditions[{"type": "Denied"}]']
+        words = "must specify at most one of: " + ", ".join(f"`{one}`" for one in both)
+        yield invalid(here, f"{{{', '.join(both)}}}", words)
+
+
+def _each_condition(request: Object) -> Iterator[Fault]:
+    seen: list[str] = []
+    for at, condition in enumerate((request.get("status") or {}).get("conditions") or ()):
+        here, kind, status = f"status.conditions[{at}]", condition.get("type", ""), condition.get("status", "")
+        if not kind:
+            yield required(f"{here}.type")
+        if not status:
+            yield required(f"{here}.status")
+        elif kind in ("Approved", "Denied", "Failed") and status != "True":
+            yield not_supported(f"{here}.status", status, ("True",))
+        elif status not in ("True", "False", "Unknown"):
+            yield not_supported(f"{here}.status", status, ("True", "False", "Unknown"))
+        if kind in seen:
+            yield duplicate(f"{here}.type", kind)
+        seen.append(kind)
 
 
 def request_update(new: Object, old: Object) -> Iterator[Fault]:
@@ -95,10 +114,12 @@ def request_status(new: Object, old: Object) -> Iterator[Fault]:
         blocks = _PEM.findall(base64.b64decode(certificate))
         if b"CERTIFICATE" not in blocks:
             yield invalid("status.certificate", "<certificate data>", "must contain at least one CERTIFICATE PEM block")
+    yield from _each_condition(new)
     yield from _conditions(new, old, ("Approved", "Denied"))
 
 
 def request_approval(new: Object, old: Object) -> Iterator[Fault]:
+    yield from _each_condition(new)
     yield from _conditions(new, old, ())
 
 

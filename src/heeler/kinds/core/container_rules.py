@@ -112,7 +112,7 @@ def init_containers(rows: list[Object] | None, around: Around, path: str) -> Ite
                 yield invalid(f"{here}.resizePolicy[{index}].restartPolicy", "RestartContainer", words)
 
 
-_EPHEMERAL_LACKS = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle")
+_EPHEMERAL_LACKS = ("ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "restartPolicy")
 
 
 def ephemeral_containers(rows: list[Object] | None, around: Around, known: list[str], path: str) -> Iterator[Fault]:

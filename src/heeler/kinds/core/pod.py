@@ -9,7 +9,7 @@ from heeler.base.clock import parse_rfc3339
 from heeler.kinds.core import pod_rules, pod_warnings, profile_annotations
 from heeler.kinds.core.pod_resources import default_pod_resources
 from heeler.kinds.core.podspec import default_pod
-from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
+from heeler.kinds.kind import Column, Own, SubresourceOwn, keep_metadata, status_only
 from heeler.kinds.printing import AGE, NAME, NONE, cell, human_duration, text_at
 from heeler.objects.quantities import Quantity, parse
 from heeler.objects.value import Object
@@ -137,6 +137,7 @@ def _prepare_ephemeral(new: Object, old: Object) -> None:
     new["spec"] = {k: v for k, v in old["spec"].items() if k != "ephemeralContainers"}
     if wanted:
         new["spec"]["ephemeralContainers"] = wanted
+    keep_metadata(new, old)
     new["status"] = old["status"]
     _bump_if_changed(new, old)
 
@@ -155,10 +156,7 @@ def _prepare_resize(new: Object, old: Object) -> None:
                 {**{k: v for k, v in was.items() if k not in _RESIZED}, **{k: row[k] for k in _RESIZED if k in row}}
                 for row, was in zip(rows, before)
             ]
-    managed = new["metadata"].get("managedFields")
-    new["metadata"] = {key: value for key, value in old["metadata"].items() if key != "managedFields"}
-    if managed is not None:
-        new["metadata"]["managedFields"] = managed
+    keep_metadata(new, old)
     if spec.get("resources"):
         spec["resources"] = copy.deepcopy(spec["resources"])
         default_pod_resources(spec)
