@@ -35,8 +35,8 @@ _GO_STRUCT = (
     .replace('\\"', '"')
     .replace("\\\\", "\\")
 )
-#: Warnings of one request at most, and their size together (upstream's limits).
-MAX_WARNINGS = 256
+#: Unknown and repeated fields that are told of at most (upstream's limit).
+MAX_STRICT = 100
 
 
 class Unparsable(Exception):
@@ -98,7 +98,7 @@ def parse(call: Call, api_version: str = "", kind: str = "") -> tuple[Any, list[
         try:
             return yaml_text.load(call.body)
         except yaml_text.YamlError as error:
-            raise Unparsable(f"error converting YAML to JSON: {error}") from error
+            raise Unparsable(str(error)) from error
     try:
         return parse_json(call.body), []
     except Unparsable as error:
@@ -164,10 +164,11 @@ def _tell_of_unknown_version(value: Any, kind: Kind, version: str, call: Call, v
     if not isinstance(given, str) or given in ("", kind.api_version(version)) or validation == "Ignore":
         return
     found = [f'unknown field "{key}"' for key in sorted(value) if key not in ("apiVersion", "kind", "metadata")]
+    found = found[:MAX_STRICT]
     if found and validation == "Strict":
         where = f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: '
         raise bad_request(f"{where}strict decoding error: {', '.join(found)}")
-    for text in found[:MAX_WARNINGS]:
+    for text in found:
         call.warn(text)
 
 
@@ -221,10 +222,10 @@ def strictly(
         elif call.body and call.object is None and not call.body.startswith(b"k8s\0"):
             if may_repeat_keys(call.body, value):
                 found += duplicate_keys(call.body)
-        found += unknown
+        found = (found + unknown)[:MAX_STRICT]
         if found and validation == "Strict":
             raise bad_request(f"{where}strict decoding error: {', '.join(found)}")
-        for text in found[:MAX_WARNINGS]:
+        for text in found:
             call.warn(text)
     return obj
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.user import User
+from heeler.apiserver.warnings import Warnings
+from heeler.base.aside import LARGE_BYTES
 from heeler.objects.value import Object
 from heeler.wire.http.messages import Peer, Response, Upgrade
 
@@ -36,16 +38,21 @@ class Call:
     user: User | None = None
     object: Object | list[Object] | None = None
     target: str = ""
-    #: texts for Warning headers, in order.
-    warnings: list[str] = field(default_factory=list)
+    warnings: Warnings = field(default_factory=Warnings)
+
+    @property
+    def weight(self) -> int:
+        """Bytes that the body stands for, as to what reading it costs: aliases make much of little YAML."""
+        if b"&" in self.body and "yaml" in self.headers.get("content-type", ""):
+            return LARGE_BYTES
+        return len(self.body)
 
     def param(self, name: str, default: str = "") -> str:
         values = self.query.get(name)
         return values[0] if values else default
 
     def warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
+        self.warnings.add(text)
 
 
 @dataclass(slots=True)

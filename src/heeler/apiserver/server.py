@@ -22,6 +22,7 @@ from heeler.apiserver.extensions.reach import Reach
 from heeler.apiserver.extensions.webhook_client import WebhookClient
 from heeler.apiserver.flow_control import Seats
 from heeler.apiserver.user import User
+from heeler.base.aside import Aside
 from heeler.base.clock import Clock
 from heeler.base.random import Random
 from heeler.kinds.core.security_rules import POLICY
@@ -100,6 +101,7 @@ class ApiServer:
         self.kinds: Kinds = Kinds(list(built_in()))
         self.cache = Cache()
         self.seats = Seats()
+        self.aside = Aside()
         self.token_sources: list[TokenSource] = []
         self.service_accounts: object | None = None
         self.nodes: NodeConnections | None = None
@@ -190,6 +192,7 @@ class ApiServer:
 
     async def close(self) -> None:
         self.ready = False
+        self.aside.close()
         self.reach.close()
         await self.aggregator.close()
         await self.webhooks.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from heeler.base.made import Made
 from heeler.kinds.presence import KEPT_EMPTY, KEY_DEFAULTS, short_name
 from heeler.objects.schema import Field, Form, Type
 
@@ -36,7 +37,7 @@ def _facts() -> dict[str, dict[str, Any]]:
     return facts
 
 
-_built: dict[str, Type] = {}
+_built: Made[str, Type] = Made()
 
 #: Unions of a JSONSchemaProps with something else: kept as they come, but a struct inside is decoded as one.
 _SCHEMA_UNION = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
@@ -55,13 +56,14 @@ def field_breaks(short: str) -> dict[str, list[int]]:
 
 def type_named(name: str) -> Type:
     """The type of an OpenAPI definition, e.g. "io.k8s.api.apps.v1.Deployment". Raises KeyError."""
-    found = _built.get(name)
-    if found is not None:
-        return found
+    return _built.whole.get(name) or _built.get(name, lambda begun: _build(name, begun))
+
+
+def _build(name: str, begun: dict[str, Type]) -> Type:
     facts = _facts()[name]
     package, _, own = name.rpartition(".")
     out = Type("struct", own, atomic=bool(facts.get("a")), package=package.rpartition(".")[2])
-    _built[name] = out  # before the fields, as they may come back here
+    begun[name] = out  # before the fields, as they may come back here
     owner = short_name(name)
     for key, fact in facts["f"].items():
         out.fields[key] = Field(
@@ -143,4 +145,4 @@ def scalar(form: Form) -> Type:
 
 def built_names() -> dict[int, str]:
     """The OpenAPI names of the types built so far, by their identity."""
-    return {id(found): name for name, found in _built.items()}
+    return {id(found): name for name, found in _built.whole.items()}

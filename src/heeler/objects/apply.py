@@ -334,7 +334,8 @@ def check(applied: Object, type: Type) -> None:
 
 def described(obj: Object) -> str:
     """An object as apply's refusals name it: "namespace/name; group/version, Kind=Kind"."""
-    names = [name if isinstance(name, str) else "" for name in (meta(obj).get("namespace"), meta(obj).get("name"))]
+    metadata = meta(obj) if isinstance(meta(obj), dict) else {}
+    names = [name if isinstance(name := metadata.get(key), str) else "" for key in ("namespace", "name")]
     group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
     return f"{'/'.join(names)}; {group}/{version}, Kind={obj.get('kind', '')}"
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from heeler.base.made import Made
 from heeler.objects import quantities
 from heeler.objects.faults import quote
 from heeler.objects.schema import Field, Type
@@ -37,7 +38,7 @@ _Decoder = Callable[[Any, list[bool]], Any]
 #: Stands for "leave this field out".
 _DROP: Any = object()
 
-_compiled: dict[int, tuple[Type, _Decoder]] = {}
+_compiled: Made[int, tuple[Type, _Decoder]] = Made()
 
 
 def decode(value: Value, type: Type, *, strict: bool = False) -> tuple[Value, list[str]]:
@@ -61,19 +62,21 @@ def decode(value: Value, type: Type, *, strict: bool = False) -> tuple[Value, li
 
 def compiled(type: Type) -> _Decoder:
     """The fast decoder of a type, made at first use."""
-    found = _compiled.get(id(type))
+    found = _compiled.whole.get(id(type))
     if found is not None:
         return found[1]
-    later: list[_Decoder] = []
 
-    def forward(value: Any, unknown: list[bool]) -> Any:
-        return later[0](value, unknown)
+    def make(begun: dict[int, tuple[Type, _Decoder]]) -> tuple[Type, _Decoder]:
+        later: list[_Decoder] = []
 
-    _compiled[id(type)] = (type, forward)  # types may reach themselves
-    made = _compile(type)
-    later.append(made)
-    _compiled[id(type)] = (type, made)
-    return made
+        def forward(value: Any, unknown: list[bool]) -> Any:
+            return later[0](value, unknown)
+
+        begun[id(type)] = (type, forward)  # types may reach themselves
+        later.append(_compile(type))
+        return type, later[0]
+
+    return _compiled.get(id(type), make)[1]
 
 
 def zero(type: Type) -> Value:
@@ -334,7 +337,7 @@ _SCALARS: dict[str, _Decoder] = {
 # Storage that knows no empty lists.
 
 _Collapser = Callable[[Any], None]
-_collapsers: dict[int, tuple[Type, _Collapser | None]] = {}
+_collapsers: Made[int, tuple[Type, _Collapser | None]] = Made()
 
 
 def collapse(obj: Value, type: Type) -> None:
@@ -349,19 +352,22 @@ def collapse(obj: Value, type: Type) -> None:
 
 def _collapser(type: Type) -> _Collapser | None:
     """The walk over the parts of a type that can hold such fields; None if it has none."""
-    found = _collapsers.get(id(type))
+    found = _collapsers.whole.get(id(type))
     if found is not None:
         return found[1]
-    held: list[_Collapser | None] = []
 
-    def forward(value: Any) -> None:
-        if held and held[0] is not None:
-            held[0](value)
+    def make(begun: dict[int, tuple[Type, _Collapser | None]]) -> tuple[Type, _Collapser | None]:
+        held: list[_Collapser | None] = []
 
-    _collapsers[id(type)] = (type, forward)  # types may reach themselves
-    held.append(_make_collapser(type))
-    _collapsers[id(type)] = (type, held[0])
-    return held[0]
+        def forward(value: Any) -> None:
+            if held and held[0] is not None:
+                held[0](value)
+
+        begun[id(type)] = (type, forward)  # types may reach themselves
+        held.append(_make_collapser(type))
+        return type, held[0]
+
+    return _collapsers.get(id(type), make)[1]
 
 
 def _make_collapser(type: Type) -> _Collapser | None:

@@ -254,6 +254,7 @@ _Maker: TypeAlias = Callable[[Any], FieldSet] | None
 _added_cache: dict[Type, _Maker] = {}
 _created_cache: dict[Type, Callable[[Any], FieldSet]] = {}
 _CACHE_LIMIT = 20_000
+_NOT_MADE = "not made"
 
 
 def is_leaf(type: Type) -> bool:
@@ -270,8 +271,9 @@ def is_leaf(type: Type) -> bool:
 
 def _added_maker(type: Type) -> _Maker:
     """Makes the node of a value that was not there before: it and all below it are members."""
-    if type in _added_cache:
-        return _added_cache[type]
+    known: _Maker | str = _added_cache.get(type, _NOT_MADE)
+    if not isinstance(known, str):
+        return known
     if len(_added_cache) > _CACHE_LIMIT:  # types of deleted custom resources
         _added_cache.clear()
     if is_leaf(type):

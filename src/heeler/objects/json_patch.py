@@ -21,6 +21,9 @@ MAX_OPERATIONS = 10_000
 #: Bytes that the `copy` operations of a patch may add together (upstream's limit is that of a request).
 MAX_COPIED_BYTES = 3 * 1024 * 1024
 
+#: Digits of an index into anything that there is.
+_INDEX_DIGITS = 18
+
 #: What broken JSON answers, for every patch type.
 BROKEN = "invalid JSON patch"
 
@@ -184,7 +187,8 @@ def _index(items: list[Value], token: str, room: int = 0) -> int:
     digits = token[1:] if token[:1] in ("-", "+") else token
     if not (digits.isascii() and digits.isdigit()):
         raise Refused("not an index")
-    size, at = len(items) + room, int(token)
+    size = len(items) + room
+    at = int(token) if len(digits) <= _INDEX_DIGITS else size
     if at >= size or at < -size:
         raise _Misplaced(f"Unable to access invalid index: {token}: invalid index referenced")
     return at + size if at < 0 else at

@@ -21,6 +21,7 @@ PATCH = "$patch"
 RETAIN = "$retainKeys"
 ORDER = "$setElementOrder/"
 DELETE_FROM = "$deleteFromPrimitiveList/"
+_NONE: Any = object()
 
 
 def apply(doc: Object, patch: Object, type: Type) -> Object:
@@ -110,11 +111,12 @@ def _merge_object(doc: Object, patch: Object, type: Type) -> Object:
 
 def _retain(out: Object, patch: Object) -> None:
     keys = patch.pop(RETAIN)
+    kept = {key for key in keys if isinstance(key, str)} if isinstance(keys, list) else set()
     if not isinstance(keys, list) or any(
-        key not in keys for key, value in patch.items() if value is not None and not key.startswith("$")
+        key not in kept for key, value in patch.items() if value is not None and not key.startswith("$")
     ):
         raise bad_request("invalid patch format of retainKeys")
-    for key in [key for key in out if key not in keys]:
+    for key in [key for key in out if key not in kept]:
         del out[key]
 
 
@@ -173,7 +175,8 @@ def _merge_list(current: list[Value], patch: list[Value], item: Type, merge_key:
         return current
     if not _all_objects(current, patch):
         if deletes:
-            return [value for value in current if value not in patch]
+            gone = set(patch)  # of one type, and none are lists or objects
+            return [value for value in current if value not in gone]
         merged = list(dict.fromkeys([*current, *patch]))
         return _ordered(merged, patch, current, "")
     if not merge_key:
@@ -204,35 +207,43 @@ def _all_objects(current: list[Value], patch: list[Value]) -> bool:
 
 def _special_items(current: list[Value], patch: list[Value], merge_key: str) -> tuple[list[Value], list[Value], bool]:
     """Do what items with `$patch` say: (current without deleted items, patch without such items, replace all)."""
-    plain_items, replaced = [], False
+    plain_items, deleted, replaced = [], set(), False
     for item in patch:
         if PATCH not in item:
             plain_items.append(item)
         elif item[PATCH] == "delete":
             if merge_key not in item:
                 raise _no_merge_key(item, merge_key)
-            current = [other for other in current if _key(other, merge_key) != item[merge_key]]
+            deleted.add(_key(item, merge_key))
         elif item[PATCH] == "replace":
             replaced = True
         elif item[PATCH] == "merge":
             raise _refuse("merging lists cannot yet be specified in the patch")
         else:
             raise _unknown_directive(item[PATCH], item)
+    if deleted:
+        current = [other for other in current if _key(other, merge_key) not in deleted]
     return current, plain_items, replaced
 
 
 def _key(item: Value, merge_key: str) -> Value:
-    if not isinstance(item, dict) or merge_key not in item:
+    """What an item is known by. Raises 400 for none, and for one that is no plain value."""
+    found = item.get(merge_key, _NONE) if isinstance(item, dict) else _NONE
+    if found is _NONE or isinstance(found, (dict, list)):
         raise _no_merge_key(item, merge_key)
-    return item[merge_key]
+    return found
 
 
 def _merge_items(current: list[Value], patch: list[Value], item: Type, merge_key: str) -> list[Value]:
     merged = list(current)
+    places: dict[Value, int] = {}
+    for i, other in enumerate(current if patch else ()):
+        places.setdefault(_key(other, merge_key), i)
     for change in patch:
         wanted = _key(change, merge_key)
-        at = next((i for i, other in enumerate(merged) if _key(other, merge_key) == wanted), None)
+        at = places.get(wanted)
         if at is None:
+            places[wanted] = len(merged)
             merged.append({**_plain_value(change), merge_key: wanted})  # a null is a value of the key here
         else:
             merged[at] = _merge_object(merged[at], change, item)
@@ -283,7 +294,11 @@ def _check_order(change: list[Value], order: list[Value], merge_key: str) -> Non
 
 
 def _identity(item: Value, merge_key: str) -> Value:
-    return _key(item, merge_key) if merge_key and isinstance(item, dict) else item
+    if merge_key and isinstance(item, dict):
+        return _key(item, merge_key)
+    if isinstance(item, (dict, list)):
+        raise bad_request("invalid patch format of setElementOrder list")
+    return item
 
 
 def _ordered(merged: list[Value], order: list[Value], server: list[Value], merge_key: str) -> list[Value]:

@@ -6,10 +6,14 @@ has: `1e3` is a number, `y` and `n` are booleans, times stay text, a key may not
 
 from __future__ import annotations
 
+import base64
+import math
 import re
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
+_DIGITS = list("-+0123456789")
 #: Values that a document may unfold into through aliases.
 MAX_VALUES = 1_000_000
 
@@ -79,12 +83,12 @@ _TIME = r"\d\d?:\d\d?:\d\d?(\.\d+)?"
 _MOMENT = re.compile(rf"\d{{4}}-\d\d?-\d\d?([Tt]{_TIME}(Z|[+-]\d\d:\d\d)| {_TIME})?$")
 
 
-def _reads_as_other(loader: Any, text: str) -> bool:
-    """Would plain text be read as a number, a boolean, null or a time?"""
-    for tag, pattern in loader.yaml_implicit_resolvers.get(text[0], ()):
-        if tag != "tag:yaml.org,2002:merge" and pattern.match(text):
+def _reads_as_other(loader: Any, text: str, tag: str = "") -> bool:
+    """Would plain text be read as a number, a boolean, null or a time (as what `tag` says, if it is given)?"""
+    for guess, pattern in loader.yaml_implicit_resolvers.get(text[:1], ()):
+        if guess != _TAG + "merge" and tag in ("", guess.removeprefix(_TAG)) and pattern.match(text):
             return True
-    return bool(_MOMENT.match(text))
+    return not tag and bool(_MOMENT.match(text))
 
 
 @lru_cache(maxsize=1)
@@ -107,9 +111,15 @@ def _loader() -> Any:
     Loader.yaml_implicit_resolvers = resolvers
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:float",
-        re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
+        re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9_]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
         list("-+0123456789."),
     )
+    # what Go reads beyond YAML 1.1: digits in groups before a point, octal numbers as YAML 1.2 has them
+    Loader.add_implicit_resolver(
+        _TAG + "float", re.compile(r"^[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9_]+)?$"), _DIGITS
+    )
+    Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^[-+]?0o[0-7_]+$"), _DIGITS)
+    Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^[-+]?0[xX][0-9a-fA-F_]+$"), _DIGITS)
     Loader.add_implicit_resolver(
         "tag:yaml.org,2002:bool",
         re.compile(r"^(?:y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)$"),
@@ -128,18 +138,67 @@ def _value(loader: Any, node: Any, budget: list[int], duplicates: list[str]) -> 
         return _mapping(loader, node, budget, duplicates)
     if isinstance(node, yaml.SequenceNode):
         return [_value(loader, item, budget, duplicates) for item in node.value]
-    if node.tag == "tag:yaml.org,2002:bool":
-        return node.value.lower() in ("y", "yes", "true", "on")
-    if node.tag == "tag:yaml.org,2002:float":
-        text = node.value.lower().lstrip("+")
-        if "inf" in text or "nan" in text:
-            raise YamlError("json: unsupported value: " + node.value)
-        number = float(text)
-        return int(number) if number.is_integer() and "." not in text and abs(number) < 2**53 else number
-    return loader.construct_object(node, deep=True)
+    return _scalar(loader, node)
+
+
+_TAG = "tag:yaml.org,2002:"
+_WORDS: dict[str, tuple[str, Any]] = {
+    **dict.fromkeys("y Y yes Yes YES true True TRUE on On ON".split(), ("bool", True)),
+    **dict.fromkeys("n N no No NO false False FALSE off Off OFF".split(), ("bool", False)),
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), ("null", None)),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), ("float", "NaN")),
+    **{sign + word: ("float", "+Inf") for sign in ("", "+") for word in (".inf", ".Inf", ".INF")},
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), ("float", "-Inf")),
+}
+_INTEGER = re.compile(r"([-+]?)(?:0x([0-9a-f]+)|0b([01]+)|0o?([0-7]+)|(0|[1-9][0-9]*))", re.IGNORECASE)
+_BASES = (16, 2, 8, 10)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+#: Digits that 64 bits may have, with sign and base; longer ones are no integers.
+_MAX_DIGITS = 70
+
+
+def _scalar(loader: Any, node: Any) -> Any:
+    """What stands for one value. A tag that was written must fit; what the parser only guessed is looked at again."""
+    tag, text = node.tag.removeprefix(_TAG), node.value
+    if tag == "binary":
+        try:
+            return base64.b64decode("".join(text.split()), validate=True).decode("utf-8", "replace")
+        except ValueError:
+            raise YamlError("yaml: !!binary value contains invalid base64 data") from None
+    if tag == "timestamp" and _MOMENT.match(text):
+        return text
+    if tag not in ("bool", "null", "int", "float", "timestamp"):
+        return text
+    kind, value = _resolved(text)
+    guessed = not node.style and _reads_as_other(loader, text, tag)
+    if kind == tag or guessed or (kind, tag) == ("int", "float"):
+        if isinstance(value, str) and kind == "float":
+            raise YamlError(f"json: unsupported value: {value}")
+        return value
+    raise YamlError(f"yaml: cannot decode !!{kind} `{text}` as a !!{tag}")
+
+
+def _resolved(text: str) -> tuple[str, Any]:
+    """The kind of a plain text and its value; whole numbers are integers, as far as JSON writes them so."""
+    word = _WORDS.get(text)
+    if word is not None:
+        return word
+    digits = text.replace("_", "")
+    found = _INTEGER.fullmatch(digits) if len(digits) <= _MAX_DIGITS else None
+    if found is not None:
+        base = next(at for at, part in enumerate(found.groups()[1:]) if part is not None)
+        number = int(found[base + 2], _BASES[base]) * (-1 if found[1] == "-" else 1)
+        if -(2**63) <= number < (2**63 if found[1] else 2**64):
+            return "int", number
+    if _FLOAT.fullmatch(digits):
+        value = float(digits)
+        if math.isfinite(value):
+            return "float", int(Decimal(repr(value))) if value.is_integer() and abs(value) < 1e21 else value
+    return "str", text
 
 
 def _mapping(loader: Any, node: Any, budget: list[int], duplicates: list[str]) -> dict[str, Any]:
+    """Sorted, as the JSON is that Go makes of YAML: the first fault is told."""
     out: dict[str, Any] = {}
     merged: list[dict[str, Any]] = []
     for key_node, value_node in node.value:
@@ -161,7 +220,7 @@ def _mapping(loader: Any, node: Any, budget: list[int], duplicates: list[str]) -
     for source in merged:
         for key, value in source.items():
             out.setdefault(key, value)
-    return out
+    return dict(sorted(out.items()))
 
 
 def _explain(error: Any, text: str | bytes) -> str:

@@ -32,3 +32,9 @@ def test_copies_that_grow_without_end_are_refused():
     with pytest.raises(StatusError) as caught:
         json_patch.apply({}, ops)
     assert caught.value.code == 422
+
+
+def test_an_index_of_any_length_is_no_index():
+    with pytest.raises(StatusError) as caught:
+        json_patch.apply({"a": []}, [{"op": "add", "path": "/a/" + "9" * 10_000, "value": 1}])
+    assert caught.value.code == 422

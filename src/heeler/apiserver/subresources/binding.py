@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 async def create(call: Call, context: Context) -> Plain:
     """POST of a Binding to the pod."""
     options = write_options(call, "CreateOptions")
-    return await _bind(call, context, options, read_body(call, BINDING, context.server.kinds, options.validation))
+    return await _bind(call, context, options, await _read(call, context, options))
+
+
+async def _read(call: Call, context: Context, options: WriteOptions) -> Object:
+    kinds = context.server.kinds
+    return await context.server.aside.run(call.weight, read_body, call, BINDING, kinds, options.validation)
 
 
 async def create_in_collection(call: Call, context: Context) -> Plain:
@@ -31,7 +36,7 @@ async def create_in_collection(call: Call, context: Context) -> Plain:
     from heeler.apiserver.request import Context as Made
 
     options = write_options(call, "CreateOptions")
-    obj = read_body(call, BINDING, context.server.kinds, options.validation)
+    obj = await _read(call, context, options)
     pods = context.server.kind("", "pods")
     context.info.name = (obj.get("metadata") or {}).get("name", "")
     made = Made(context.server, context.user, context.info, pods, "v1", "binding")

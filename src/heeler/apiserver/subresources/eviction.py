@@ -35,7 +35,9 @@ ALSO = ("policy/v1beta1", "v1")
 async def create(call: Call, context: Context) -> Plain:
     """POST of an Eviction."""
     options = write_options(call, "CreateOptions")
-    body = read_body(call, EVICTION, context.server.kinds, options.validation, ALSO)
+    body = await context.server.aside.run(
+        call.weight, read_body, call, EVICTION, context.server.kinds, options.validation, ALSO
+    )
     name, namespace = context.info.name, context.info.namespace
     given = (body.get("metadata") or {}).get("name", "")
     if given and given != name:

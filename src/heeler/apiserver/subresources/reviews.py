@@ -33,7 +33,10 @@ async def _read(call: Call, context: Context) -> Object:
         raise too_large(f"Request entity too large: limit is {MAX_REVIEW_BYTES}")
     options = write_options(call, "CreateOptions")
     kind = context.kind
-    obj = read_object(call, kind, context.version, context.server.kinds, options.validation)
+    server = context.server
+    obj = await server.aside.run(
+        call.weight, read_object, call, kind, context.version, server.kinds, options.validation
+    )
     managed = apply.track_update(
         None,
         obj,

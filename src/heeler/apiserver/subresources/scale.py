@@ -107,7 +107,8 @@ def _paths(context: Context) -> Object | None:
 
 async def update(call: Call, context: Context) -> Plain:
     options = write_options(call, "UpdateOptions")
-    value = read_body(call, SCALE, context.server.kinds, options.validation)
+    server = context.server
+    value = await server.aside.run(call.weight, read_body, call, SCALE, server.kinds, options.validation)
     name = (value.get("metadata") or {}).get("name", "")
     if name != context.info.name:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({context.info.name})")
@@ -126,7 +127,8 @@ async def patch(call: Call, context: Context) -> Plain:
         )
     body: Any = call.object
     if body is None:
-        body = json_patch.decode(call.body) if media == JSON_PATCH else merge_patch.decode(call.body)
+        decode = json_patch.decode if media == JSON_PATCH else merge_patch.decode
+        body = await context.server.aside.run(call.weight, decode, call.body)
 
     def patched(scale: Object) -> Any:
         return json_patch.apply(scale, body) if media == JSON_PATCH else merge_patch.apply(scale, body)
@@ -204,7 +206,7 @@ def _replicas(scale: Object, context: Context, paths: Object | None) -> int:
 
 async def _apply(call: Call, context: Context, options: WriteOptions) -> Plain:
     """Server-side apply: whoever applies a scale comes to manage the field where the replicas stand."""
-    value, _ = configuration(call)
+    value, _ = await context.server.aside.run(call.weight, configuration, call)
     kind, paths = context.kind, _paths(context)
     check_kind(value, SCALE, VERSION, context.server.kinds, call.body)
     value = strictly(value, SCALE, VERSION, call, options.validation, [])

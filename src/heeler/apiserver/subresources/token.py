@@ -40,7 +40,9 @@ async def create(call: Call, context: Context) -> Plain:
     tokens = context.server.service_accounts
     if not isinstance(tokens, ServiceAccountTokens):
         raise not_implemented("serviceaccounts/token without a signing key (--service-account-signing-key-file)")
-    body = read_body(call, TOKEN_REQUEST, context.server.kinds, options.validation)
+    body = await context.server.aside.run(
+        call.weight, read_body, call, TOKEN_REQUEST, context.server.kinds, options.validation
+    )
     spec = body.setdefault("spec", {})
     await check_token(context, spec)
     if spec.get("expirationSeconds") is None:

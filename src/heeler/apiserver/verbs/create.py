@@ -23,6 +23,7 @@ from heeler.store.store import KeyExists
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
+    from heeler.kinds.kind import Kind
 
 #: A generated name is cut so that the suffix fits into 63 characters.
 MAX_PREFIX = 58
@@ -33,7 +34,9 @@ NAME_TRIES = 8
 async def create(call: Call, context: Context) -> One:
     """POST to a collection."""
     options = write_options(call, "CreateOptions")
-    obj = read_object(call, context.kind, context.version, context.server.kinds, options.validation)
+    kind, server = context.kind, context.server
+    size = call.weight
+    obj = await server.aside.run(size, read_object, call, kind, context.version, server.kinds, options.validation)
     return await create_object(obj, call, context, options)
 
 
@@ -63,12 +66,46 @@ async def create_object(
 async def _create_once(
     obj: Object, call: Call, context: Context, options: WriteOptions, managed: list[Object] | None
 ) -> One:
-    server, kind = context.server, context.kind
-    metadata = obj["metadata"]
+    server, kind, size = context.server, context.kind, call.weight
+    now = rfc3339(server.clock.time())
+    draft = await server.aside.run(size, _filled, obj, call, context, options, managed, server.random.uuid(), now)
+    write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
+    draft = await admit(write)
+    write.new = draft
+    await server.aside.run(size, _prepare, draft, call, kind, now)
+    hooks = server.hooks.get((kind.group, kind.plural))
+    taken = await hooks.before_create(server, draft, options.dry_run) if hooks else None
+    try:
+        await server.aside.run(size, _validate, draft, call, kind)
+        await check(write)
+        kind.settle(draft)
+        if options.dry_run:
+            existing = await server.store.get(key_of(kind, draft["metadata"].get("namespace", ""), _name(draft)))
+            if existing is not None:
+                raise already_exists(kind.plural, kind.group, _name(draft))
+            return One(kind, context.api_version, None, draft, 201)
+        item = await _store(context, draft)
+    except BaseException:
+        if taken is not None:
+            await taken.release()
+        raise
+    return One(kind, context.api_version, item, None, 201)
+
+
+def _filled(
+    obj: Object,
+    call: Call,
+    context: Context,
+    options: WriteOptions,
+    managed: list[Object] | None,
+    uid: str,
+    now: str,
+) -> Object:
+    """The object with what the server fills in, in its storage version."""
+    kind, metadata = context.kind, obj["metadata"]
     for name in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
         metadata.pop(name, None)
-    now = rfc3339(server.clock.time())
-    metadata["uid"] = server.random.uuid()
+    metadata["uid"] = uid
     metadata["creationTimestamp"] = now
     kind.default(obj, context.version)
     for text in kind.tidy(obj):
@@ -87,34 +124,22 @@ async def _create_once(
         metadata["managedFields"] = managed
     else:
         metadata.pop("managedFields", None)
-    draft = kind.convert(obj, context.api_version, kind.storage_api_version)
-    write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
-    draft = await admit(write)
-    write.new = draft
+    return kind.convert(obj, context.api_version, kind.storage_api_version)
+
+
+def _prepare(draft: Object, call: Call, kind: Kind, now: str) -> None:
     for text in kind.own.early_warnings(draft):
         call.warn(text)
     kind.prepare_create(draft, now)
-    hooks = server.hooks.get((kind.group, kind.plural))
-    taken = await hooks.before_create(server, draft, options.dry_run) if hooks else None
-    try:
-        found = kind.validate_create(draft)
-        if found:
-            raise invalid(kind.kind, kind.storage_group, draft["metadata"].get("name", ""), found)
-        for text in kind.warnings(draft, None):
-            call.warn(text)
-        await check(write)
-        kind.settle(draft)
-        if options.dry_run:
-            existing = await server.store.get(key_of(kind, draft["metadata"].get("namespace", ""), _name(draft)))
-            if existing is not None:
-                raise already_exists(kind.plural, kind.group, _name(draft))
-            return One(kind, context.api_version, None, draft, 201)
-        item = await _store(context, draft)
-    except BaseException:
-        if taken is not None:
-            await taken.release()
-        raise
-    return One(kind, context.api_version, item, None, 201)
+
+
+def _validate(draft: Object, call: Call, kind: Kind) -> None:
+    """Raises 422."""
+    found = kind.validate_create(draft)
+    if found:
+        raise invalid(kind.kind, kind.storage_group, draft["metadata"].get("name", ""), found)
+    for text in kind.warnings(draft, None):
+        call.warn(text)
 
 
 async def _store(context: Context, draft: Object) -> Item:

@@ -142,7 +142,7 @@ def _odd_bool(value: Any, wanted: type) -> bool:
 
 async def delete(call: Call, context: Context) -> One | Plain:
     """DELETE of one object."""
-    options = delete_options(call)
+    options = await context.server.aside.run(call.weight, delete_options, call)
     kind = context.kind
     if not options.propagation:
         for text in kind.deletion_warnings({}):
@@ -165,7 +165,7 @@ def _success(kind: Kind, obj: Object) -> Object:
 
 async def delete_collection(call: Call, context: Context) -> Many:
     """DELETE of all that match; the answer lists them."""
-    options = delete_options(call)
+    options = await context.server.aside.run(call.weight, delete_options, call)
     matches = selection(list_options(call, watch=False), context)
     cache = context.server.cache.of(context.kind)
     await context.server.freshen()

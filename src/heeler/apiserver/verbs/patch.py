@@ -55,8 +55,7 @@ async def patch(call: Call, context: Context) -> One:
         raise too_large(f"Request entity too large: limit is {MAX_BODY_BYTES}")
     if media == APPLY:
         return await _apply(call, context, options)
-    body = _decode(call, media)
-    repeated = duplicate_keys(call.body) if media != JSON_PATCH and _may_repeat(call, body, options) else []
+    body, repeated = await context.server.aside.run(call.weight, _decode, call, media, options)
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
@@ -145,12 +144,14 @@ def _media(call: Call, context: Context) -> str:
     return media
 
 
-def _decode(call: Call, media: str) -> Any:
+def _decode(call: Call, media: str, options: WriteOptions) -> tuple[Any, list[str]]:
+    """The patch, and which of its keys come twice."""
     if call.object is not None:
-        return call.object
+        return call.object, []
     if media == JSON_PATCH:
-        return json_patch.decode(call.body)
-    return merge_patch.decode(call.body)
+        return json_patch.decode(call.body), []
+    body = merge_patch.decode(call.body)
+    return body, duplicate_keys(call.body) if _may_repeat(call, body, options) else []
 
 
 #: The order of Go's ObjectMeta, in which upstream shows what a patch left alone.
@@ -210,7 +211,8 @@ def _check_path(metadata: Object, context: Context) -> None:
 
 def _names_managers(configuration: Object, type: Type) -> bool:
     """Whether a configuration has managed fields, which it may not: those that can't be read count as none."""
-    managed = (configuration.get("metadata") or {}).get("managedFields")
+    metadata = configuration.get("metadata")
+    managed = metadata.get("managedFields") if isinstance(metadata, dict) else None
     field = type.fields.get("metadata")
     if managed is None or field is None:
         return managed is not None
@@ -223,13 +225,18 @@ def _names_managers(configuration: Object, type: Type) -> bool:
 
 async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
     kind, info, server = context.kind, context.info, context.server
-    value, duplicates = configuration(call)
-    _check_kind(value, context)
     type = kind.type(context.version)
-    if not _names_managers(value, type):
-        apply.check(value, type)
-        # unknown fields are refused by the check: only keys that come twice are left to be told of
-        strictly({}, kind, context.version, _reader(call), options.validation, duplicates)
+
+    def read() -> Object:
+        value, duplicates = configuration(call)
+        _check_kind(value, context)
+        if not _names_managers(value, type):
+            apply.check(value, type)
+            # unknown fields are refused by the check: only keys that come twice are left to be told of
+            strictly({}, kind, context.version, _reader(call), options.validation, duplicates)
+        return value
+
+    value = await server.aside.run(call.weight, read)
     revision = (value.get("metadata") or {}).get("resourceVersion")
 
     def merged(live: Object | None, applied: Object) -> apply.Applied:
@@ -272,10 +279,14 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
         if given.get("uid"):
             why = f"uid mismatch: the provided object specified uid {given['uid']}, and no existing object was found"
             raise conflict(kind.plural, kind.group, info.name, why)
-        result = merged(None, {**value, "metadata": given})
-        new = converted(result.object)
+
+        def first() -> tuple[Object, list[Object]]:
+            result = merged(None, {**value, "metadata": given})
+            return converted(result.object), result.managed_fields
+
+        new, managed_fields = await server.aside.run(call.weight, first)
         _check_path(new.get("metadata") or {}, context)
-        return await create_object(new, call, context, options, result.managed_fields)
+        return await create_object(new, call, context, options, managed_fields)
 
     return await change_object(call, context, options, change, retry=True, created=created)
 
@@ -300,7 +311,7 @@ def configuration(call: Call) -> tuple[Object, list[str]]:
 
 def _check_kind(value: Object, context: Context) -> None:
     """The configuration must be of this kind, in the version of the path."""
-    given, version = value.get("kind") or "", value.get("apiVersion") or ""
+    given, version = (one if isinstance(one := value.get(key), str) else "" for key in ("kind", "apiVersion"))
     if (given, version) != (context.kind.kind, context.api_version):
-        shown = version if "/" in str(version) else f"/{version}"
+        shown = version if "/" in version else f"/{version}"
         raise bad_request(f"invalid object type: {shown}, Kind={given}")

@@ -39,7 +39,10 @@ async def update(call: Call, context: Context) -> One:
     """PUT of a whole object."""
     options = write_options(call, "UpdateOptions")
     kind, info = context.kind, context.info
-    obj = read_object(call, kind, context.version, context.server.kinds, options.validation)
+    server = context.server
+    obj = await server.aside.run(
+        call.weight, read_object, call, kind, context.version, server.kinds, options.validation
+    )
     metadata = obj.setdefault("metadata", {})
     _check_name(metadata, context)
     revision = _revision(metadata)
@@ -54,7 +57,7 @@ async def update(call: Call, context: Context) -> One:
         return {**obj, "metadata": dict(obj["metadata"])}, [] if resets else None
 
     key = key_of(kind, info.namespace, info.name)
-    if kind.allow_create_on_update and not context.subresource and await context.server.store.get(key) is None:
+    if kind.allow_create_on_update and not context.subresource and await server.store.get(key) is None:
         if revision:
             raise not_found(kind.plural, kind.group, info.name)
         return await create_object(obj, call, context, options)
@@ -133,6 +136,33 @@ async def _step(
 ) -> Object | None:
     """The new stored object, or None when nothing would change."""
     server, kind = context.server, context.kind
+    size = max(call.weight, len(live.value))
+    now = rfc3339(server.clock.time())
+    draft = await server.aside.run(size, _filled, call, context, options, change, live, now)
+    old = live.object()
+    write = Write("UPDATE", kind, context, draft, old, options.dry_run, call)
+    if body is not None:
+        write.body, write.new, write.old = body.kind, body.of(draft), body.of(old)
+    if not admitted:
+        write.new = await admit(write)
+        draft = write.new if body is None else body.put(draft, write.new)
+    await server.aside.run(size, _prepare, draft, old, context, now)
+    hooks = server.hooks.get((kind.group, kind.plural))
+    if hooks is not None and not context.subresource:
+        await hooks.before_update(server, draft, old, options.dry_run)
+    await server.aside.run(size, _validate, draft, old, call, context)
+    if not admitted:
+        await check(write)
+    draft = await server.aside.run(size, _settled, draft, old, kind)
+    if not _same(draft, old):
+        return draft
+    # an object that was written in an older version is brought to today's by any write
+    return draft if kind.custom and live.written_version != kind.stored_api_version else None
+
+
+def _filled(call: Call, context: Context, options: WriteOptions, change: Change, live: Item, now: str) -> Object:
+    """What `change` makes of the object, with what the server fills in, in its storage version."""
+    kind = context.kind
     before = live.in_version(context.api_version)
     new, managed = change(before)
     metadata = new.setdefault("metadata", {})
@@ -140,7 +170,6 @@ async def _step(
     kind.default(new, context.version)
     for text in kind.tidy(new):
         call.warn(text)
-    now = rfc3339(server.clock.time())
     if managed is None and kind.tracked:
         managed = apply.track_update(
             before,
@@ -157,35 +186,32 @@ async def _step(
         metadata["managedFields"] = managed
     else:
         metadata.pop("managedFields", None)
-    old = live.object()
-    draft = kind.convert(new, context.api_version, kind.storage_api_version)
-    write = Write("UPDATE", kind, context, draft, old, options.dry_run, call)
-    if body is not None:
-        write.body, write.new, write.old = body.kind, body.of(draft), body.of(old)
-    if not admitted:
-        write.new = await admit(write)
-        draft = write.new if body is None else body.put(draft, write.new)
+    return kind.convert(new, context.api_version, kind.storage_api_version)
+
+
+def _prepare(draft: Object, old: Object, context: Context, now: str) -> None:
+    kind = context.kind
     given = draft.get("spec") if context.subresource else None
     kind.prepare_update(draft, old, context.subresource, now)
     if context.subresource and draft.get("spec") != given:
         # what defaults drew from the spec that was sent is drawn from the one that stays
         kind.default(draft, kind.storage_version)
-    hooks = server.hooks.get((kind.group, kind.plural))
-    if hooks is not None and not context.subresource:
-        await hooks.before_update(server, draft, old, options.dry_run)
+
+
+def _validate(draft: Object, old: Object, call: Call, context: Context) -> None:
+    """Raises 422."""
+    kind = context.kind
     found = kind.validate_update(draft, old, context.subresource)
     if found:
         raise invalid(kind.kind, kind.storage_group, context.info.name, found)
     for text in kind.warnings(draft, old) if not context.subresource else ():
         call.warn(text)
-    if not admitted:
-        await check(write)
+
+
+def _settled(draft: Object, old: Object, kind: Kind) -> Object:
+    """As it will be stored."""
     kind.settle(draft)
-    draft = apply.keep_times(old, draft)
-    if not _same(draft, old):
-        return draft
-    # an object that was written in an older version is brought to today's by any write
-    return draft if kind.custom and live.written_version != kind.stored_api_version else None
+    return apply.keep_times(old, draft)
 
 
 async def _write(context: Context, live: Item, new: Object) -> One:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -46,23 +47,28 @@ def read(message: str, data: bytes) -> Object:
 class _Message:
     """A message's reader; its fields are made at the first use, as messages may hold themselves."""
 
-    __slots__ = ("_go_names", "_name", "_steps")
+    __slots__ = ("_begun", "_go_names", "_name", "_steps", "_whole")
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._steps: dict[int, Step] = {}
         self._go_names: dict[int, str] = {}
+        self._begun = self._whole = False
 
     def _make(self) -> None:
-        for field in fields_of(self._name):
-            self._go_names[field.number] = field.go_name
-            for wire, step in _steps(field):
-                self._steps[field.number << 3 | wire] = step
-        self._go_names[0] = ""  # a message without fields has been made too
+        with _LOCK:  # another thread waits until all is made; this one comes back here where a message holds itself
+            if self._begun:
+                return
+            self._begun = True
+            for field in fields_of(self._name):
+                self._go_names[field.number] = field.go_name
+                for wire, step in _steps(field):
+                    self._steps[field.number << 3 | wire] = step
+            self._whole = True
 
     def read(self, data: bytes, at: int, end: int, depth: int, held: Object | None) -> Object:
         out: Object = {} if held is None else held
-        if not self._go_names:
+        if not self._whole:
             self._make()
         if depth > MAX_DEPTH:
             raise ProtobufError("exceeded max depth")
@@ -89,6 +95,7 @@ class _Message:
 
 
 _made: dict[str, _Message] = {}
+_LOCK = threading.RLock()
 
 
 def _message(name: str) -> _Message:

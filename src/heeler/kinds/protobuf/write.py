@@ -40,14 +40,13 @@ class _Message:
         self._inline: list[tuple[int, bytes, _Message]] = []
 
     def _make(self) -> list[bytes]:
-        pieces: list[bytes] = []
-        for place, field in enumerate(fields_of(self._name)):
-            if field.name:
-                self._writers[field.name] = place, _field(field)
-            else:
-                self._inline.append((place, tag(field.number, LENGTH), _message(field.type)))
-            pieces.append(_zero(field) if field.always else b"")
-        self._pieces = pieces
+        fields = list(enumerate(fields_of(self._name)))
+        self._writers = {field.name: (place, _field(field)) for place, field in fields if field.name}
+        self._inline = [
+            (place, tag(field.number, LENGTH), _message(field.type)) for place, field in fields if not field.name
+        ]
+        # last, as it says to other threads too that all is made
+        self._pieces = pieces = [_zero(field) if field.always else b"" for _, field in fields]
         return pieces
 
     def write(self, value: Object) -> bytes:
