@@ -9,6 +9,7 @@ import logging
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from heeler.base.together import end
@@ -30,31 +31,46 @@ class Relay:
     def __init__(self, listening: socket.socket, connect: Connect, tries: int = 1) -> None:
         self._listening, self._connect, self._tries = listening, connect, tries
         self._connections: dict[asyncio.Task[None], None] = {}
-        self._free = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._task = asyncio.ensure_future(self._accept())
+        self._loop = asyncio.get_running_loop()
+        self._closed = self._waits = False
+        self._wait()
 
     @property
     def port(self) -> int:
         return int(self._listening.getsockname()[1])
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await self._free.acquire()
-            try:
-                made, _ = await loop.sock_accept(self._listening)
-            except OSError as error:
-                log.warning("published port %d: %s", self.port, error)
-                self._free.release()
-                await asyncio.sleep(0.5)
-                continue
-            task = asyncio.ensure_future(self._serve(made))
-            self._connections[task] = None
-            task.add_done_callback(self._served)
+    def _wait(self) -> None:
+        """Take what connects, unless there is too much already."""
+        if not self._closed and not self._waits and len(self._connections) < MAX_CONNECTIONS:
+            self._loop.add_reader(self._listening, self._accept)
+            self._waits = True
 
-    def _served(self, task: asyncio.Task[None]) -> None:
+    def _rest(self) -> None:
+        self._loop.remove_reader(self._listening)
+        self._waits = False
+
+    def _accept(self) -> None:
+        """Taken and given to its task at once: nothing that ends the relay can come between and leave it open."""
+        try:
+            made, _ = self._listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            log.warning("published port %d: %s", self.port, error)
+            self._rest()
+            self._loop.call_later(0.5, self._wait)
+            return
+        made.setblocking(False)
+        task = asyncio.ensure_future(self._serve(made))
+        self._connections[task] = None
+        task.add_done_callback(partial(self._served, made))
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._rest()
+
+    def _served(self, made: socket.socket, task: asyncio.Task[None]) -> None:
+        made.close()  # a task that ends before it begins leaves that to us
         self._connections.pop(task, None)
-        self._free.release()
+        self._wait()
 
     async def _serve(self, outer: socket.socket) -> None:
         try:
@@ -73,7 +89,9 @@ class Relay:
             outer.close()
 
     async def close(self) -> None:
-        await end([self._task, *self._connections])
+        self._closed = True
+        self._rest()
+        await end(self._connections)
         self._listening.close()
 
 

@@ -44,6 +44,20 @@ def test_a_client_may_end_its_side_and_still_get_an_answer() -> None:
     assert asyncio.run(main()) == b"1000000 bytes"
 
 
+def test_what_connects_as_a_relay_ends_is_let_go() -> None:
+    async def main() -> bytes:
+        way = relay.Relay(relay.listen("127.0.0.1", 0), lambda: connected(9))
+        client = socket.create_connection(("127.0.0.1", way.port))
+        client.setblocking(False)
+        while not way._connections:  # taken, and its task has not begun
+            await asyncio.sleep(0)
+        await way.close()
+        with client:
+            return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 1), 5)
+
+    assert asyncio.run(main()) == b""
+
+
 def test_a_target_that_refuses_resets_the_connection() -> None:
     async def main() -> None:
         async def connect() -> socket.socket:
