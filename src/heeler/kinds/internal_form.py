@@ -44,6 +44,7 @@ _NAMES = {
     "storageos": "StorageOS",
     "ips": "IPs",
     "wwids": "WWIDs",
+    "iqn": "IQN",
     "targetWWNs": "TargetWWNs",
     "serviceAccount": "DeprecatedServiceAccount",
     "seLinuxOptions": "SELinuxOptions",

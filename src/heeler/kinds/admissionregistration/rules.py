@@ -238,7 +238,10 @@ def _param_kind(kind: Object | None, path: str) -> Iterator[Fault]:
     if not kind.get("kind"):
         yield required(f"{path}.kind")
     else:
-        yield from each(f"{path}.kind", kind["kind"], names.label_1035(kind["kind"].lower()))
+        words = names.label_1035(kind["kind"].lower())
+        yield from each(
+            f"{path}.kind", kind["kind"], [f"may have mixed case, but should otherwise match: {w}" for w in words]
+        )
 
 
 def _match_resources(match: Object, path: str) -> Iterator[Fault]:

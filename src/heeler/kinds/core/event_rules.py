@@ -53,19 +53,25 @@ def events(event: Object) -> Iterator[Fault]:
         yield required("eventTime")
     if event.get("type") not in ("Normal", "Warning"):
         yield invalid("type", "", f"has invalid value: {event.get('type', '')}")
-    series = event.get("series")
-    if series is not None:
-        if series.get("count", 0) < 2:
-            yield invalid("series.count", "", "should be at least 2")
-        if series.get("lastObservedTime") is None:
-            yield required("series.lastObservedTime")
+    yield from _series(event.get("series"))
     for key in ("source", "firstTimestamp", "lastTimestamp", "count"):
         if event.get(key):
             yield invalid(key, "", "needs to be unset")
 
 
+def _series(series: Object | None) -> Iterator[Fault]:
+    if series is None:
+        return
+    if series.get("count", 0) < 2:
+        yield invalid("series.count", "", "should be at least 2")
+    if series.get("lastObservedTime") is None:
+        yield required("series.lastObservedTime")
+
+
 def events_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from _checked(new)
+    if new.get("series") != old.get("series"):
+        yield from _series(new.get("series"))
     fixed: tuple[str, ...] = (
         *("involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "type"),
         *("eventTime", "action", "related", "reportingComponent", "reportingInstance"),

@@ -61,7 +61,7 @@ def pod_annotations(annotations: dict[str, str] | None, spec: Object, path: str)
 
 def spec_rules(spec: Object, path: str, more_volumes: tuple[str, ...] = ()) -> Iterator[Fault]:
     """A PodSpec."""
-    known, faults = volumes(spec.get("volumes"), f"{path}.volumes")
+    known, faults = volumes(spec.get("volumes"), f"{path}.volumes", more_volumes)
     yield from faults
     known |= {name: {"name": name, "persistentVolumeClaim": {}} for name in more_volumes}
     claims = tuple(c.get("name", "") for c in spec.get("resourceClaims") or ())

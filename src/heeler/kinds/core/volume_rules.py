@@ -20,11 +20,22 @@ HOST_PATH_TYPES = (
 Rule = Callable[[Object, str], Iterator[Fault]]
 
 
-def volumes(rows: list[Object] | None, path: str) -> tuple[dict[str, Object], list[Fault]]:
-    """`(good ones by name, faults)` of a pod's volumes."""
+def volumes(
+    rows: list[Object] | None, path: str, before: tuple[str, ...] = ()
+) -> tuple[dict[str, Object], list[Fault]]:
+    """`(good ones by name, faults)` of a pod's volumes.
+
+    `before`: names of volumes that come before them and in the place of those that have such a name."""
     good: dict[str, Object] = {}
     faults: list[Fault] = []
-    for at, volume in numbered(rows):
+    for at, name in enumerate(before):
+        here = f"{path}[{at}]"
+        if not name:
+            faults += [required(f"{here}.persistentVolumeClaim.claimName"), required(f"{here}.name")]
+        else:
+            faults += each(f"{here}.name", name, names.label(name))
+    own = [volume for volume in rows or () if volume.get("name") not in before]
+    for at, volume in enumerate(own, len(before)):
         here, name = f"{path}[{at}]", volume.get("name", "")
         wrong = list(source(volume, here, name))
         if not name:

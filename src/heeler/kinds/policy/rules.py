@@ -144,6 +144,8 @@ def _port_words(port: int) -> list[str]:
 def revision(obj: Object) -> Iterator[Fault]:
     if obj.get("data") is None:
         yield required("data", "data is mandatory")
+    elif not isinstance(obj["data"], dict):
+        yield required("data", "data must be a valid JSON object")
     yield from not_negative(obj.get("revision"), "revision")
 
 
