@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 
@@ -22,6 +23,13 @@ def kind(value: Any) -> str:
             return "[]interface {}"
         case _:
             return "map[string]interface {}"
+
+
+def decoded(value: Any) -> Any:
+    """A number as Go decodes it: one that an int64 can't hold is a float64. Anything else as it is."""
+    if type(value) is int and not -(1 << 63) <= value < 1 << 63:
+        return float(value)
+    return value
 
 
 def json_kind(value: Any) -> str:
@@ -85,14 +93,9 @@ def text(value: Any) -> str:
 
 
 def _float(value: float) -> str:
-    """Go's %v: the shortest form, with an exponent of two digits below 1e-4 and from 1e21 on."""
-    size = abs(value)
-    if size != 0 and (size < 1e-4 or size >= 1e21):
-        mantissa, _, exponent = f"{value!r}".partition("e")
-        if not exponent:
-            mantissa, _, exponent = f"{value:e}".partition("e")
-            mantissa = mantissa.rstrip("0").rstrip(".")
-        return f"{mantissa.removesuffix('.0')}e{exponent[0]}{exponent[1:].zfill(2)}"
-    if value == int(value):
-        return str(int(value))
-    return repr(value)
+    """Go's %v: the shortest form, with an exponent of two digits below 1e-4 and from 1e6 on."""
+    shortest = Decimal(repr(value)).normalize()
+    exponent = shortest.adjusted()
+    if not value or -4 <= exponent < 6:
+        return f"{shortest:f}"
+    return f"{shortest.scaleb(-exponent):f}e{exponent:+03d}"

@@ -89,6 +89,57 @@ def test_faults_are_in_upstreams_words(spec, message):
 
 
 @pytest.mark.parametrize(
+    ("part", "value", "messages"),
+    [
+        ({"type": "integer", "format": "int32"}, {}, ['Invalid value: "": a in body must be of type int32: ""']),
+        (
+            {"type": "integer", "format": "int32"},
+            "x",
+            ['Invalid value: "string": a in body must be of type integer: "string"'],
+        ),
+        (
+            {"type": "integer", "format": "int64"},
+            1.5,
+            [
+                'Invalid value: "float64": a in body must be of type int64: "float64"',
+                'Invalid value: "": Checked value must be of type integer with format int64 in a',
+            ],
+        ),
+        (
+            {"type": "integer"},
+            10**19,
+            [
+                'Invalid value: "number": a in body must be of type integer: "number"',
+                'Invalid value: "": Checked value must be of type integer (default format) in a',
+            ],
+        ),
+        (
+            {"type": "string", "format": "date-time"},
+            1,
+            ['Invalid value: "int64": a in body must be of type date-time: "int64"'],
+        ),
+        ({"type": "number", "format": "double"}, True, ['Invalid value: "": a in body must be of type double: ""']),
+        (
+            {"type": "string", "format": "of nobody"},
+            1,
+            ['Invalid value: "integer": a in body must be of type string: "integer"'],
+        ),
+        (
+            {"type": "string", "enum": ["x", "y"]},
+            1,
+            [
+                'Invalid value: "integer": a in body must be of type string: "integer"',
+                'Unsupported value: 1: supported values: "x", "y"',
+            ],
+        ),
+    ],
+)
+def test_another_type_than_the_schemas(part, value, messages):
+    schema = {"type": "object", "properties": {"a": part}}
+    assert [f.message for f in validate({"a": value}, schema)] == messages
+
+
+@pytest.mark.parametrize(
     ("path", "found"),
     [
         (".spec.size", [3]),
@@ -203,3 +254,69 @@ def test_what_was_wrong_before_and_did_not_change_is_not_held_against_a_writer(c
 def test_an_object_that_stays_as_it_is_may_be_written_again():
     schema = {"type": "object", "properties": {"spec": TIGHT}}
     assert list(validate({"spec": LOOSE, "x": 1}, schema, "", {"spec": LOOSE})) == []
+
+
+def scaled() -> CustomKind:
+    number = {"type": "integer"}
+    status = {"type": "object", "properties": {"replicas": number, "labels": {"type": "string"}}}
+    properties = {"spec": {"type": "object", "properties": {"replicas": number}}, "status": status}
+    paths = {
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.labels",
+    }
+    schema = {"openAPIV3Schema": {"type": "object", "properties": properties}}
+    return CustomKind(definition({"name": "v1", "schema": schema, "subresources": {"status": {}, "scale": paths}}))
+
+
+@pytest.mark.parametrize(
+    ("obj", "faults"),
+    [
+        ({"spec": {"replicas": 2}, "status": {"replicas": 1, "labels": "a=b"}}, []),
+        ({"spec": {}}, []),
+        ({"spec": {"replicas": -1}}, [(".spec.replicas", "Invalid value: -1: should be a non-negative integer")]),
+        (
+            {"status": {"replicas": 2**31}},
+            [(".status.replicas", "Invalid value: 2147483648: should be less than or equal to 2147483647")],
+        ),
+        (
+            {"spec": {"replicas": "a"}},
+            [
+                (
+                    "spec.replicas",
+                    'Invalid value: "string": spec.replicas in body must be of type integer: "string"',
+                ),
+                (
+                    ".spec.replicas",
+                    "Invalid value: 0: .spec.replicas accessor error: a is of the type string, expected int64",
+                ),
+            ],
+        ),
+        (
+            {"spec": "x"},
+            [
+                ("spec", 'Invalid value: "string": spec in body must be of type object: "string"'),
+                (
+                    ".spec.replicas",
+                    "Invalid value: 0: .spec.replicas accessor error: x is of the type string, "
+                    "expected map[string]interface{}",
+                ),
+            ],
+        ),
+    ],
+)
+def test_what_a_scale_shows_fits_into_one(obj, faults):
+    found = scaled().validate_create({"metadata": {"name": "a", "namespace": "b"}, **obj})
+    assert [(fault.field, fault.message) for fault in found] == faults
+
+
+def test_faults_of_a_written_status_are_told_from_the_status_on():
+    old = {"metadata": {"name": "a", "namespace": "b", "resourceVersion": "1", "uid": "1"}, "spec": {"replicas": -1}}
+    new = {**old, "status": {"labels": 5}}
+    assert [(fault.field, fault.message) for fault in scaled().validate_update(new, old, "status")] == [
+        ("status.labels", 'Invalid value: "integer": labels in body must be of type string: "integer"'),
+        (
+            ".status.labels",
+            'Invalid value: "": .status.labels accessor error: 5 is of the type int64, expected string',
+        ),
+    ]

@@ -13,6 +13,7 @@ from heeler.apiserver.cache import Item, encode, prefix_of
 from heeler.apiserver.loops.follow import follow
 from heeler.apiserver.status_writer import write_status
 from heeler.base.clock import rfc3339
+from heeler.kinds.apiextensions import approval
 from heeler.kinds.apiextensions.customresourcedefinition import FINALIZER
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects.value import Object
@@ -86,6 +87,9 @@ class Definitions:
                 _condition("Established", "True", "InitialNamesAccepted", "the initial names have been accepted", now),
             ]
             accepted = names
+        verdict = approval.verdict(definition)
+        if verdict is not None:
+            conditions.insert(0, _condition(approval.CONDITION, *verdict, now))
         status = dict(definition.get("status") or {})
         old = {c["type"]: c for c in status.get("conditions") or ()}
         merged = [_kept(old.get(c["type"]), c) for c in conditions]

@@ -40,7 +40,7 @@ def _prepare_create(definition: Object) -> None:
     definition["status"] = {
         "conditions": None,
         "acceptedNames": {"plural": "", "kind": ""},
-        "storedVersions": stored or None,
+        "storedVersions": stored[:1] or None,
     }
 
 
@@ -99,6 +99,7 @@ OWN = Own(
     prepare_delete=_prepare_delete,
     allow_unconditional_update=False,
     null_rows=True,
+    repeats=True,
     keeps_empty=True,
     columns=(
         NAME,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from heeler.kinds.admissionregistration.rules import client_config
+from heeler.kinds.apiextensions import approval
 from heeler.kinds.apiextensions.schema_rules import find, schema_rules
 from heeler.kinds.custom.cel_rules import exceeds_alone
 from heeler.kinds.custom.formats import is_known
@@ -21,7 +22,7 @@ from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supp
 from heeler.objects.value import Object
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
-_COLUMN_FORMATS = ("binary", "byte", "date", "date-time", "double", "float", "int32", "int64", "password")
+_COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
 _VERSION_TYPE = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion"
 #: A version's part -> its place when all versions have it in common.
 _SHARED = {
@@ -38,6 +39,16 @@ def create_rules(definition: Object) -> Iterator[Fault]:
     yield from _spec(spec)
     yield from _names((definition.get("status") or {}).get("acceptedNames") or {}, "status.acceptedNames")
     yield from _stored_versions(definition)
+    yield from _approval(definition)
+    yield from _never_unpruned(spec)
+
+
+def _never_unpruned(spec: Object) -> Iterator[Fault]:
+    if spec.get("preserveUnknownFields"):
+        words = (
+            "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        )
+        yield invalid("spec.preserveUnknownFields", True, words)
 
 
 def update_rules(new: Object, old: Object) -> Iterator[Fault]:
@@ -56,6 +67,12 @@ def update_rules(new: Object, old: Object) -> Iterator[Fault]:
         if given != was:
             yield invalid(path, given or "", "field is immutable")
     yield from _stored_versions(new, kept=True)
+    # a definition that was never approved may stay as it is
+    faults = list(_approval(new))
+    if faults != list(_approval(old)):
+        yield from faults
+    if not before.get("preserveUnknownFields"):
+        yield from _never_unpruned(spec)
 
 
 def status_rules(new: Object, old: Object) -> Iterator[Fault]:
@@ -64,27 +81,38 @@ def status_rules(new: Object, old: Object) -> Iterator[Fault]:
 
 
 def warnings(new: Object, old: Object | None) -> Iterator[str]:
-    """Formats that are not checked."""
+    """Formats that are not checked, and sets of what only the schema's validation can compare."""
     told: dict[str, bool] = {}
     for version in new["spec"].get("versions") or ():
-        for form in sorted(_formats(_schema(version) or {})):
-            if not is_known(form) and form not in told:
-                told[form] = True
-                yield f'unrecognized format "{form}"'
+        parts = list(_parts_of(_schema(version) or {}))
+        forms = sorted({part["format"] for part in parts if isinstance(part.get("format"), str) and part["format"]})
+        texts = [f'unrecognized format "{form}"' for form in forms if not is_known(form)]
+        items = sorted({(part.get("items") or {}).get("type") or "" for part in parts if _is_set(part)})
+        texts += [
+            f'x-kubernetes-list-type: set for items of type "{form}" is not supported by server-side apply or CEL '
+            "validation rules"
+            for form in items
+            if form in ("array", "object")
+        ]
+        for text in texts:
+            if text not in told:
+                told[text] = True
+                yield text
 
 
-def _formats(schema: Any) -> dict[str, bool]:
-    """All formats that a schema names."""
-    out: dict[str, bool] = {}
+def _is_set(schema: Object) -> bool:
+    return schema.get("x-kubernetes-list-type") == "set" and isinstance(schema.get("items"), dict)
+
+
+def _parts_of(schema: Object) -> Iterator[Object]:
+    """The schema and all that are inside of it."""
+    yield schema
     for key, part in schema.items():
-        if key == "format" and isinstance(part, str) and part:
-            out[part] = True
-        elif key in ("properties", "patternProperties", "definitions"):
+        if key in ("properties", "patternProperties", "definitions"):
             for inner in (part or {}).values():
-                out |= _formats(inner)
+                yield from _parts_of(inner)
         elif key in ("items", "not", "additionalProperties") and isinstance(part, dict):
-            out |= _formats(part)
-    return out
+            yield from _parts_of(part)
 
 
 def _at(spec: Object, steps: str) -> Any:
@@ -116,9 +144,10 @@ def _spec(spec: Object) -> Iterator[Fault]:
     elif "." not in group:
         yield invalid("spec.group", group, "should be a domain with at least one dot")
     yield from _one_of(spec.get("scope", ""), ("Cluster", "Namespaced"), "spec.scope")
-    if spec.get("preserveUnknownFields"):
-        yield invalid("spec.preserveUnknownFields", True, "must be false")
     versions = spec.get("versions") or []
+    unpruned = bool(spec.get("preserveUnknownFields"))
+    if unpruned and any("default" in part for version in versions for part in _parts_of(_schema(version) or {})):
+        yield invalid("spec.preserveUnknownFields", True, "must be false in order to use defaults in the schema")
     shared = {key: all(v.get(key) == versions[0].get(key) for v in versions) for key in _SHARED if versions}
     for at, version in enumerate(versions):
         if _schema(version) is None:
@@ -134,7 +163,7 @@ def _spec(spec: Object) -> Iterator[Fault]:
     if versions:
         paths = {key: f"spec.{place}" for key, place in _SHARED.items()}
         yield from _parts(versions[0], paths, [key for key in _SHARED if shared[key]])
-    yield from _conversion(spec.get("conversion"))
+    yield from _conversion(spec.get("conversion"), unpruned)
 
 
 def _versions(spec: Object, versions: list[Object], shared: Mapping[str, bool]) -> Iterator[Fault]:
@@ -201,7 +230,7 @@ def _parts(version: Object, paths: Mapping[str, str], keys: list[str]) -> Iterat
         "schema": lambda path: _schema_rules(version, path, subresources.get("status") is not None),
         "subresources": lambda path: _scale(subresources.get("scale"), f"{path}.scale"),
         "additionalPrinterColumns": lambda path: _columns(version.get("additionalPrinterColumns") or [], path),
-        "selectableFields": lambda path: _selectable(version.get("selectableFields") or [], schema or {}, path),
+        "selectableFields": lambda path: _selectable(version.get("selectableFields") or [], schema, path),
     }
     for key in keys:
         yield from rules[key](paths[key])
@@ -246,9 +275,9 @@ def _columns(columns: list[Object], path: str) -> Iterator[Fault]:
         if not form:
             yield required(f"{here}.type", f"must be one of {','.join(_COLUMN_TYPES)}")
         elif form not in _COLUMN_TYPES:
-            yield not_supported(f"{here}.type", form, _COLUMN_TYPES)
+            yield invalid(f"{here}.type", form, f"must be one of {','.join(_COLUMN_TYPES)}")
         if column.get("format") and column["format"] not in _COLUMN_FORMATS:
-            yield not_supported(f"{here}.format", column["format"], _COLUMN_FORMATS)
+            yield invalid(f"{here}.format", column["format"], f"must be one of {','.join(_COLUMN_FORMATS)}")
         if not column.get("jsonPath"):
             yield required(f"{here}.JSONPath")
         else:
@@ -275,16 +304,29 @@ def _scale(scale: Object | None, path: str) -> Iterator[Fault]:
             yield invalid(f"{path}.labelSelectorPath", text, words)
 
 
-def _selectable(fields: list[Object], schema: Object, path: str) -> Iterator[Fault]:
+def _unfit_path(text: str) -> str:
+    """What is wrong with the form of a selectable field's path: it is names after points, no index and no quotes."""
+    if "[" in text:
+        return "array notation is not allowed"
+    if not text.startswith("."):
+        return f"expected [ or . but got: {text.partition('.')[0]}"
+    return "unexpected end of JSON path" if text.endswith(".") else ""
+
+
+def _selectable(fields: list[Object], schema: Object | None, path: str) -> Iterator[Fault]:
+    if fields and schema is None:
+        yield invalid(path, "", "may only be set when validations.schema is included")
+        return
     seen: dict[str, bool] = {}
     for at, field in enumerate(fields):
         here, text = f"{path}[{at}].jsonPath", field.get("jsonPath", "")
         if not text:
             yield required(here)
             continue
-        found = find(schema, text)
-        if found is None:
-            yield invalid(here, text, "is an invalid path: does not refer to a valid field")
+        found = find(schema or {}, text)
+        if found is None or _unfit_path(text):
+            words = _unfit_path(text) or "does not refer to a valid field"
+            yield invalid(here, text, f"is an invalid path: {words}")
             continue
         if text.startswith(".metadata"):
             yield invalid(here, text, "must not point to fields in metadata")
@@ -298,10 +340,12 @@ def _selectable(fields: list[Object], schema: Object, path: str) -> Iterator[Fau
         yield too_many(path, len(fields), 8)
 
 
-def _conversion(conversion: Object | None) -> Iterator[Fault]:
+def _conversion(conversion: Object | None, unpruned: bool) -> Iterator[Fault]:
     if conversion is None:
         return
     path, strategy, hook = "spec.conversion", conversion.get("strategy", ""), conversion.get("webhook") or {}
+    if unpruned and strategy != "None":
+        yield invalid(f"{path}.strategy", strategy, "must be None if spec.preserveUnknownFields is true")
     yield from _one_of(strategy, ("None", "Webhook"), f"{path}.strategy")
     config, reviews = hook.get("clientConfig"), hook.get("conversionReviewVersions") or []
     if strategy == "Webhook":
@@ -347,3 +391,12 @@ def _stored_versions(definition: Object, kept: bool = False) -> Iterator[Fault]:
                 "status.storedVersions"
             )
             yield invalid(f"status.storedVersions[{at}]", version, why if kept else "must appear in spec.versions")
+    for version in [v.get("name", "") for v in definition["spec"].get("versions") or () if v.get("storage")]:
+        if version not in stored:
+            yield invalid("status.storedVersions", stored, f"must have the storage version {version}")
+
+
+def _approval(definition: Object) -> Iterator[Fault]:
+    """Kubernetes' own groups are taken with its reviewers' consent only, or by who says that there is none."""
+    if approval.is_protected(definition["spec"].get("group", "")):
+        yield from approval.faults(definition)

@@ -150,6 +150,8 @@ def _map_type(schema: Object, path: str) -> Iterator[Fault]:
 def _list_type(schema: Object, path: str) -> Iterator[Fault]:
     form, keys = schema.get("x-kubernetes-list-type"), schema.get("x-kubernetes-list-map-keys") or []
     where = f"{path}.x-kubernetes-list-type"
+    if form == "set" and isinstance(schema.get("items"), dict):
+        yield from _set_items(schema["items"], f"{path}.items")
     if form is not None and schema.get("type") != "array":
         yield from _needs_type(schema, path, "array", "x-kubernetes-list-type")
     elif form is not None and form not in ("atomic", "set", "map"):
@@ -162,8 +164,6 @@ def _list_type(schema: Object, path: str) -> Iterator[Fault]:
     elif form == "map":
         words = "must not be empty if x-kubernetes-list-type is map"
         yield required(f"{path}.x-kubernetes-list-map-keys", words)
-    if form == "set" and isinstance(schema.get("items"), dict):
-        yield from _set_items(schema["items"], f"{path}.items")
 
 
 def _map_items(items: Any, keys: list[str], path: str) -> Iterator[Fault]:
@@ -176,14 +176,12 @@ def _map_items(items: Any, keys: list[str], path: str) -> Iterator[Fault]:
     if items.get("nullable"):
         yield forbidden(f"{path}.items.nullable", "cannot be nullable when x-kubernetes-list-type is map")
     known, needed = items.get("properties") or {}, items.get("required") or ()
-    for at, key in enumerate(keys):
-        where = f"{path}.x-kubernetes-list-map-keys"
-        if key in keys[:at]:
-            yield invalid(where, keys, "must not contain duplicate entries")
+    where = f"{path}.x-kubernetes-list-map-keys"
+    for key in keys:
         part = known.get(key)
         inside = f"{path}.items.properties[{key}]"
         if part is None:
-            yield invalid(f"{where}[{at}]", key, "entries must all be names of item properties")
+            yield invalid(where, keys, "entries must all be names of item properties")
             continue
         if part.get("type") in ("object", "array"):
             words = "must be a scalar type if parent array's x-kubernetes-list-type is map"
@@ -193,19 +191,20 @@ def _map_items(items: Any, keys: list[str], path: str) -> Iterator[Fault]:
             yield required(f"{inside}.default", f"{about} must have a default or be a required property")
         if part.get("default") is not None and part.get("nullable"):
             yield forbidden(f"{inside}.nullable", f"{about} cannot be nullable")
+    for at, key in enumerate(keys):
+        if key in keys[:at]:
+            yield invalid(where, keys, "must not contain duplicate entries")
 
 
 def _set_items(items: Object, path: str) -> Iterator[Fault]:
     where = "as item of a list with x-kubernetes-list-type=set"
     if items.get("nullable"):
         yield forbidden(f"{path}.nullable", "cannot be nullable when x-kubernetes-list-type is set")
-    for form, key in (("array", "x-kubernetes-list-type"), ("object", "x-kubernetes-map-type")):
-        given = items.get(key)
-        if items.get("type") == form and given != "atomic":
-            if given is None and form == "array":
-                continue
-            words = f"must be atomic {where}"
-            yield required(f"{path}.{key}", words) if given is None else invalid(f"{path}.{key}", given, words)
+    given = items.get("x-kubernetes-list-type")
+    if items.get("type") == "array" and given not in (None, "atomic"):
+        yield invalid(f"{path}.x-kubernetes-list-type", given, f"must be atomic {where}")
+    if items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
+        yield invalid(f"{path}.x-kubernetes-map-type", None, f"must be atomic {where}")
 
 
 def _validations(schema: Object, path: str) -> Iterator[Fault]:
@@ -215,10 +214,10 @@ def _validations(schema: Object, path: str) -> Iterator[Fault]:
         text, message = rule.get("rule", "").strip(), rule.get("message", "")
         if not text:
             yield required(f"{where}.rule", "rule is not specified")
-        if message and not message.strip():
-            yield invalid(f"{where}.message", message, "message must be non-empty if specified")
-        elif "\n" in message.strip():
-            yield invalid(f"{where}.message", message, "message must not contain line breaks")
+        elif message and not message.strip():
+            yield invalid(f"{where}.message", message, "must be non-empty if specified")
+        elif _broken(message.strip()):
+            yield invalid(f"{where}.message", message, "must not contain line breaks")
         elif "\n" in text and not message.strip():
             yield required(f"{where}.message", "message must be specified if rule contains line breaks")
         expression = rule.get("messageExpression", "")
@@ -229,11 +228,16 @@ def _validations(schema: Object, path: str) -> Iterator[Fault]:
             yield not_supported(f"{where}.reason", reason, _REASONS)
         field = rule.get("fieldPath", "")
         if field and not field.strip():
-            yield invalid(f"{where}.fieldPath", field, "fieldPath must be non-empty if specified")
-        elif "\n" in field:
-            yield invalid(f"{where}.fieldPath", field, "fieldPath must not contain line breaks")
-        elif field and find(schema, field) is None:
+            yield invalid(f"{where}.fieldPath", field, "must be non-empty if specified")
+        elif _broken(field):
+            yield invalid(f"{where}.fieldPath", field, "must not contain line breaks")
+        if field and find(schema, field) is None:
             yield invalid(f"{where}.fieldPath", field, "must be a valid path")
+
+
+def _broken(text: str) -> bool:
+    """Has it more than one line?"""
+    return "\n" in text or "\r" in text
 
 
 def find(schema: Object, path: str) -> Object | None:

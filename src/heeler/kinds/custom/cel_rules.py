@@ -249,7 +249,7 @@ class _Ended(Exception):
 def not_evaluated() -> Fault:
     """Said when the rules were left out because of other faults."""
     words = "some validation rules were not checked because the object was invalid; correct the existing errors to "
-    return Fault("FieldValueInvalid", f'Invalid value: "null": {words}complete validation', "<nil>")
+    return Fault("FieldValueInvalid", f"Invalid value: null: {words}complete validation", "<nil>")
 
 
 def _faults(written: _Written, schema: Object, path: str, root: bool) -> Iterator[Fault]:

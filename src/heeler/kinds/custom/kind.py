@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heeler.base.clock import parse_rfc3339
-from heeler.kinds.custom import cel_rules, jsonpath, structural, validation
+from heeler.kinds.custom import cel_rules, jsonpath, scale, structural, validation
 from heeler.kinds.kind import Column, Getter, Kind, Own, subresources_of
 from heeler.kinds.meta.objectmeta import create_rules, update_rules
 from heeler.kinds.printing import NAME, human_duration
@@ -185,13 +185,20 @@ class CustomKind(Kind):
 
     def validate_update(self, new: Object, old: Object, subresource: str = "") -> list[Fault]:
         found = list(update_rules(new["metadata"], old["metadata"], self.namespaced, custom=True))
-        return [*found, *found, *self._schema_faults(new, old)]  # recorded: each fault of metadata is a cause twice
+        return [
+            *found,
+            *found,
+            *self._schema_faults(new, old, subresource),
+        ]  # recorded: each fault of metadata is a cause twice
 
-    def _schema_faults(self, obj: Object, old: Object | None) -> list[Fault]:
+    def _schema_faults(self, obj: Object, old: Object | None, subresource: str = "") -> list[Fault]:
         schema = self.schema(self._form)
         shown, before = _own_fields(obj), None if old is None else _own_fields(old)
         former = validation.UNRELATED if before is None else before
         found = list(validation.validate(shown, _without_meta(schema), "", former))
+        if subresource == "status":
+            found = [_seen_from_status(fault) for fault in found]
+        found += scale.faults_of(obj, self.scale_paths(self._form) or {}, status_only=subresource == "status")
         if before is None or not any(validation.list_faults(before, schema)):
             found += validation.list_faults(shown, schema)
         if cel_rules.present(schema):
@@ -236,6 +243,13 @@ _AGE = Column(
 )
 
 
+def _seen_from_status(fault: Fault) -> Fault:
+    """A write to the status is judged by the status' schema alone, so the words name fields from there on."""
+    short = fault.field.removeprefix("status").removeprefix(".")
+    message = fault.message.replace(f": {fault.field} in body ", f": {short} in body ", 1)
+    return Fault(fault.reason, message, fault.field)
+
+
 def _own_fields(obj: Object) -> Object:
     """An object without what every object has."""
     return {k: v for k, v in obj.items() if k not in _META}
@@ -259,8 +273,8 @@ def _facts(definition: Object, version: Object) -> Object:
     if "status" in given:
         subresources["status"] = {**own, "verbs": list(_STATUS_VERBS)}
     if "scale" in given:
-        scale = {"group": "autoscaling", "version": "v1", "kind": "Scale", "foreign": True}
-        subresources["scale"] = {**scale, "verbs": list(_STATUS_VERBS), "type": "io.k8s.api.autoscaling.v1.Scale"}
+        foreign = {"group": "autoscaling", "version": "v1", "kind": "Scale", "foreign": True}
+        subresources["scale"] = {**foreign, "verbs": list(_STATUS_VERBS), "type": "io.k8s.api.autoscaling.v1.Scale"}
     return {
         "group": spec["group"],
         "version": version["name"],

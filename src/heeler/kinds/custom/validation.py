@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from heeler.kinds.custom.formats import matches
+from heeler.kinds.custom.formats import is_known, matches
 from heeler.kinds.custom.patterns import matcher
 from heeler.kinds.custom.structural import EMBEDDED, INT_OR_STRING
-from heeler.objects import faults
+from heeler.objects import faults, go_text
 from heeler.objects.faults import Fault
 from heeler.objects.value import Object
 
@@ -39,6 +39,7 @@ def validate(value: Any, schema: Object, path: str = "", old: Any = UNRELATED) -
     """
     if path and not isinstance(old, _Unrelated) and _same(value, old):
         return
+    value = go_text.decoded(value)
     if value is None:
         if not schema.get("nullable") and schema.get("type"):
             yield _wrong_type(path, value, schema["type"])
@@ -48,7 +49,10 @@ def validate(value: Any, schema: Object, path: str = "", old: Any = UNRELATED) -
             yield _wrong_type(path, value, "integer,string")
             return
     elif not _fits(value, schema.get("type", "")):
-        yield _wrong_type(path, value, schema["type"])
+        yield _unfit(path, value, schema)
+        if isinstance(value, float) and schema["type"] == "integer":
+            yield _no_integer(path, schema.get("format", ""))
+        yield from _enum(value, schema, path)
         return
     yield from _combined(value, schema, path)
     if isinstance(value, list):
@@ -57,12 +61,16 @@ def validate(value: Any, schema: Object, path: str = "", old: Any = UNRELATED) -
         yield from _text(value, schema, path)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield from _number(value, schema, path)
+    yield from _enum(value, schema, path)
+    if isinstance(value, dict):
+        yield from _object(value, schema, path, old)
+
+
+def _enum(value: Any, schema: Object, path: str) -> Iterator[Fault]:
     allowed = schema.get("enum")
     if allowed is not None and value not in allowed:
         shown = tuple(a if isinstance(a, str) else faults.shown(a) for a in allowed)
         yield faults.not_supported(path, value, shown)
-    if isinstance(value, dict):
-        yield from _object(value, schema, path, old)
 
 
 def _fits(value: Any, wanted: str) -> bool:
@@ -71,7 +79,7 @@ def _fits(value: Any, wanted: str) -> bool:
             return True
         case "integer":
             return (isinstance(value, int) and not isinstance(value, bool)) or (
-                isinstance(value, float) and value.is_integer()
+                isinstance(value, float) and value.is_integer() and abs(value) < 1 << 63
             )
         case "number":
             return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -89,6 +97,21 @@ def _wrong_type(path: str, value: Any, wanted: str) -> Fault:
             path,
         )
     return faults.type_invalid(path, shown, f'{path} in body must be of type {wanted}: "{shown}"')
+
+
+def _unfit(path: str, value: Any, schema: Object) -> Fault:
+    """A value of another type. Where a format tells more than the type, the words are about the format."""
+    wanted, form = schema["type"], schema.get("format", "")
+    if form and is_known(form) and not isinstance(value, (str, list)) and path:
+        shown = "" if isinstance(value, (bool, dict)) else go_text.kind(value)
+        return faults.type_invalid(path, shown, f'{path} in body must be of type {form}: "{shown}"')
+    return _wrong_type(path, value, wanted)
+
+
+def _no_integer(path: str, form: str) -> Fault:
+    what = f"with format {form}" if form in ("int32", "int64") else "(default format)"
+    text = f"Checked value must be of type integer {what} in {path}"
+    return Fault("FieldValueInvalid", f'Invalid value: "": {text}', "<nil>")
 
 
 def _combined(value: Any, schema: Object, path: str) -> Iterator[Fault]:
@@ -217,8 +240,7 @@ def _text(value: str, schema: Object, path: str) -> Iterator[Fault]:
 def _number(value: int | float, schema: Object, path: str) -> Iterator[Fault]:
     bits = {"int32": 31, "int64": 63}.get(schema.get("format", ""))
     if bits is not None and not -(1 << bits) <= value < (1 << bits):
-        text = f"Checked value must be of type integer with format {schema['format']} in {path}"
-        yield Fault("FieldValueInvalid", f'Invalid value: "": {text}', "<nil>")
+        yield _no_integer(path, schema["format"])
         return
     # Whole numbers are compared with whole limits: what follows the point is cut off.
     whole = isinstance(value, int)
