@@ -128,6 +128,17 @@ def test_policies_act_one_after_the_other_and_again_if_they_want(cluster: FreshC
     assert labels(made) == {"x": "y", "a": "3", "b": "saw-1"}
 
 
+COUNT = "string('n' in object.metadata.labels ? int(object.metadata.labels.n) + 1 : 1)"
+
+
+@pytest.mark.parametrize(
+    ("policy", "mutations", "count"), [("Never", 1, "1"), ("Never", 2, "2"), ("IfNeeded", 1, "2"), ("IfNeeded", 2, "4")]
+)
+def test_a_policys_own_change_lets_it_act_again(cluster: FreshCluster, policy: str, mutations: int, count: str) -> None:
+    install(cluster, "a", *[label("n", COUNT)] * mutations, reinvocationPolicy=policy)
+    assert labels(cluster.create(config_map("m", labels={"x": "y"})))["n"] == count
+
+
 @pytest.mark.parametrize(
     ("mutation", "words"),
     [

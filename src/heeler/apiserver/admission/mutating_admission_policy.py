@@ -84,10 +84,11 @@ async def _act(write: Write, invocation: Invocation, rounds: Rounds, again: bool
             await _change(write, invocation, mutation)
         except ValueError as error:
             failures.append(failure(error))
-    if write.new is not before:
-        rounds.changed()
+    # unlike a webhook, a policy acts again after a change of its own too
     if spec.get("reinvocationPolicy") == "IfNeeded":
         rounds.acted[invocation.key] = None
+    if write.new is not before:
+        rounds.changed()
     return failures
 
 

@@ -1,6 +1,7 @@
 """The two rounds of policies and webhooks that change a write.
 
-Who asks for it (`reinvocationPolicy: IfNeeded`) acts once more, if something else has changed the object since. Source:
+Who asks for it (`reinvocationPolicy: IfNeeded`) acts once more, if something has changed the object since; for webhooks
+that is something else, for policies (as kube-apiserver 1.37 answers) their own change too. Source:
 https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#reinvocation-policy
 """
 

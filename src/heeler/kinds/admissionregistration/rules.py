@@ -230,9 +230,13 @@ def _param_kind(kind: Object | None, path: str) -> Iterator[Fault]:
     version = kind.get("apiVersion", "")
     if not version:
         yield required(f"{path}.apiVersion")
+    elif version.count("/") > 1:
+        yield invalid(f"{path}.apiVersion", version, f"unexpected GroupVersion string: {version}")
+    elif version.endswith("/"):
+        yield invalid(f"{path}.apiVersion", version, "version must be specified")
     else:
-        group, slash, own = version.rpartition("/")
-        if slash:
+        group, _, own = version.rpartition("/")
+        if group:
             yield from each(f"{path}.apiVersion", group, names.subdomain(group))
         yield from each(f"{path}.apiVersion", own, names.label_1035(own))
     if not kind.get("kind"):
@@ -284,7 +288,7 @@ def _common(spec: Object, environment: RequestEnvironment) -> Iterator[Fault]:
         if not name.strip():
             yield required(f"{here}.name", "name is not specified")
         elif not _IDENTIFIER.fullmatch(name) or name in _RESERVED:
-            yield invalid(f"{here}.name", name, "name is not a valid CEL identifier")
+            yield invalid(f"{here}.name", name, "must be a valid CEL identifier")
         if not row.get("expression", "").strip():
             yield required(f"{here}.expression", "expression is not specified")
             continue
@@ -344,11 +348,13 @@ def _validation(row: Object, path: str, environment: RequestEnvironment) -> Iter
         text = row["messageExpression"].strip()
         here = f"{path}.messageExpression"
         yield from expression_faults(environment, text, here, ("string",), authorizer=False)
+    elif row.get("messageExpression"):
+        yield invalid(f"{path}.messageExpression", row["messageExpression"], "must be non-empty if specified")
     message = row.get("message", "")
-    if message and "\n" in message:
-        yield invalid(f"{path}.message", message, "message must not contain line breaks")
-    elif message and not message.strip():
-        yield invalid(f"{path}.message", message, "message must be non-empty if specified")
+    if message and not message.strip():
+        yield invalid(f"{path}.message", message, "must be non-empty if specified")
+    elif "\n" in message or "\r" in message:
+        yield invalid(f"{path}.message", message, "must not contain line breaks")
     if row.get("reason") is not None:
         yield from optional_one_of(row["reason"], ("Forbidden", "Invalid", "RequestEntityTooLarge"), f"{path}.reason")
 
