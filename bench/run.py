@@ -11,15 +11,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
+from api import api
 from common import HEELER, KUBECTL, NAME, ROOT, Figures, cluster, home, run
 from nodes import fifty_pods, idle_node, images
 
@@ -65,161 +63,6 @@ def idle(figures: Figures) -> None:
         memory = status["clusters"][0]["components"][0]["memoryBytes"]
     figures.add("idle control plane, memory", memory / 2**20, "MiB", "<= 100", "309 MiB (API server and etcd)")
     figures.add("idle control plane, share of a core", 100 * share, "%", "<= 1")
-
-
-def api(figures: Figures) -> None:
-    """Load of 16 clients on durable storage, with validation, defaulting and admission."""
-    binary = _apibench()
-    if binary is None:
-        print("  (api: no Go here to build bench/apibench with)")
-        return
-    with api_server() as url:
-        for count, modes in ((8000, "create,get,update"), (2000, "create,list"), (0, "watch")):
-            flags = ["-server", url, "-modes", modes, *(["-n", str(count)] if count else [])]
-            for line in run([binary, *flags], dict(os.environ)).splitlines():
-                found = json.loads(line)
-                aims = {
-                    "create": (">= 1200", "640"),
-                    "get": ("", "1950"),
-                    "update": ("", "270"),
-                    "list": ("", "3.7"),
-                    "watch": ("", "27000"),
-                }
-                aim, peer = aims[found["mode"]]
-                if found["mode"] == "create" and count != 8000:
-                    continue
-                name = {
-                    "watch": "watch events delivered to 50 watchers",
-                    "list": "lists of 10,000 pods, 16 clients",
-                    "update": "merge patches, 16 clients",
-                }
-                figures.add(
-                    name.get(found["mode"], f"{found['mode']}s of pods, 16 clients"),
-                    found["per_second"],
-                    "/s",
-                    aim,
-                    peer,
-                )
-        protobuf(figures, binary, url)
-        began = time.perf_counter()
-        run(
-            [
-                KUBECTL,
-                "--server",
-                url,
-                "--insecure-skip-tls-verify",
-                "--token",
-                "admin-token",
-                "get",
-                "--raw",
-                "/api/v1/namespaces/apibench/pods",
-            ],
-            {**os.environ, "KUBECONFIG": "/dev/null"},
-        )
-        figures.add(
-            "one list of 10,000 pods (with kubectl's start)",
-            1000 * (time.perf_counter() - began),
-            "ms",
-            "<= 150",
-            "430 ms",
-        )
-        times = []
-        for _ in range(3):
-            began = time.perf_counter()
-            subprocess.run(
-                [
-                    "curl",
-                    "-sk",
-                    "-o",
-                    "/dev/null",
-                    "-H",
-                    "Authorization: Bearer admin-token",
-                    f"{url}/api/v1/namespaces/apibench/pods",
-                ],
-                check=True,
-            )
-            times.append(time.perf_counter() - began)
-        figures.add("one list of 10,000 pods (curl)", 1000 * min(times), "ms", "<= 150", "430 ms")
-
-
-def protobuf(figures: Figures, binary: str, url: str) -> None:
-    """Lists and watches in protobuf beside the same in JSON, in turns; the first list fills what is kept."""
-    names = {
-        "list": "lists of 10,000 pods, 16 clients",
-        "stream": "watches that begin with 10,000 pods, 16 clients",
-        "watch": "watch events delivered to 50 watchers",
-    }
-    base = [binary, "-server", url, "-modes"]
-    run([*base, "list1", "-seconds", "0.1", "-protobuf"], dict(os.environ))
-    for mode, name in names.items():
-        rates: dict[str, float] = {}
-        for turn in range(3):
-            for form, flags in (("JSON", []), ("protobuf", ["-protobuf"])):
-                # watchers are first told of what is there: nothing, in a namespace of their own
-                place = ["-ns", f"{mode}-{form}-{turn}".lower()] if mode == "watch" else []
-                found = json.loads(run([*base, mode, *flags, *place], dict(os.environ)))
-                rates[form] = max(rates.get(form, 0), found["per_second"])
-        figures.add(f"{name}, protobuf", rates["protobuf"], "/s")
-        figures.add("  against JSON", rates["protobuf"] / rates["JSON"], "times", ">= 1.3")
-
-
-@contextmanager
-def api_server() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="heeler-bench-") as folder:
-        users = Path(folder) / "users.csv"
-        users.write_text('admin-token,admin,u-admin,"system:masters"\n')
-        words = [
-            *HEELER,
-            "apiserver",
-            "--data-dir",
-            f"{folder}/data",
-            "--cert-dir",
-            f"{folder}/pki",
-            "--token-auth-file",
-            str(users),
-            "--secure-port",
-            "0",
-        ]
-        log = Path(folder) / "log"
-        process = subprocess.Popen(words, stdout=log.open("w"), stderr=subprocess.STDOUT)
-        try:
-            while "serving on" not in log.read_text():
-                time.sleep(0.02)
-            url = log.read_text().split("serving on ", 1)[1].split()[0]
-            for path, body in (("namespaces", "apibench"), ("namespaces/apibench/serviceaccounts", "default")):
-                data = json.dumps({"metadata": {"name": body}})
-                subprocess.run(
-                    [
-                        "curl",
-                        "-sk",
-                        "-o",
-                        "/dev/null",
-                        "-H",
-                        "Authorization: Bearer admin-token",
-                        "-H",
-                        "Content-Type: application/json",
-                        "-d",
-                        data,
-                        f"{url}/api/v1/{path}",
-                    ],
-                    check=True,
-                )
-            yield url
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _apibench() -> str | None:
-    go = shutil.which("go")
-    target = ROOT / "build" / "apibench"
-    if target.exists():
-        return str(target)
-    if go is None:
-        return None
-    target.parent.mkdir(exist_ok=True)
-    subprocess.run([go, "build", "-o", str(target), "."], cwd=ROOT / "bench" / "apibench", check=True)
-    return str(target)
 
 
 def thousand_pods(figures: Figures) -> None:
