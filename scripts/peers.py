@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,12 @@ def build(name: str) -> Path:
 
 def main() -> int:
     names = sys.argv[1:] or PROGRAMS
+    if shutil.which("go") is None:
+        print(
+            "Go is missing, which builds upstream's programs: https://go.dev/doc/install (1.26 or newer)",
+            file=sys.stderr,
+        )
+        return 2
     for name in names:
         if name not in PROGRAMS:
             print(f"unknown program {name}; known: {', '.join(PROGRAMS)}", file=sys.stderr)

@@ -16,11 +16,13 @@ ROOT = Path(__file__).parent.parent / "tests" / "reference"
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "reference" / "apiserver" / "cases").is_dir():
-        print(__doc__, file=sys.stderr)
-        print("call it as: make reference REFERENCE=DIR", file=sys.stderr)
+    if len(sys.argv) != 2:
+        print("call it as: make reference REFERENCE=DIR (DIR holds reference/ and tools/)", file=sys.stderr)
         return 2
     source = Path(sys.argv[1])
+    if not (source / "reference" / "apiserver" / "cases").is_dir():
+        print(f"{source} holds no recorded cases: {source}/reference/apiserver/cases is not there", file=sys.stderr)
+        return 2
     for part in ("apiserver", "control"):
         target = ROOT / part
         shutil.rmtree(target, ignore_errors=True)

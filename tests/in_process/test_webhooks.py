@@ -222,6 +222,24 @@ def test_selectors_and_conditions_choose(cluster: FreshCluster, webhook: Webhook
         cluster.create(config_map(), "team")
 
 
+def test_a_condition_that_fails_refuses_without_causes(cluster: FreshCluster, webhook: Webhook) -> None:
+    conditions = [{"name": "x", "expression": "object.none == 1"}]
+    cluster.apply(configuration("Validating", hook("c", webhook.config("/no"), matchConditions=conditions)))
+    with pytest.raises(StatusError) as found:
+        cluster.create(config_map("b"))
+    words = "expression 'object.none == 1' resulted in error: no such key: none"
+    assert found.value.status() == {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": f'configmaps "b" is forbidden: {words}',
+        "reason": "Forbidden",
+        "details": {"name": "b", "kind": "configmaps"},
+        "code": 403,
+    }
+
+
 def test_a_webhook_that_fails_is_fatal_or_passed_over(cluster: FreshCluster, webhook: Webhook) -> None:
     closed = {"url": "https://127.0.0.1:1/x"}
     cluster.apply(configuration("Validating", hook("down", closed, failurePolicy="Ignore")))

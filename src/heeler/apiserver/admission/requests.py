@@ -40,6 +40,13 @@ def denied(write: Write, words: str, reason: str) -> StatusError:
     return StatusError(_CODES.get(reason, 422), reason, text, details)
 
 
+def refused(write: Write, words: str) -> StatusError:
+    """403 where it isn't a policy's verdict: no causes."""
+    error = denied(write, words, "Forbidden")
+    (error.details or {}).pop("causes", None)
+    return error
+
+
 def _name(write: Write) -> str:
     some = write.new if write.new is not None else write.old or {}
     return str((some.get("metadata") or {}).get("name") or write.context.info.name or "")

@@ -154,7 +154,7 @@ async def _conditions_hold(write: Write, asked: Asked, webhook: Object) -> bool:
         return await policies.answered(write, lambda: conditions_hold(conditions, values))
     except ConditionError as error:
         if webhook.get("failurePolicy", "Fail") == "Fail":
-            raise requests.denied(write, str(error), "Forbidden") from None
+            raise requests.refused(write, str(error)) from None
         return False
 
 
