@@ -95,6 +95,70 @@ def test_a_little_yaml_that_unfolds_goes_aside_and_is_refused(cluster: FreshClus
     assert "yaml: document contains excessive aliasing" in message(refused)
 
 
+HEAVY = "self.l.all(a, self.l.all(b, a + b >= 0))"
+POLICY = {
+    "apiVersion": "admissionregistration.k8s.io/v1",
+    "kind": "ValidatingAdmissionPolicy",
+    "metadata": {"name": "a"},
+}
+
+
+def test_rules_that_cost_much_are_evaluated_aside(cluster: FreshCluster) -> None:
+    numbers = {"type": "array", "maxItems": 600, "items": {"type": "integer"}}
+    schema = {"type": "object", "properties": {"l": numbers}, "x-kubernetes-validations": [{"rule": HEAVY}]}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "Dog", "plural": "dogs"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    cluster.apply({**kind, "metadata": {"name": "dogs.example.com"}, "spec": spec})
+    cluster.settle()
+    dogs = "/apis/example.com/v1/namespaces/default/dogs"
+    dog = {"apiVersion": "example.com/v1", "kind": "Dog", "metadata": {"name": "a"}}
+    made, steps = ask(cluster, "POST", dogs, {**dog, "l": [1] * 10})
+    assert (made.status, steps) == (201, [])
+    made, steps = ask(cluster, "POST", dogs, {**dog, "metadata": {"name": "b"}, "l": [1] * 150})
+    assert (made.status, steps) == (201, ["_validate"])
+    refused, steps = ask(cluster, "POST", dogs, {**dog, "metadata": {"name": "c"}, "l": [1] * 600})
+    assert (refused.status, steps) == (422, ["_validate"])
+    assert "actual cost limit exceeded" in message(refused)
+
+
+def test_policies_that_cost_much_are_evaluated_aside(cluster: FreshCluster) -> None:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    words = "object.data.l.split(',')"
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": f"{words}.all(a, {words}.size() > 0)"}],
+    }
+    cluster.apply({**POLICY, "spec": spec})
+    bound = {"policyName": "a", "validationActions": ["Deny"]}
+    cluster.apply({**POLICY, "kind": "ValidatingAdmissionPolicyBinding", "spec": bound})
+    cluster.settle()
+    cheap, steps = ask(cluster, "POST", MAPS, {**BIG, "metadata": {"name": "a"}, "data": {"l": "x,y"}})
+    assert (cheap.status, steps) == (201, [])
+    dear, steps = ask(cluster, "POST", MAPS, {**BIG, "metadata": {"name": "b"}, "data": {"l": "x," * 1500}})
+    assert (dear.status, len(steps)) == (201, 1)
+
+
+def test_numbers_of_any_length_in_a_query_are_out_of_range(cluster: FreshCluster) -> None:
+    for name in ("limit", "timeoutSeconds"):
+        refused, _ = ask(cluster, "GET", MAPS, b"", query=f"{name}={'9' * 5000}")
+        assert refused.status == 400
+        assert message(refused).endswith("value out of range")
+
+
+def test_a_rule_of_very_many_brackets_is_a_fault_of_its_definition(cluster: FreshCluster) -> None:
+    schema = {"type": "object", "x-kubernetes-validations": [{"rule": "(" * 300 + "true" + ")" * 300}]}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"kind": "Cat", "plural": "cats"}
+    spec = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    refused, _ = ask(cluster, "POST", path, {**kind, "metadata": {"name": "cats.example.com"}, "spec": spec})
+    assert refused.status == 422
+    assert "expression is nested too deeply" in message(refused)
+
+
 def test_unknown_fields_are_told_up_to_a_hundred(cluster: FreshCluster) -> None:
     body = {**BIG, "data": {}, **{f"k{i}": 1 for i in range(300)}}
     warned, _ = ask(cluster, "POST", MAPS, body)

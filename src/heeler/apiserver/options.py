@@ -16,6 +16,7 @@ META = "meta.k8s.io"
 #: Bytes of a field manager's name.
 MAX_MANAGER = 128
 INT64 = 2**63
+_INT64_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def parse_int(text: str) -> int:
     digits = text[1:] if text[:1] in ("+", "-") else text
     if not digits.isascii() or not digits.isdigit():
         raise bad_request(f"strconv.ParseInt: parsing {faults.quote(text)}: invalid syntax")
-    value = int(text)
+    value = int(text) if len(digits.lstrip("0")) <= _INT64_DIGITS else INT64
     if not -INT64 <= value < INT64:
         raise bad_request(f"strconv.ParseInt: parsing {faults.quote(text)}: value out of range")
     return value

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -18,6 +19,14 @@ T = TypeVar("T")
 
 #: Bytes from which it is worth a thread: less is computed within some ten milliseconds, as a rule within one.
 LARGE_BYTES = 64 * 1024
+#: What work that counts its costs may take where the loop waits for it, in CEL's units of cost: some 30 ms.
+PATIENT_UNITS = 50_000
+#: What is left of that; None where nobody waits.
+PATIENCE: ContextVar[list[int] | None] = ContextVar("patience", default=None)
+
+
+class Costly(BaseException):
+    """The loop has waited long enough for this work. No error: nothing but `Aside` may catch it."""
 
 
 class Aside:
@@ -39,6 +48,18 @@ class Aside:
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, lambda: context.run(function, *args, **kwargs)
         )
+
+    async def run_counted(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same for work that counts what it costs and may be begun twice: at once, and anew in the thread if it is much."""
+        if size < LARGE_BYTES:
+            token = PATIENCE.set([PATIENT_UNITS])
+            try:
+                return function(*args, **kwargs)
+            except Costly:
+                size = LARGE_BYTES
+            finally:
+                PATIENCE.reset(token)
+        return await self.run(size, function, *args, **kwargs)
 
     def close(self) -> None:
         """What waits is not begun any more."""

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from heeler.base.aside import LARGE_BYTES, Aside
+from heeler.base.aside import LARGE_BYTES, PATIENCE, Aside, Costly
 from heeler.base.made import Made
 
 WHO: ContextVar[str] = ContextVar("who", default="")
@@ -92,3 +92,20 @@ def test_nothing_stays_of_what_could_not_be_made() -> None:
     with pytest.raises(ValueError):
         table.get("a", make)
     assert table.get("a", lambda begun: "whole") == "whole"
+
+
+def test_work_that_turns_out_to_be_long_begins_anew_elsewhere() -> None:
+    begun: list[bool] = []
+
+    def work() -> str:
+        begun.append(PATIENCE.get() is not None)
+        if begun[-1]:
+            raise Costly
+        return "done"
+
+    async def run() -> str:
+        return await Aside().run_counted(0, work)
+
+    assert asyncio.run(run()) == "done"
+    assert begun == [True, False]
+    assert PATIENCE.get() is None

@@ -172,7 +172,7 @@ async def answered(write: Write, work: Callable[[], T]) -> T:
     for _ in range(_ROUNDS):
         token = RIGHTS.set(rights)
         try:
-            found, failure = work(), None
+            found, failure = await write.context.server.aside.run_counted(0, work), None
         except ValueError as error:
             failure = error
         finally:

@@ -76,7 +76,7 @@ async def _create_once(
     hooks = server.hooks.get((kind.group, kind.plural))
     taken = await hooks.before_create(server, draft, options.dry_run) if hooks else None
     try:
-        await server.aside.run(size, _validate, draft, call, kind)
+        await server.aside.run_counted(size, _validate, draft, call, kind)
         await check(write)
         kind.settle(draft)
         if options.dry_run:

@@ -150,7 +150,7 @@ async def _step(
     hooks = server.hooks.get((kind.group, kind.plural))
     if hooks is not None and not context.subresource:
         await hooks.before_update(server, draft, old, options.dry_run)
-    await server.aside.run(size, _validate, draft, old, call, context)
+    await server.aside.run_counted(size, _validate, draft, old, call, context)
     if not admitted:
         await check(write)
     draft = await server.aside.run(size, _settled, draft, old, kind)

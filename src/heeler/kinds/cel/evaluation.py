@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from heeler.base.aside import PATIENCE, Costly
 from heeler.kinds.cel import costs
 from heeler.kinds.cel.checked import Call, Fold, ListOf, Literal, Name, Node, Select, Struct, Tree
 from heeler.kinds.cel.standard import Functions, key_of, optional_field, shown
@@ -50,9 +51,11 @@ class Frame:
         self.values, self.limit, self.spent = dict(values), limit, 0
 
     def spend(self, cost: int) -> None:
-        """Raises EvaluationError beyond the limit."""
+        """Raises EvaluationError beyond the limit, or Costly if that is only how long the loop waits."""
         self.spent += cost
         if self.spent > self.limit:
+            if self.limit < costs.PER_CALL:
+                raise Costly
             raise EvaluationError(EXCEEDED)
 
 
@@ -67,7 +70,8 @@ class Program:
 
     def run(self, values: Mapping[str, Any], budget: Budget | None = None) -> Any:
         """The value. Raises EvaluationError, and BudgetError if there is too little left of `budget`."""
-        frame = Frame(values, costs.PER_CALL)
+        patience = PATIENCE.get()
+        frame = Frame(values, costs.PER_CALL if patience is None else min(costs.PER_CALL, patience[0]))
         try:
             found = self._step(frame)
             frame.spend(0)
@@ -77,6 +81,9 @@ class Program:
             raise
         except RecursionError:
             raise EvaluationError("expression is nested too deeply") from None
+        finally:
+            if patience is not None:
+                patience[0] = max(0, patience[0] - frame.spent)
         if budget is not None:
             budget.take(frame.spent)
         return found

@@ -100,6 +100,8 @@ class Environment:
             compiler = self._compiler(bindings or shown.text != text)
             compiled = compiler.compile(shown.text, disable_check=not check)
         except RuntimeError as error:
+            if "recursion limit exceeded" in str(error):
+                raise CompileError("ERROR: <input>:1:1: expression is nested too deeply") from None
             if "ERROR: <input>" not in str(error):
                 raise
             raise CompileError(compiler_words.told(str(error), shown)) from error
