@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Bodies from this size on are compressed for clients that take gzip (upstream's threshold).
 GZIP_FROM = 128 * 1024
+#: What user agents of programs that show an answer to a person begin with.
+_READ_BY_PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 META = "meta.k8s.io"
 
 
@@ -302,9 +304,12 @@ def compress(call: Call, answer: Response) -> Response:
     return answer
 
 
-def _pretty(call: Call, format: Format) -> bool:
+def _pretty(call: Call, format: Format | None = None) -> bool:
+    """Asked for, or read by a person: browsers and the programs of the shell get lines unless they say otherwise."""
     text = call.param("pretty", "")
-    return format.pretty or text.lower() in ("1", "t", "true")
+    if not text and call.headers.get("user-agent", "").startswith(_READ_BY_PEOPLE):
+        return True
+    return (format is not None and format.pretty) or text.lower() in ("1", "t", "true")
 
 
 def warning_headers(call: Call) -> list[tuple[str, str]]:
@@ -324,4 +329,6 @@ def encode_error(error: StatusError, call: Call, media: str) -> Response:
         return Response(error.code, headers, encode_protobuf.document(error.status()))
     if media == YAML:
         return Response(error.code, headers, yaml_text.dump(error.status()).encode())
-    return Response(error.code, headers, orjson.dumps(error.status()))
+    return Response(
+        error.code, headers, orjson.dumps(error.status(), option=orjson.OPT_INDENT_2 if _pretty(call) else 0)
+    )
