@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from heeler.workloads import account_tokens
 
 #: Remembered signatures; all are dropped when full.
 MAX_REMEMBERED = 4_096
+#: A signed token as RFC 7515 writes it: readers of base64 forgive padding and what isn't of its alphabet.
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 #: So long after its deletion (grace period included) an object that is still there counts as alive.
 DELETED_SECONDS = 60
 #: What a token is bound to, by the claim's key, and where that lives.
@@ -168,7 +171,7 @@ class ServiceAccountTokens:
 
     def _claims(self, token: str) -> Object | None:
         """The claims of a token that one of our keys signed; the signature is checked once per token."""
-        if token.count(".") != 2 or _issuer(token) not in (self.issuer, account_tokens.ISSUER):
+        if not _FORM.fullmatch(token) or _issuer(token) not in (self.issuer, account_tokens.ISSUER):
             return None
         digest = hashlib.sha256(token.encode()).hexdigest()
         if digest in self._remembered:
