@@ -251,11 +251,6 @@ def members(values: list[Value] | None, type: Type) -> dict[str, Any]:
 #: Makes the node of a present value; None stands for "a leaf, whatever the value".
 _Maker: TypeAlias = Callable[[Any], FieldSet] | None
 
-_added_cache: dict[Type, _Maker] = {}
-_created_cache: dict[Type, Callable[[Any], FieldSet]] = {}
-_CACHE_LIMIT = 20_000
-_NOT_MADE = "not made"
-
 
 def is_leaf(type: Type) -> bool:
     match type.form:
@@ -271,13 +266,11 @@ def is_leaf(type: Type) -> bool:
 
 def _added_maker(type: Type) -> _Maker:
     """Makes the node of a value that was not there before: it and all below it are members."""
-    known: _Maker | str = _added_cache.get(type, _NOT_MADE)
+    known: _Maker | str = type.added
     if not isinstance(known, str):
         return known
-    if len(_added_cache) > _CACHE_LIMIT:  # types of deleted custom resources
-        _added_cache.clear()
     if is_leaf(type):
-        _added_cache[type] = None
+        type.added = None
         return None
     # A type may hold itself: the maker is registered before its parts are looked up, at first use.
     maker: Callable[[Any], FieldSet]
@@ -289,7 +282,7 @@ def _added_maker(type: Type) -> _Maker:
         maker = _free_node
     else:
         maker = _struct_maker(type)
-    _added_cache[type] = maker
+    type.added = maker
     return maker
 
 
@@ -373,12 +366,9 @@ def zero(type: Type) -> Value:
 
 def created(obj: Object, type: Type) -> FieldSet:
     """The set of a new object: what differs from an empty one. Metadata that the server owns is left out."""
-    maker = _created_cache.get(type)
-    if maker is None:
-        if len(_created_cache) > _CACHE_LIMIT:
-            _created_cache.clear()
-        maker = _created_cache[type] = _created_maker(type)
-    out = maker(obj)
+    if type.created is None:
+        type.created = _created_maker(type)
+    out: FieldSet = type.created(obj)
     return strip(out)
 
 

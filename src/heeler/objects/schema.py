@@ -7,7 +7,7 @@ their structural schemas; both are the same `Type`. Types may refer to themselve
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Form = Literal[
     "struct",  # a Go struct: known fields
@@ -68,6 +68,9 @@ class Type:
     #: keep fields that the struct does not know (x-kubernetes-preserve-unknown-fields).
     preserve: bool = False
     package: str = ""
+    #: What `fieldsets` makes sets of values with: here, so that it goes with the type ("" as long as it isn't made).
+    added: Any = field(default="", init=False, repr=False)
+    created: Any = field(default=None, init=False, repr=False)
 
 
 ANY = Type("any")

@@ -1,11 +1,13 @@
 """Managed fields and server-side apply: https://kubernetes.io/docs/reference/using-api/server-side-apply/"""
 
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from heeler.objects import apply, fieldsets
-from heeler.objects.schema import Field, Type
+from heeler.objects.schema import STRING, Field, Type
 from heeler.objects.status import StatusError
 from tests.unit.objects.shapes import THING, thing
 
@@ -223,3 +225,12 @@ def test_lists_in_fields_of_no_known_type_are_claimed_whole():
     free = Type("struct", fields={"free": Field("free", Type("struct", preserve=True))})
     found = fieldsets.applied({"free": {"l": [1], "m": {"n": 1}}}, free)
     assert found == {"f:free": {"f:l": {}, "f:m": {".": {}, "f:n": {}}}}
+
+
+def test_what_is_made_for_a_type_goes_with_it() -> None:
+    """Types of custom kinds come and go."""
+    passing = Type("struct", "Passing", fields={"a": Field("a", Type("map", item=STRING))})
+    assert fieldsets.created({"a": {"b": "c"}}, passing)
+    del passing
+    gc.collect()
+    assert not [one for one in gc.get_objects() if isinstance(one, Type) and one.name == "Passing"]
