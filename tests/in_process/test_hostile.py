@@ -1,5 +1,6 @@
 """What users of a namespace might try against everybody's server."""
 
+import gc
 import json
 import os
 import socket
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from heeler.objects.schema import Type
 from heeler.objects.status import StatusError
 from heeler.testing.cluster import FreshCluster
 
@@ -174,3 +176,20 @@ def test_a_rule_that_may_take_too_long_is_refused_with_its_definition(cluster: F
         )
     assert found.value.code == 422
     assert "estimated rule cost exceeds budget by factor of more than 100x" in found.value.message
+
+
+def test_kinds_that_come_and_go_leave_nothing(cluster: FreshCluster) -> None:
+    def left() -> int:
+        gc.collect()
+        return sum(isinstance(one, Type) for one in gc.get_objects())
+
+    counts = []
+    for _ in range(3):
+        cluster.apply(definition({"type": "object", "properties": {f"f{i}": {"type": "string"} for i in range(100)}}))
+        cluster.settle()
+        cluster.create({"apiVersion": "example.com/v1", "kind": "Dog", "metadata": {"name": "rex"}, "f1": "a"})
+        cluster.delete("dog", "rex")
+        cluster.delete("crd", "dogs.example.com")
+        cluster.settle()
+        counts.append(left())
+    assert counts[2] < counts[0] + 50

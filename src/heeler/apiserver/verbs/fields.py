@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from heeler.objects.value import Object
 
 
-@lru_cache(maxsize=1024)
 def ignored_fields(kind: Kind, subresource: str) -> FieldSet:
     """`reset_fields` of the kind as `{"f:status": {}}`."""
+    return _set_of(kind.reset_fields(subresource))
+
+
+@lru_cache(maxsize=1024)
+def _set_of(paths: tuple[tuple[str, ...], ...]) -> FieldSet:
+    """Kept by the paths: by kinds, those that are no longer served would be kept with it."""
     out: FieldSet = {}
-    for path in kind.reset_fields(subresource):
+    for path in paths:
         node = out
         for step in path:
             node = node.setdefault(f"f:{step}", {})
