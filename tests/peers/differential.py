@@ -38,6 +38,8 @@ from tests.unit.kinds.recorded import cases
 
 PEERS = ROOT / "build" / "peers"
 NAMESPACE = "diff"
+#: Where objects go that limit what others of their namespace may be.
+LIMITED = {"LimitRange": "diff-limits", "ResourceQuota": "diff-limits"}
 #: What a field is given in the place of its value; `None` removes it.
 VALUES: tuple[Any, ...] = (
     "",
@@ -142,7 +144,7 @@ def probed() -> list[Case]:
         assert kind is not None
         body = {**body, "metadata": {"name": name, **body.get("metadata", {})}}
         if kind.namespaced:
-            body["metadata"]["namespace"] = NAMESPACE
+            body["metadata"]["namespace"] = LIMITED.get(body["kind"], NAMESPACE)
         request = {"method": "POST", "path": f"{_collection(body, kind)}?dryRun=All", "body": body}
         out.append({"id": name, "title": f"probe of {body['kind']}", "steps": [{"request": request}]})
     for number, (body, patch) in enumerate(probes.resizes()):
@@ -168,7 +170,8 @@ def again(file: Path) -> list[Case]:
 
 def _collection(body: dict[str, Any], kind: Kind) -> str:
     top = f"/apis/{body['apiVersion']}" if "/" in body["apiVersion"] else f"/api/{body['apiVersion']}"
-    return f"{top}/namespaces/{NAMESPACE}/{kind.plural}" if kind.namespaced else f"{top}/{kind.plural}"
+    namespace = body["metadata"].get("namespace", "")
+    return f"{top}/namespaces/{namespace}/{kind.plural}" if kind.namespaced else f"{top}/{kind.plural}"
 
 
 def make(number: str, kind_bodies: list[dict[str, Any]], verb: str, chance: random.Random) -> Case:
@@ -177,7 +180,7 @@ def make(number: str, kind_bodies: list[dict[str, Any]], verb: str, chance: rand
     kind = kind_of(body)
     assert kind is not None
     if kind.namespaced:
-        body["metadata"]["namespace"] = NAMESPACE
+        body["metadata"]["namespace"] = LIMITED.get(body["kind"], NAMESPACE)
         if body["kind"] == "Event":
             body = json.loads(json.dumps(body).replace(f'"namespace": "{name}"', f'"namespace": "{NAMESPACE}"'))
     collection = _collection(body, kind)
@@ -262,6 +265,7 @@ def prepare(server: str) -> None:
     client = replay.Client(server, {"admin": "admin-token"}, insecure=True)
     for path, body in (
         ("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}}),
+        ("/api/v1/namespaces", {"metadata": {"name": LIMITED["LimitRange"]}}),
         (f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}}),
     ):
         replay.play(client, {"steps": [{"request": {"method": "POST", "path": path, "body": body}, "setup": True}]})

@@ -36,7 +36,7 @@ def rates(api_server: ApiServerProcess, tmp_path_factory: pytest.TempPathFactory
     files, totals = [], {}
     differential.prepare(api_server.url)
     for packed in sorted([*(REFERENCE / "apiserver").glob("*.jsonl.gz"), *(REFERENCE / "beside").glob("*.jsonl.gz")]):
-        plain = folder / packed.name.removesuffix(".gz")
+        plain = folder / f"{packed.parent.name}-{packed.name.removesuffix('.gz')}"
         plain.write_bytes(gzip.decompress(packed.read_bytes()))
         files.append(str(plain))
         for line in plain.read_text().splitlines():
