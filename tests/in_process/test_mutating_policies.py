@@ -203,3 +203,26 @@ def test_expressions_are_checked_when_a_policy_is_made(
     (cause,) = error.value.details["causes"]
     assert cause["field"] == f"spec.mutations[0].{key}.expression"
     assert cause["message"] == f'Invalid value: "{text}": {words}'
+
+
+def test_what_only_the_server_says_is_not_there_yet(cluster: FreshCluster) -> None:
+    """A generated name, the uid and the time of creation come after the mutating plugins, policies and webhooks."""
+    paths = {"name": "object.metadata.name", "asked": "request.name", "uid": "object.metadata.uid"}
+    paths["made"] = "object.metadata.creationTimestamp"
+    install(cluster, "p", *(label(key, f"string(has({path}))") for key, path in paths.items()))
+    meta = {"generateName": "m-", "namespace": "default"}
+    made = cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta})
+    assert labels(made) == dict.fromkeys(paths, "false")
+    assert made["metadata"]["name"].startswith("m-") and made["metadata"]["uid"]
+    assert labels(cluster.create(config_map("n"))) == {**dict.fromkeys(paths, "false"), "name": "true", "asked": "true"}
+
+
+@pytest.mark.parametrize(("meta", "name"), [({"generateName": "web-"}, "web-"), ({}, "Unknown"), ({"name": "a"}, "a")])
+def test_a_refused_draft_goes_by_what_its_name_will_begin_with(
+    cluster: FreshCluster, meta: dict[str, Any], name: str
+) -> None:
+    spec = {"priorityClassName": "none", "containers": [{"name": "a", "image": "b"}]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**meta, "namespace": "default"}, "spec": spec}
+    error = refused(cluster, pod)
+    assert error.message == f'pods "{name}" is forbidden: no PriorityClass with name none was found'
+    assert (error.details or {})["name"] == name

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heeler.apiserver.authorize.rbac import Attributes
 from heeler.apiserver.user import MASTERS
-from heeler.objects.status import forbidden
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ async def check(write: Write) -> None:
     if (write.kind.group, write.kind.plural) != (GROUP, PLURAL) or write.new is None:
         return
     if write.operation == "CREATE" and not write.subresource:
-        _check_subject(write.new)
+        _check_subject(write, write.new)
     if write.old is None or write.subresource not in ("approval", "status"):
         return
     if write.subresource == "status" and not _signed(write.old, write.new):
@@ -76,11 +75,10 @@ async def check(write: Write) -> None:
     signer = write.old["spec"].get("signerName", "")
     verb = "approve" if write.subresource == "approval" else "sign"
     if not await _may(write, verb, signer):
-        name = write.new["metadata"]["name"]
-        raise forbidden(PLURAL, GROUP, name, f'user not permitted to {verb} requests with signerName "{signer}"')
+        raise write.refused(f'user not permitted to {verb} requests with signerName "{signer}"')
 
 
-def _check_subject(request: Object) -> None:
+def _check_subject(write: Write, request: Object) -> None:
     """Nobody becomes an administrator by way of a certificate."""
     spec = request.get("spec") or {}
     if spec.get("signerName") != CLIENT_SIGNER:
@@ -91,7 +89,7 @@ def _check_subject(request: Object) -> None:
         return  # the rules of the kind have refused it
     if MASTERS in groups:
         why = f"use of {CLIENT_SIGNER} signer with {MASTERS} group is not allowed"
-        raise forbidden(PLURAL, GROUP, request["metadata"].get("name", ""), why)
+        raise write.refused(why)
 
 
 def _signed(old: Object, new: Object) -> bool:
@@ -106,8 +104,7 @@ async def _check_bundle(write: Write) -> None:
         return
     signer = (write.new.get("spec") or {}).get("signerName") or ""
     if signer and not await _may(write, "attest", signer):
-        name = write.new["metadata"].get("name", "")
-        raise forbidden(_BUNDLES, GROUP, name, f'user not permitted to attest for signerName "{signer}"')
+        raise write.refused(f'user not permitted to attest for signerName "{signer}"')
 
 
 async def _may(write: Write, verb: str, signer: str) -> bool:

@@ -36,7 +36,7 @@ from heeler.apiserver.admission import (
 )
 from heeler.apiserver.admission.rounds import Rounds
 from heeler.apiserver.call import Call
-from heeler.objects.status import bad_request
+from heeler.objects.status import StatusError, bad_request, forbidden
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -71,6 +71,16 @@ class Write:
     @property
     def subresource(self) -> str:
         return self.context.subresource
+
+    @property
+    def name(self) -> str:
+        """The name that the request asks about, "" for a collection and for a draft that has none yet."""
+        return self.context.info.name or str(((self.new or {}).get("metadata") or {}).get("name") or "")
+
+    def refused(self, why: str) -> StatusError:
+        """403 for what a plugin finds wrong with the object: a draft without a name goes by what its name will begin with."""
+        name = self.name or ((self.new or {}).get("metadata") or {}).get("generateName") or "Unknown"
+        return forbidden(self.kind.plural, self.kind.group, name, why)
 
     def of(self, group: str, plural: str) -> bool:
         """Is it a write of such an object itself (not of a subresource)?"""

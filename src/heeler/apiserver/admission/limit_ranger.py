@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from heeler.objects.status import forbidden
 from heeler.objects.value import Object
 from heeler.workloads import limits
 
@@ -35,7 +34,7 @@ async def check(write: Write) -> None:
         faults = list(dict.fromkeys(find(write.new, found)))
         if faults:
             why = faults[0] if len(faults) == 1 else f"[{', '.join(faults)}]"
-            raise forbidden(write.kind.plural, "", write.new["metadata"].get("name", ""), why)
+            raise write.refused(why)
 
 
 def _sets_resources(write: Write) -> bool:

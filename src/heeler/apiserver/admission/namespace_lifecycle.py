@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heeler.objects.status import forbidden, not_found
+from heeler.objects.status import not_found
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
@@ -17,7 +17,7 @@ async def admit(write: Write) -> None:
     if write.operation == "DELETE" and write.of("", "namespaces") and write.old is not None:
         name = write.old["metadata"]["name"]
         if name in IMMORTAL:
-            raise forbidden("namespaces", "", name, "this namespace may not be deleted")
+            raise write.refused("this namespace may not be deleted")
     if write.operation != "CREATE" or not write.kind.namespaced or write.new is None:
         return
     server = write.context.server
@@ -29,8 +29,7 @@ async def admit(write: Write) -> None:
         raise not_found("namespaces", "", namespace)
     if found["metadata"].get("deletionTimestamp"):
         why = f"unable to create new content in namespace {namespace} because it is being terminated"
-        name = (write.new.get("metadata") or {}).get("name") or write.context.info.name
-        error = forbidden(write.kind.plural, write.kind.group, name, why)
+        error = write.refused(why)
         assert error.details is not None
         error.details["causes"] = [
             {

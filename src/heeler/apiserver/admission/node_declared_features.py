@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from heeler.objects.status import forbidden
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -37,12 +36,11 @@ async def check(write: Write) -> None:
     needed = [name for name, needs in FEATURES if needs(spec, was)]
     if not needed:
         return
-    name = new["metadata"].get("name", "")
     node = write.context.server.lookup("", "nodes", "", spec["nodeName"])
     if node is None:
-        raise forbidden("pods", "", name, f'node "{spec["nodeName"]}" not found')
+        raise write.refused(f'node "{spec["nodeName"]}" not found')
     declared = (node.get("status") or {}).get("declaredFeatures") or ()
     lacking = [feature for feature in needed if feature not in declared]
     if lacking:
         words = f"pod update requires features {', '.join(lacking)} which are not available on node"
-        raise forbidden("pods", "", name, f'{words} "{spec["nodeName"]}"')
+        raise write.refused(f'{words} "{spec["nodeName"]}"')

@@ -51,15 +51,7 @@ async def admit(write: Write) -> None:
         return
     why = _refusal(write, node) if node else f"could not determine node from user {quote(write.context.user.name)}"
     if why:
-        raise forbidden(write.kind.plural, write.kind.group, _name(write), why)
-
-
-def _name(write: Write) -> str:
-    """A collection's deletion names nothing: it can't be the node's own object that is meant."""
-    given = write.context.info.name
-    if write.operation == "CREATE" and not given and write.new is not None:
-        return str(write.new["metadata"].get("name", ""))
-    return given
+        raise write.refused(why)
 
 
 def _refusal(write: Write, node: str) -> str:
@@ -76,10 +68,10 @@ def _refusal(write: Write, node: str) -> str:
         case "coordination.k8s.io", "leases":
             if write.context.info.namespace != "kube-node-lease":
                 return 'can only access leases in the "kube-node-lease" system namespace'
-            same = _name(write) == node
+            same = write.name == node
             return "" if same else "can only access node lease with the same name as the requesting node"
         case "storage.k8s.io", "csinodes":
-            same = _name(write) == node
+            same = write.name == node
             return "" if same else "can only access CSINode with the same name as the requesting node"
         case "resource.k8s.io", "resourceslices":
             own = all((o.get("spec") or {}).get("nodeName") == node for o in (write.old, write.new) if o is not None)
@@ -200,7 +192,7 @@ def _pod_status(write: Write, node: str) -> str:
 
 
 def _node(write: Write, node: str) -> str:
-    name, new = _name(write), write.new or {}
+    name, new = write.name, write.new or {}
     labels = (new.get("metadata") or {}).get("labels") or {}
     if write.operation == "CREATE":
         if (new.get("spec") or {}).get("configSource") is not None:

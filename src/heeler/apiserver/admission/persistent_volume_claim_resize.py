@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heeler.objects.status import forbidden
-from heeler.objects.value import name_of
 from heeler.workloads import volumes
 
 if TYPE_CHECKING:
@@ -26,10 +24,8 @@ async def check(write: Write) -> None:
     if not volumes.requested(old) < volumes.requested(new):
         return
     if (old.get("status") or {}).get("phase") != "Bound":
-        raise forbidden(
-            "persistentvolumeclaims", "", name_of(old), "Only bound persistent volume claims can be expanded"
-        )
+        raise write.refused("Only bound persistent volume claims can be expanded")
     name = volumes.class_of(new)
     found = write.context.server.lookup("storage.k8s.io", "storageclasses", "", name) if name else None
     if found is None or not found.get("allowVolumeExpansion"):
-        raise forbidden("persistentvolumeclaims", "", name_of(old), REFUSAL)
+        raise write.refused(REFUSAL)

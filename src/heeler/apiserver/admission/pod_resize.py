@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heeler.objects.status import StatusError, forbidden
-from heeler.objects.value import Object, labels_of
+from heeler.objects.status import StatusError
+from heeler.objects.value import labels_of
 from heeler.workloads import resources
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ async def check(write: Write) -> None:
         return
     node = write.context.server.lookup("", "nodes", "", name)
     if node is None:
-        raise _refusal(new, f'node "{name}" not found')
+        raise _refusal(write, f'node "{name}" not found')
     system = labels_of(node).get(_OS, "linux")
     if system != "linux":
         why = f'pod resize is only supported on linux nodes, node "{name}" is "{system}"'
-        raise _refusal(new, why, "UnsupportedPlatform")
+        raise _refusal(write, why, "UnsupportedPlatform")
     wanted, there = resources.requests(new), resources.amounts((node.get("status") or {}).get("allocatable"))
     short = [
         f"{kind}, requested: {wanted[kind]}, allocatable: {there.get(kind, 0)}"
@@ -38,11 +38,11 @@ async def check(write: Write) -> None:
         if wanted.get(kind, 0) > there.get(kind, 0)
     ]
     if short:
-        raise _refusal(new, f"node didn't have enough allocatable resources: {'; '.join(short)}", "NodeCapacity")
+        raise _refusal(write, f"node didn't have enough allocatable resources: {'; '.join(short)}", "NodeCapacity")
 
 
-def _refusal(pod: Object, why: str, reason: str = "") -> StatusError:
-    error = forbidden("pods", "", pod["metadata"].get("name", ""), why)
+def _refusal(write: Write, why: str, reason: str = "") -> StatusError:
+    error = write.refused(why)
     if reason and error.details is not None:
         error.details["causes"] = [{"reason": reason}]
     return error

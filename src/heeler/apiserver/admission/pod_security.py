@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from heeler.objects import faults
 from heeler.objects.faults import Fault
-from heeler.objects.status import forbidden, invalid
+from heeler.objects.status import invalid
 from heeler.objects.value import Object
 from heeler.workloads.pod_security import (
     Policy,
@@ -56,8 +56,7 @@ async def check(write: Write) -> None:
         policy = policy_of(labels, "enforce")
         found = violations(policy, spec, notes)
         if found:
-            name = write.new["metadata"].get("name", "")
-            raise forbidden("pods", "", name, f"violates {summary(policy, found)}")
+            raise write.refused(f"violates {summary(policy, found)}")
     elif is_pod:
         return
     policy = policy_of(labels, "warn")

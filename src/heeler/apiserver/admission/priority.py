@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heeler.objects.status import forbidden
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -30,9 +29,8 @@ async def admit(write: Write) -> None:
     spec = write.new.setdefault("spec", {})
     name = spec.get("priorityClassName", "")
     found = await _class(write.context.server, name) if name else _default(write.context.server)
-    pod = write.new["metadata"].get("name", "")
     if name and found is None:
-        raise forbidden("pods", "", pod, f"no PriorityClass with name {name} was found")
+        raise write.refused(f"no PriorityClass with name {name} was found")
     value = found["value"] if found else 0
     policy = (found or {}).get("preemptionPolicy") or "PreemptLowerPriority"
     if found and not name:
@@ -43,7 +41,7 @@ async def admit(write: Write) -> None:
             f"the integer value of priority ({given}) must not be provided in pod spec; "
             f"priority admission controller computed {value} from the given PriorityClass name"
         )
-        raise forbidden("pods", "", pod, why)
+        raise write.refused(why)
     spec["priority"] = value
     given_policy = spec.get("preemptionPolicy")
     if given_policy is not None and given_policy != policy:
@@ -51,7 +49,7 @@ async def admit(write: Write) -> None:
             f"the string value of PreemptionPolicy ({given_policy}) must not be provided in pod spec; "
             f"priority admission controller computed {policy} from the given PriorityClass name"
         )
-        raise forbidden("pods", "", pod, why)
+        raise write.refused(why)
     spec["preemptionPolicy"] = policy
 
 
@@ -62,14 +60,14 @@ async def check(write: Write) -> None:
         name = write.old["metadata"]["name"]
         if name in SYSTEM:
             why = "this is a system priority class and cannot be deleted"
-            raise forbidden("priorityclasses", GROUP, name, why)
+            raise write.refused(why)
         return
     if write.new is not None and write.new.get("globalDefault"):
         name = write.new["metadata"]["name"]
         other = _default(write.context.server)
         if other is not None and other["metadata"]["name"] != name:
             why = f"PriorityClass {other['metadata']['name']} is already marked as default. Only one default can exist"
-            raise forbidden("priorityclasses", GROUP, name, why)
+            raise write.refused(why)
 
 
 async def _class(server: ApiServer, name: str) -> Object | None:

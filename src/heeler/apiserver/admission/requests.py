@@ -9,7 +9,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from heeler.objects.schema import Type
-from heeler.objects.status import StatusError, qualified
+from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -31,25 +31,15 @@ _OPTIONS = {"CREATE": "CreateOptions", "UPDATE": "UpdateOptions", "DELETE": "Del
 
 
 def denied(write: Write, words: str, reason: str) -> StatusError:
-    kind, name = write.kind, _name(write)
-    details: Object = {"name": name} if name else {}
-    if kind.group:
-        details["group"] = kind.group
-    details |= {"kind": kind.plural, "causes": [{"message": words}]}
-    text = f'{qualified(kind.plural, kind.group)} "{name}" is forbidden: {words}'
-    return StatusError(_CODES.get(reason, 422), reason, text, details)
+    error = write.refused(words)
+    assert error.details is not None
+    error.details["causes"] = [{"message": words}]
+    return StatusError(_CODES.get(reason, 422), reason, error.message, error.details)
 
 
 def refused(write: Write, words: str) -> StatusError:
     """403 where it isn't a policy's verdict: no causes."""
-    error = denied(write, words, "Forbidden")
-    (error.details or {}).pop("causes", None)
-    return error
-
-
-def _name(write: Write) -> str:
-    some = write.new if write.new is not None else write.old or {}
-    return str((some.get("metadata") or {}).get("name") or write.context.info.name or "")
+    return write.refused(words)
 
 
 def request(write: Write) -> Request:
@@ -63,7 +53,7 @@ def request(write: Write) -> Request:
         write.context.version,
         kind.plural,
         write.subresource,
-        _name(write),
+        write.name,
         info.namespace if kind.namespaced else "",
         kind.namespaced,
         versions,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from heeler.apiserver.cache import Item
 from heeler.apiserver.status_writer import write_status
-from heeler.objects.status import StatusError, forbidden
+from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch
 from heeler.workloads import quota
@@ -54,7 +54,7 @@ def _asked(write: Write, found: Object) -> Amounts:
         missing = quota.unnamed(hard, new["spec"])
         if missing:
             why = f"failed quota: {found['metadata']['name']}: must specify {missing}"
-            raise forbidden(plural, group, new["metadata"].get("name", ""), why)
+            raise write.refused(why)
     return {name: amount for name, amount in used.items() if name in hard}
 
 
@@ -85,6 +85,4 @@ async def _take(write: Write, item: Item, asked: Amounts) -> None:
 
 
 def _exceeded(write: Write, name: str, why: str) -> StatusError:
-    kind = write.kind
-    assert write.new is not None
-    return forbidden(kind.plural, kind.group, write.new["metadata"].get("name", ""), f"exceeded quota: {name}, {why}")
+    return write.refused(f"exceeded quota: {name}, {why}")

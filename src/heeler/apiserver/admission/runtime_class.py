@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heeler.objects.quantities import parse
-from heeler.objects.status import StatusError, forbidden
 from heeler.objects.value import Object
 from heeler.workloads.taints import merged
 
@@ -30,13 +29,13 @@ async def admit(write: Write) -> None:
     if overhead and not spec.get("overhead"):
         spec["overhead"] = dict(overhead)
     elif overhead and not _same(spec["overhead"], overhead):
-        raise _refusal(write, MISMATCH)
+        raise write.refused(MISMATCH)
     scheduling = found.get("scheduling") or {}
     selector = spec.get("nodeSelector") or {}
     for key, value in (scheduling.get("nodeSelector") or {}).items():
         if selector.get(key, value) != value:
             text = f"conflict: runtimeClass.scheduling.nodeSelector[{key}] = {value}; "
-            raise _refusal(write, f"{text}pod.spec.nodeSelector[{key}] = {selector[key]}")
+            raise write.refused(f"{text}pod.spec.nodeSelector[{key}] = {selector[key]}")
         selector = {**selector, key: value}
     if selector:
         spec["nodeSelector"] = selector
@@ -51,9 +50,9 @@ async def check(write: Write) -> None:
     found = await _class(write, spec)
     wanted, given = ((found or {}).get("overhead") or {}).get("podFixed") or {}, spec.get("overhead") or {}
     if given and not wanted:
-        raise _refusal(write, "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
+        raise write.refused("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")
     if not _same(given, wanted):
-        raise _refusal(write, MISMATCH)
+        raise write.refused(MISMATCH)
 
 
 def _same(one: Object, other: Object) -> bool:
@@ -67,9 +66,5 @@ async def _class(write: Write, spec: Object) -> Object | None:
         return None
     found = await write.context.server.lookup_fresh("node.k8s.io", "runtimeclasses", "", name)
     if found is None:
-        raise _refusal(write, f'pod rejected: RuntimeClass "{name}" not found')
+        raise write.refused(f'pod rejected: RuntimeClass "{name}" not found')
     return found
-
-
-def _refusal(write: Write, text: str) -> StatusError:
-    return forbidden("pods", "", ((write.new or {}).get("metadata") or {}).get("name", ""), text)

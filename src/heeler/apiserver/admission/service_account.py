@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from heeler.apiserver.authorize.node import MIRROR, references
 from heeler.base.random import name_suffix
-from heeler.objects.status import forbidden
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ async def admit(write: Write) -> None:
         return
     pod = write.new
     if MIRROR in (pod["metadata"].get("annotations") or {}):
-        _refuse(pod, _mirror_refusal(pod))
+        _refuse(write, _mirror_refusal(pod))
         return
     spec = pod.setdefault("spec", {})
     name = spec.get("serviceAccountName") or "default"
@@ -37,7 +36,7 @@ async def admit(write: Write) -> None:
     account = await write.context.server.lookup_fresh("", "serviceaccounts", namespace, name)
     if account is None:
         why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
-        raise forbidden("pods", "", pod["metadata"].get("name", ""), why)
+        raise write.refused(why)
     if _mounts_token(account, spec):
         _mount(spec, PREFIX + name_suffix(write.context.server.random))
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
@@ -58,12 +57,12 @@ async def check(write: Write) -> None:
             "", "serviceaccounts", write.context.info.namespace, pod["spec"].get("serviceAccountName") or "default"
         )
         why = next(_unmountable(pod["spec"], account or {}), "")
-    _refuse(pod, why)
+    _refuse(write, why)
 
 
-def _refuse(pod: Object, why: str) -> None:
+def _refuse(write: Write, why: str) -> None:
     if why:
-        raise forbidden("pods", "", pod["metadata"].get("name", ""), why)
+        raise write.refused(why)
 
 
 def _mirror_refusal(pod: Object) -> str:

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 #: A generated name is cut so that the suffix fits into 63 characters.
 MAX_PREFIX = 58
+#: What only the server says of an object.
+SYSTEM_FIELDS = (
+    "resourceVersion",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "selfLink",
+)
 #: Tries of another generated name when one is taken.
 NAME_TRIES = 8
 
@@ -52,25 +61,28 @@ async def create_object(
     if context.info.verb != "create":
         await authorize(context, "create")
     _check_metadata(metadata, context)
-    generated = not metadata.get("name") and bool(metadata.get("generateName"))
+    now = rfc3339(context.server.clock.time())
+    draft = await context.server.aside.run(call.weight, _filled, obj, call, context, options, managed, now)
+    write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
+    draft = await admit(write)
+    # what admission sees and changes has no name yet, if it is to be made
+    generated = not draft["metadata"].get("name") and bool(draft["metadata"].get("generateName"))
     for attempt in range(NAME_TRIES):
-        draft = obj if not generated else _with_generated_name(obj, context)
+        if generated:
+            draft["metadata"]["name"] = _generated_name(draft, context)
         try:
-            return await _create_once(draft, call, context, options, managed)
+            return await _create_once(draft, write, call, context, options, now)
         except StatusError as error:
             if not (generated and error.reason == "AlreadyExists") or attempt == NAME_TRIES - 1:
                 raise
-    raise already_exists(kind.plural, kind.group, metadata["name"])
+    raise already_exists(kind.plural, kind.group, _name(draft))
 
 
 async def _create_once(
-    obj: Object, call: Call, context: Context, options: WriteOptions, managed: list[Object] | None
+    draft: Object, write: Write, call: Call, context: Context, options: WriteOptions, now: str
 ) -> One:
     server, kind, size = context.server, context.kind, call.weight
-    now = rfc3339(server.clock.time())
-    draft = await server.aside.run(size, _filled, obj, call, context, options, managed, server.random.uuid(), now)
-    write = Write("CREATE", kind, context, draft, None, options.dry_run, call)
-    draft = await admit(write)
+    draft["metadata"] |= {"uid": server.random.uuid(), "creationTimestamp": now}
     write.new = draft
     await server.aside.run(size, _prepare, draft, call, kind, now)
     hooks = server.hooks.get((kind.group, kind.plural))
@@ -98,15 +110,12 @@ def _filled(
     context: Context,
     options: WriteOptions,
     managed: list[Object] | None,
-    uid: str,
     now: str,
 ) -> Object:
     """The object with what the server fills in, in its storage version."""
     kind, metadata = context.kind, obj["metadata"]
-    for name in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"):
+    for name in SYSTEM_FIELDS:
         metadata.pop(name, None)
-    metadata["uid"] = uid
-    metadata["creationTimestamp"] = now
     kind.default(obj, context.version)
     for text in kind.tidy(obj):
         call.warn(text)
@@ -174,7 +183,6 @@ def _check_metadata(metadata: Object, context: Context) -> None:
         raise StatusError(500, "", "resourceVersion should not be set on objects to be created")
 
 
-def _with_generated_name(obj: Object, context: Context) -> Object:
-    prefix = obj["metadata"]["generateName"][:MAX_PREFIX]
-    name = prefix + name_suffix(context.server.random)
-    return {**obj, "metadata": {**obj["metadata"], "name": name}}
+def _generated_name(draft: Object, context: Context) -> str:
+    prefix: str = draft["metadata"]["generateName"][:MAX_PREFIX]
+    return prefix + name_suffix(context.server.random)
