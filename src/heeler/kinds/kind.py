@@ -229,6 +229,10 @@ class Kind:
         """The shape of the kind in a version ("v1"). Raises KeyError for a version that is not served."""
         return type_named(self._type_names[version])
 
+    def type_name(self, version: str) -> str:
+        """The OpenAPI name of that type."""
+        return self._type_names[version]
+
     # The versioned form.
 
     def decode(self, value: Any, version: str, *, strict: bool = False) -> tuple[Object, list[str]]:

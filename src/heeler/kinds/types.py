@@ -141,8 +141,3 @@ def _of(shape: Any) -> Type:
 def scalar(form: Form) -> Type:
     """The shared type of a scalar form."""
     return _SCALARS[form]
-
-
-def built_names() -> dict[int, str]:
-    """The OpenAPI names of the types built so far, by their identity."""
-    return {id(found): name for name, found in _built.whole.items()}

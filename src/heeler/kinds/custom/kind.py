@@ -89,6 +89,10 @@ class CustomKind(Kind):
         found: Object = (self._versions[version].get("schema") or {}).get("openAPIV3Schema") or {"type": "object"}
         return found
 
+    def type_name(self, version: str) -> str:
+        """`com.example.v1.Widget` of group example.com."""
+        return f"{'.'.join(reversed(self.group.split('.')))}.{version}.{self.kind}"
+
     def type(self, version: str) -> Type:
         if version not in self._types:
             self._types[version] = structural.type_of(self.schema(version), name=self.kind)
