@@ -190,6 +190,8 @@ def type_name(value: Any) -> str:
             return "float32"
         case float():
             return "float64"
+        case complex():
+            return "complex128"
         case str():
             return "string"
         case bytes():
@@ -200,6 +202,9 @@ def type_name(value: Any) -> str:
             return "[]interface {}"
         case GoError():
             return "*errors.errorString"
+        case Function():
+            inside = [*value.parameters[:-1], "..." + value.parameters[-1]] if value.variadic else value.parameters
+            return f"func({', '.join(inside)}) {value.result}"
         case _:
             return type(value).__name__
 
@@ -219,5 +224,27 @@ def kind_name(value: Any) -> str:
             return "ptr" if value.go_type.startswith("*") else "struct"
         case GoError():
             return "ptr"
+        case Function():
+            return "func"
         case _:
             return type_name(value)
+
+
+def element_type(go_type: str) -> str:
+    """The type of a map's or a slice's elements: `string` of `[]string`; a named type holds any values."""
+    if go_type.startswith("[]"):
+        return go_type[2:]
+    if go_type.startswith("map["):
+        return go_type[go_type.index("]") + 1 :]
+    return "interface {}"
+
+
+def sorted_keys(value: Mapping[Any, Any]) -> list[Any]:
+    """A map's keys in the order in which Go prints and ranges over them: numbers by size, strings by their bytes."""
+    try:
+        keys = sorted(value)
+    except TypeError:  # keys of several types, in a map of interface {}: by type, then by value
+        return sorted(value, key=lambda key: (kind_name(key), str(key)))
+    if any(isinstance(key, str) and not key.isascii() for key in keys):
+        keys.sort(key=lambda key: key.encode("utf-8", "surrogateescape"))
+    return keys
