@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from heeler import __version__
-from heeler.cli.main import COMMANDS, cli
+from heeler.cli.commands import COMMANDS, cli
 from heeler.kinds.registry import built_in
 from heeler.testing import cluster as fresh
 from heeler.testing import pytest_plugin

@@ -17,7 +17,7 @@ def completion(shell: str) -> None:
     """Print the completion script of a shell; each script says at its top where it belongs."""
     from click.shell_completion import get_completion_class
 
-    from heeler.cli.main import cli
+    from heeler.cli.commands import cli
 
     made = get_completion_class(shell)
     assert made is not None

@@ -1,0 +1,23 @@
+"""`heeler helm …`: Helm 4's commands, flags, output and exit codes. `frame.py` has a call's way, a file a command the rest."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def run(argv: list[str], cwd: str | os.PathLike[str]) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error) of `helm ARGV…` in the folder `cwd`, in this process."""
+    from heeler.cli.helm.frame import run_command
+
+    return run_command(argv, cwd)
+
+
+def main(argv: list[str]) -> int:
+    """Run a command for a terminal; the exit code."""
+    code, out, errors = run(argv, os.getcwd())
+    for text, stream in ((out, sys.stdout), (errors, sys.stderr)):
+        stream.flush()
+        stream.buffer.write(text.encode("utf-8", "surrogateescape"))
+        stream.flush()
+    return code

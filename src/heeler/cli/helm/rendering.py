@@ -1,0 +1,185 @@
+"""What `template`, `install` and `upgrade` have in common: names, chart, values, and what is rendered."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.frame import Call
+from heeler.cli.helm.locate import locate
+from heeler.cli.helm.settings import namespace
+from heeler.cli.helm.values_flags import collect
+from heeler.packages.charts import dependencies
+from heeler.packages.charts.chart import Chart, ChartError
+from heeler.packages.charts.load import load_for_release
+from heeler.packages.charts.render import ReleaseInfo, check_installable, process, render, render_values
+
+if TYPE_CHECKING:
+    from heeler.packages.charts.manifests import Hook, Manifest
+
+Capabilities = Any
+NAME_LIMIT = 53
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_NAME_RULE = (
+    "invalid release name, must match regex ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ "
+    f"and the length must not be longer than {NAME_LIMIT}"
+)
+
+
+class RenderFailed(HelmError):
+    """Rendering failed after a release was begun; `manifest` is what there is of it."""
+
+    def __init__(self, message: str, manifest: str = "") -> None:
+        super().__init__(message)
+        self.manifest = manifest
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a chart: its documents in order, hooks, notes and the caller's values."""
+
+    name: str
+    namespace: str
+    chart: Chart
+    config: dict[str, Any]
+    manifests: list[Manifest] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+    manifest: str = ""
+    notes: str = ""
+
+
+def name_and_chart(call: Call, default: str = "") -> tuple[str, str]:
+    """(the release's name, the chart as it was given) of a command's arguments."""
+    arguments, flags = call.arguments, call.flags
+    named = flags.text("name-template")
+    generate = flags.on("generate-name")
+    if len(arguments) > 2:
+        raise HelmError(f"expected at most two arguments, unexpected arguments: {', '.join(arguments[2:])}")
+    if len(arguments) == 2:
+        if generate:
+            raise HelmError("cannot set --generate-name and also specify a name")
+        if named:
+            raise HelmError("cannot set --name-template and also specify a name")
+        return arguments[0], arguments[1]
+    if named:
+        return _from_template(named), arguments[0]
+    if default:
+        return default, arguments[0]
+    if not generate:
+        raise HelmError("must either provide a name or specify --generate-name")
+    base = arguments[0].rstrip("/").rsplit("/", 1)[-1]
+    base = "chart" if base in (".", "") else base
+    from heeler.base.clock import SystemClock
+
+    return f"{base.partition('.')[0] or base}-{int(SystemClock().time())}", arguments[0]
+
+
+def _from_template(text: str) -> str:
+    from heeler.packages.template.values import GoError
+
+    FUNCTIONS = importlib.import_module("heeler.packages.functions").FUNCTIONS
+    try:
+        templates = importlib.import_module("heeler.packages.template").Templates(FUNCTIONS)
+        templates.parse("name-template", text)
+        return str(templates.execute("name-template", None))
+    except GoError as error:
+        raise HelmError(str(error)) from None
+
+
+def capabilities(call: Call) -> Capabilities:
+    objects: Any = importlib.import_module("heeler.packages.objects")
+    from heeler.packages.template.values import GoError
+
+    given = call.flags.text("kube-version")
+    try:
+        return objects.Capabilities.of(given, call.flags.many("api-versions"))
+    except GoError as error:
+        raise HelmError(f"invalid kube version '{given}': {error}") from None
+
+
+def load_chart(call: Call, given: str) -> tuple[Chart, dict[str, Any]]:
+    """(the chart, the caller's values): found, loaded and held against what its Chart.yaml says."""
+    path = locate(call, given)
+    values = collect(call)
+    try:
+        chart = load_for_release(path, call.log)
+        check_installable(chart)
+        if chart.metadata.deprecated:
+            call.log("WARN", "this chart is deprecated")
+        _check_dependencies(call, chart)
+    except ChartError as error:
+        raise HelmError(str(error)) from None
+    return chart, values
+
+
+def _check_dependencies(call: Call, chart: Chart) -> None:
+    try:
+        dependencies.check(chart)
+    except ChartError as error:
+        raise ChartError(
+            "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' "
+            f"to fetch missing dependencies: {error}"
+        ) from None
+
+
+def prepare(
+    call: Call,
+    name: str,
+    chart: Chart,
+    config: dict[str, Any],
+    known: Capabilities,
+    *,
+    include_crds: bool,
+    is_upgrade: bool = False,
+    revision: int = 1,
+    hide_secret: bool = False,
+    hide_notes: bool = False,
+) -> Outcome:
+    """Render a chart. Raises `RenderFailed` after the point from which Helm has a release to show, `HelmError` before."""
+    from heeler.packages.charts.manifests import INSTALL_ORDER, sort
+    from heeler.packages.template.values import GoError
+
+    if not _NAME.match(name) or len(name) > NAME_LIMIT:
+        raise HelmError(f'release name "{name}": {_NAME_RULE}' if name else "release name is required")
+    outcome = Outcome(name, namespace(call), chart, config)
+    try:
+        process(chart, config, call.log)
+        release = ReleaseInfo(name, outcome.namespace, revision, is_upgrade)
+        values = render_values(chart, config, call.log, skip_schema=call.flags.on("skip-schema-validation"))
+    except ChartError as error:
+        raise HelmError(str(error)) from None
+    notes = call.flags.on("render-subchart-notes")
+    try:
+        rendered = render(chart, values, release, known, subchart_notes=notes, enable_dns=call.flags.on("enable-dns"))
+    except (ChartError, GoError) as error:
+        raise RenderFailed(str(error)) from None
+    try:
+        outcome.hooks, outcome.manifests = sort(rendered.files, INSTALL_ORDER, call.log)
+    except ChartError as error:
+        raise RenderFailed(str(error), _as_it_is(rendered.files)) from None
+    outcome.notes = "" if hide_notes else rendered.notes
+    parts = [f"---\n# Source: {path}\n{_text(data)}\n" for path, _, data in chart.crds()] if include_crds else []
+    for one in outcome.manifests:
+        if hide_secret and one.head.kind == "Secret" and one.head.api_version == "v1":
+            parts.append(f"---\n# Source: {one.path}\n# HIDDEN: The Secret output has been suppressed\n")
+        else:
+            parts.append(f"---\n# Source: {one.path}\n{one.content}\n")
+    outcome.manifest = "".join(parts)
+    return outcome
+
+
+def _as_it_is(files: dict[str, str]) -> str:
+    """Rendered files that couldn't be split, for `--debug`."""
+    return "".join(f"---\n# Source: {path}\n{text}\n" for path, text in sorted(files.items()) if text.strip())
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+def hooks_shown(hooks: Sequence[Hook], skip_tests: bool) -> list[Hook]:
+    return [hook for hook in hooks if not (skip_tests and "test" in hook.events)]

@@ -1,0 +1,104 @@
+"""`helm template`: a chart's documents on standard output, or as files below `--output-dir`."""
+
+from __future__ import annotations
+
+import re
+
+from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.frame import Call
+from heeler.cli.helm.rendering import (
+    Outcome,
+    RenderFailed,
+    capabilities,
+    hooks_shown,
+    load_chart,
+    name_and_chart,
+    prepare,
+)
+
+
+def template(call: Call) -> int:
+    known = capabilities(call)
+    flags = call.flags
+    name, given = name_and_chart(call, "" if flags.on("generate-name") else "release-name")
+    chart, values = load_chart(call, given)
+    try:
+        outcome = prepare(
+            call, name, chart, values, known, include_crds=flags.on("include-crds"), is_upgrade=flags.on("is-upgrade")
+        )
+    except RenderFailed as error:
+        if not flags.on("debug"):
+            raise HelmError(f"{error}\n\nUse --debug flag to render out invalid YAML") from None
+        call.write(f"{error.manifest.strip()}\n")
+        raise HelmError(str(error)) from None
+    if flags.text("output-dir"):
+        _write_files(call, outcome)
+        return 0
+    text = outcome.manifest.strip() + "\n"
+    if not flags.on("no-hooks"):
+        for hook in hooks_shown(outcome.hooks, flags.on("skip-tests")):
+            text += f"---\n# Source: {hook.path}\n{hook.manifest}\n"
+    if wanted := flags.many("show-only"):
+        _show_only(call, text, wanted)
+    else:
+        call.write(text)
+    return 0
+
+
+_SOURCE = re.compile(r"# Source: [^/]+/(.+)")
+
+
+def _show_only(call: Call, text: str, wanted: list[str]) -> None:
+    """The documents of the files that `--show-only` names, in that order; names may be patterns."""
+    from heeler.packages.charts.ignore import glob
+    from heeler.packages.charts.manifests import split
+
+    documents = []
+    for document in split(text):
+        match = _SOURCE.search(document)
+        if match is not None:
+            documents.append((match[1].strip("\r"), document))
+    chosen = []
+    for pattern in wanted:
+        path = pattern.replace("\\", "/")
+        try:
+            compiled = glob(path)
+        except ValueError:
+            compiled = re.compile(r"(?!)")
+        found = [document for name, document in documents if compiled.fullmatch(name)]
+        if not found:
+            raise HelmError(f"could not find template {pattern} in chart")
+        chosen += found
+    for document in chosen:
+        call.write(f"---\n{document}\n")
+
+
+def _write_files(call: Call, outcome: Outcome) -> None:
+    """Each document into the file that its template's path names; later ones of the same file are appended."""
+    flags = call.flags
+    folder = flags.text("output-dir")
+    if flags.on("release-name"):
+        folder = f"{folder}/{outcome.name}"
+    written: set[str] = set()
+
+    def write(path: str, content: str) -> None:
+        shown = f"{folder}/{path}"
+        target = call.path(shown)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("a" if path in written else "w", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"---\n# Source: {path}\n{content}\n")
+        except OSError as error:
+            raise HelmError(f"open {shown}: {(error.strerror or '').lower()}") from None
+        written.add(path)
+        call.write(f"wrote {shown}\n")
+
+    if flags.on("include-crds"):
+        for path, _, data in outcome.chart.crds():
+            write(path, data.decode("utf-8", "surrogateescape"))
+    for one in outcome.manifests:
+        write(one.path, one.content)
+    if not flags.on("no-hooks"):
+        for hook in hooks_shown(outcome.hooks, flags.on("skip-tests")):
+            write(hook.path, hook.manifest)
+    call.write("\n")

@@ -1,0 +1,1 @@
+"""Charts: loading, validation, values, dependencies, schemas, manifests, linting and packaging. Pure but for reading files."""

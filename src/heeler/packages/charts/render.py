@@ -1,0 +1,141 @@
+"""From a chart and the caller's values to text: what `template`, `install`, `upgrade` and `lint` have in common."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from heeler.packages.charts import dependencies
+from heeler.packages.charts.chart import Chart, ChartError
+from heeler.packages.charts.load import Log
+from heeler.packages.charts.values import Table, coalesce
+
+Capabilities = Any
+
+NOTES = "NOTES.txt"
+
+
+@dataclass(slots=True)
+class ReleaseInfo:
+    """What templates know of the release, as `.Release`."""
+
+    name: str
+    namespace: str
+    revision: int = 1
+    is_upgrade: bool = False
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "Name": self.name,
+            "Namespace": self.namespace,
+            "Revision": self.revision,
+            "IsUpgrade": self.is_upgrade,
+            "IsInstall": not self.is_upgrade,
+            "Service": "Helm",
+        }
+
+
+@dataclass(slots=True)
+class Rendered:
+    """Rendered files by path, and the notes."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    notes: str = ""
+
+
+def check_installable(chart: Chart) -> None:
+    """Refuse a chart that only others use."""
+    if chart.metadata.type not in ("", "application"):
+        raise ChartError(f"{chart.metadata.type} charts are not installable")
+
+
+def render_values(chart: Chart, values: Table, log: Log, *, skip_schema: bool) -> Table:
+    """`.Values` of the chart and those below: coalesced and held against schemas."""
+
+    def warn(message: str) -> None:
+        log("INFO", message)
+
+    whole = coalesce(chart, values, warn)
+    if not skip_schema and any(one.schema is not None for one in chart.walk()):
+        from heeler.packages.charts.schema import validate
+
+        validate(chart, whole)
+    return whole
+
+
+def sources(chart: Chart, values: Table, release: ReleaseInfo, capabilities: Capabilities) -> list[Any]:
+    """All templates of the chart and those below, each with what it sees."""
+    found: list[Any] = []
+    _gather(chart, values, release.shown(), capabilities, found, True)
+    return found
+
+
+def _gather(
+    chart: Chart, values: Table, release: dict[str, Any], capabilities: Capabilities, found: list[Any], is_root: bool
+) -> dict[str, Any]:
+    Source = importlib.import_module("heeler.packages.engine").Source
+    objects: Any = importlib.import_module("heeler.packages.objects")
+
+    below: dict[str, Any] = {}
+    top: dict[str, Any] = {
+        "Chart": objects.ChartInfo(chart.metadata, is_root),
+        "Files": objects.Files({file.name: file.data for file in chart.files}),
+        "Release": release,
+        "Capabilities": capabilities,
+        "Values": values,
+        "Subcharts": below,
+    }
+    for sub in chart.dependencies:
+        inner = values.get(sub.name)
+        below[sub.name] = _gather(sub, inner if isinstance(inner, dict) else {}, release, capabilities, found, False)
+    path = chart.full_path
+    for file in chart.templates:
+        if chart.is_library and not file.name.rsplit("/", 1)[-1].startswith("_"):
+            continue
+        text = file.data.decode("utf-8", "surrogateescape")
+        found.append(Source(f"{path}/{file.name}", text, f"{path}/templates", top))
+    return top
+
+
+def kube_version_fault(chart: Chart, kube_version: str) -> str:
+    """What is wrong with the cluster's version for this chart, or nothing."""
+    from heeler.packages.charts.versions import compatible
+
+    wanted = chart.metadata.kube_version
+    if wanted and not compatible(wanted, kube_version):
+        return f"chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {kube_version}"
+    return ""
+
+
+def render(
+    chart: Chart,
+    values: Table,
+    release: ReleaseInfo,
+    capabilities: Capabilities,
+    *,
+    subchart_notes: bool = False,
+    strict: bool = False,
+    enable_dns: bool = False,
+) -> Rendered:
+    """Run the templates over `values` (as `render_values` gives them). Raises the engine's errors and `ChartError`."""
+    engine: Any = importlib.import_module("heeler.packages.engine")
+
+    if fault := kube_version_fault(chart, capabilities.kube_version.version):
+        raise ChartError(fault)
+    files = engine.render(sources(chart, values, release, capabilities), strict=strict, enable_dns=enable_dns)
+    notes = [path for path in files if path.endswith(NOTES)]
+    own = f"{chart.name}/templates/{NOTES}"
+    said = {path: files[path] for path in notes}
+    kept = {path: text for path, text in files.items() if path not in said}
+    shown = [text for path, text in sorted(said.items()) if subchart_notes or path == own]
+    return Rendered(kept, "\n".join(text for text in shown))
+
+
+def process(chart: Chart, values: Table, log: Log) -> None:
+    """Decide on dependencies, in place; a failure is logged too, as Helm does."""
+    try:
+        dependencies.process(chart, values, log)
+    except ChartError as error:
+        log("ERROR", "chart dependencies processing failed", error=str(error))
+        raise ChartError(f"chart dependencies processing failed: {error}") from None
