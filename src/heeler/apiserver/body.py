@@ -140,7 +140,7 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
         obj = kind.decode(call.object, version)[0]
         obj.setdefault("kind", kind.kind)
         obj.setdefault("apiVersion", kind.api_version(version))
-        return obj
+        return _told(obj, call, kind, version)
     try:
         value, duplicates = parse(call, kind.api_version(version), kind.kind)
     except Unreadable as error:
@@ -155,7 +155,14 @@ def read_object(call: Call, kind: Kind, version: str, kinds: Kinds, validation: 
             f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: object *unstructured.Unstructured does '
             "not implement the protobuf marshalling interface and cannot be encoded to a protobuf message"
         )
-    return strictly(value, kind, version, call, validation, duplicates)
+    return _told(strictly(value, kind, version, call, validation, duplicates), call, kind, version)
+
+
+def _told(obj: Object, call: Call, kind: Kind, version: str) -> Object:
+    """The same object; the audit log knows of it."""
+    if call.record is not None:
+        call.record.request(obj, kind, version)
+    return obj
 
 
 def _tell_of_unknown_version(value: Any, kind: Kind, version: str, call: Call, validation: str) -> None:
@@ -189,7 +196,7 @@ def read_body(call: Call, kind: Kind, kinds: Kinds, validation: str, also: tuple
         if isinstance(value, dict) and value.get("apiVersion") in also:
             value = {**value, "apiVersion": kind.api_version(version)}
         check_kind(value, kind, version, kinds, call.body)
-    return strictly(value, kind, version, call, validation, duplicates)
+    return _told(strictly(value, kind, version, call, validation, duplicates), call, kind, version)
 
 
 def strictly(

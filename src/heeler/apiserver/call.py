@@ -17,6 +17,7 @@ from heeler.objects.value import Object
 from heeler.wire.http.messages import Peer, Response, Upgrade
 
 if TYPE_CHECKING:
+    from heeler.apiserver.audit.record import Record
     from heeler.apiserver.cache import Event, Item
     from heeler.kinds.kind import Kind
 
@@ -39,6 +40,10 @@ class Call:
     object: Object | list[Object] | None = None
     target: str = ""
     warnings: Warnings = field(default_factory=Warnings)
+    #: What the audit log calls the request.
+    audit_id: str = ""
+    #: What is written of it there, if anything is.
+    record: Record | None = None
 
     @property
     def weight(self) -> int:
@@ -53,6 +58,11 @@ class Call:
 
     def warn(self, text: str) -> None:
         self.warnings.add(text)
+
+    def annotate(self, key: str, value: str) -> None:
+        """Say something to the audit log."""
+        if self.record is not None:
+            self.record.annotate(key, value)
 
 
 @dataclass(slots=True)

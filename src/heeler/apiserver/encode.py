@@ -42,12 +42,12 @@ def encode(result: Result, call: Call, format: Format, server: ApiServer) -> Res
         media = JSON if format.media == JSON else f"{format.media};stream=watch"
         headers = [("Content-Type", media), *warning_headers(call)]
         return Response(200, headers, _watch(result, format, server, call.param("includeObject")))
-    how = _protobuf if format.media == PROTOBUF else _body
+    how = _protobuf if format.media == PROTOBUF else document
     status, body = how(result, call, format, server)
     return _answer(call, format, status, body)
 
 
-def _body(result: One | Many | Plain, call: Call, format: Format, server: ApiServer) -> tuple[int, bytes | Object]:
+def document(result: One | Many | Plain, call: Call, format: Format, server: ApiServer) -> tuple[int, bytes | Object]:
     """The status, and the body as JSON bytes or as an object to encode."""
     if isinstance(result, Plain):
         if format.shape and result.rows_of is not None:
@@ -116,7 +116,7 @@ def _protobuf(result: One | Many | Plain, call: Call, format: Format, server: Ap
         return 200, encode_protobuf.list_document(result, _list_meta(result), format, encoded)
     if isinstance(result, One) and result.item is not None:
         return result.status, encode_protobuf.item_document(result.item, result.api_version, format, encoded)
-    status, obj = _body(result, call, format, server)
+    status, obj = document(result, call, format, server)
     assert not isinstance(obj, bytes)
     return status, encode_protobuf.document(obj)
 

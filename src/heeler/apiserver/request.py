@@ -1,6 +1,6 @@
 """The way of a request, top to bottom: who may ask, then what is done. No middleware: read it as it runs.
 
-    request info → authenticate → impersonate → flow control → authorize → negotiate → the verb → encode
+    request info → authenticate → audit → impersonate → flow control → authorize → negotiate → the verb → encode
                                                                  └ of another server's group: handed on to it
 
 `serve` answers HTTP, `handle` gives the result itself to a client in the same process. A refusal is raised as StatusError
@@ -61,6 +61,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Characters of an audit id that a client brings along.
+MAX_AUDIT_ID = 64
+
 
 @dataclass(slots=True)
 class Context:
@@ -102,10 +105,19 @@ async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
         request.peer,
         target=request.target,
     )
+    call.audit_id = call.headers.get("audit-id", "")[:MAX_AUDIT_ID] or server.random.uuid()
+    answer = await _answer(call, server)
+    answer.headers.append(("Audit-Id", call.audit_id))
+    if not any(name == "Cache-Control" for name, _ in answer.headers):
+        answer.headers.append(("Cache-Control", "no-cache, private"))
+    return answer
+
+
+async def _answer(call: Call, server: ApiServer) -> Response | Upgrade:
     accept = call.headers.get("accept", "")
     info = request_info(call.method, call.path, call.query)
     try:
-        result, format = await _decide(call, info, accept, server)
+        result, format = await _recorded(call, info, accept, server)
         if format.media == PROTOBUF and isinstance(result, Many):
             await server.cache.encoded.warm(result, format)
         return encode(result, call, format, server)
@@ -126,7 +138,9 @@ async def serve(request: Request, server: ApiServer) -> Response | Upgrade:
 async def handle(call: Call, server: ApiServer) -> Result:
     """The result of a call from the same process, unencoded. Raises StatusError."""
     try:
-        return (await _decide(call, request_info(call.method, call.path, call.query), "", server))[0]
+        if server.audit is not None:
+            call.audit_id = server.random.uuid()
+        return (await _recorded(call, request_info(call.method, call.path, call.query), "", server))[0]
     except StoreUnavailable as error:
         raise unavailable(str(error)) from error
     except (RecursionError, orjson.JSONEncodeError) as error:
@@ -140,14 +154,38 @@ def _is_too_deep(error: Exception) -> bool:
     return isinstance(error, RecursionError) or (isinstance(error, TypeError) and "ecursion limit" in str(error))
 
 
+async def _recorded(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:
+    """Decide; what came of it is written down where the audit policy says so."""
+    if server.audit is None:
+        return await _decide(call, info, accept, server)
+    from heeler.apiserver.audit import answers
+
+    try:
+        result, format = await _decide(call, info, accept, server)
+    except Exception as error:
+        if call.record is not None:
+            answers.failed(call.record, error)
+        raise
+    if call.record is not None:
+        result = answers.done(call.record, result, call, format, server)
+    return result, format
+
+
 async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer) -> tuple[Result, Format]:
     if info.broken:
         return paths.no_request_info(call.path), Format()
-    user = user_of(call, server)
+    user = _known(call, info, server)
+    if server.audit is not None:
+        call.record = server.audit.begin(call, info, user)
     user = await impersonate(user, call, server)
     with server.seats.taken(info.verb, user):
-        if await server.authorizer.allows(user, attributes(info)) is None:
-            raise refusal(user, attributes(info), server.authorizer.reason(user, attributes(info)))
+        why = await server.authorizer.allows(user, attributes(info))
+        call.annotate("authorization.k8s.io/decision", "forbid" if why is None else "allow")
+        if why is None:
+            reason = server.authorizer.reason(user, attributes(info))
+            call.annotate("authorization.k8s.io/reason", reason)
+            raise refusal(user, attributes(info), reason)
+        call.annotate("authorization.k8s.io/reason", why)
         remote = server.aggregator.remote_of(call.path)
         if remote is not None:
             return await forward(call, info, user, remote, server.aggregator), Format()
@@ -157,6 +195,16 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
         if isinstance(context, Raw):
             return context, Format()
         return await _perform(call, context, accept)
+
+
+def _known(call: Call, info: RequestInfo, server: ApiServer) -> User:
+    """Who asks. Raises 401, which is written down, too."""
+    try:
+        return user_of(call, server)
+    except StatusError as error:
+        if server.audit is not None:
+            server.audit.unknown_user(call, info, error.status())
+        raise
 
 
 async def _perform(call: Call, context: Context, accept: str) -> tuple[Result, Format]:

@@ -9,11 +9,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from heeler.apiserver.aggregation.transport import Credentials
 from heeler.apiserver.aggregation.trust import Trust
+from heeler.apiserver.audit.log import AuditLog, Limits
+from heeler.apiserver.audit.policy import PolicyError, read
+from heeler.apiserver.audit.record import Audit
 from heeler.apiserver.authenticate.bootstrap_tokens import BootstrapTokens
 from heeler.apiserver.authenticate.service_accounts import ServiceAccountTokens
 from heeler.apiserver.authenticate.token_file import TokenFile
@@ -26,6 +29,7 @@ from heeler.base import pki
 from heeler.base.clock import Clock
 from heeler.base.files import private_folder, write_atomic
 from heeler.base.random import Random
+from heeler.objects import yaml_text
 from heeler.store.store import Store
 from heeler.wire.http.messages import Request, Response, Upgrade
 from heeler.wire.http.server import Server
@@ -66,6 +70,10 @@ class Options:
     allow_privileged: bool = True
     resource_metrics: bool = False
     local_path: bool = False
+    #: What is written down of requests, and where to ("-": standard output).
+    audit_policy_file: Path | None = None
+    audit_log_path: str = ""
+    audit_log_limits: Limits = field(default_factory=Limits)
     #: A socket that is bound already, in the place of address and port.
     bound: socket.socket | None = None
 
@@ -96,6 +104,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
         local_path=options.local_path,
     )
     server = ApiServer(store, clock=clock, random=random, settings=settings)
+    audit_log = _audit(server, options, clock)
     _add_token_sources(server, options, files, clock, random)
     if options.kubelet_client_certificate and options.kubelet_client_key:
         server.nodes = KubeletConnections(
@@ -127,6 +136,8 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
             task.cancel()
         await listener.close()
         await server.close()
+        if audit_log is not None:
+            audit_log.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +188,23 @@ def _add_token_sources(server: ApiServer, options: Options, files: Files, clock:
     server.token_sources.append(tokens)
     if options.enable_bootstrap_token_auth:
         server.token_sources.append(BootstrapTokens(server.lookup, clock))
+
+
+def _audit(server: ApiServer, options: Options, clock: Clock) -> AuditLog | None:
+    """Begin the audit log, if there is to be one. Raises ValueError."""
+    if not options.audit_policy_file and not options.audit_log_path:
+        return None
+    if not options.audit_policy_file or not options.audit_log_path:
+        raise ValueError("an audit log needs both --audit-policy-file (what to write) and --audit-log-path (where to)")
+    try:
+        policy = read(yaml_text.load(options.audit_policy_file.read_bytes())[0])
+        found = AuditLog(options.audit_log_path, options.audit_log_limits, clock)
+    except OSError as error:
+        raise ValueError(f"the audit log: {error.filename}: {error.strerror}") from error
+    except (PolicyError, yaml_text.YamlError) as error:
+        raise ValueError(f"--audit-policy-file {options.audit_policy_file}: {error}") from error
+    server.audit = Audit(policy, found.write, clock)
+    return found
 
 
 def _pem(file: Path | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from heeler.apiserver.aggregation.aggregator import Aggregator
 from heeler.apiserver.aggregation.trust import Trust, publish
+from heeler.apiserver.audit.record import Audit
 from heeler.apiserver.authorize.authorizer import Authorizer, CachedPods, CachedRoles
 from heeler.apiserver.authorize.node import NodeAuthorizer
 from heeler.apiserver.authorize.rbac import Rbac
@@ -112,6 +113,8 @@ class ApiServer:
         #: Whom other API servers are told to believe.
         self.trust = Trust()
         self.figures: object | None = None
+        #: Writes down who asked what, if it is asked to.
+        self.audit: Audit | None = None
         self.hooks: dict[tuple[str, str], Hooks] = {}
         self.roles = CachedRoles(self)
         self.rbac = Rbac(self.roles)

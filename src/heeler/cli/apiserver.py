@@ -129,9 +129,24 @@ EXAMPLE = (
     show_default=True,
     help="Serve metrics.k8s.io with what the nodes' agents say, in place of a metrics-server.",
 )
+@click.option(
+    "--audit-policy-file",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="What the audit log holds (kind: Policy, apiVersion: audit.k8s.io/v1).",
+)
+@click.option("--audit-log-path", default="", help='The audit log, JSON in lines ("-": standard output).')
+@click.option("--audit-log-maxsize", default=100, show_default=True, type=click.IntRange(0), help="MiB of a file.")
+@click.option(
+    "--audit-log-maxbackup", default=0, show_default=True, type=click.IntRange(0), help="Old files to keep (0: all)."
+)
+@click.option(
+    "--audit-log-maxage", default=0, show_default=True, type=click.IntRange(0), help="Days to keep them (0: all)."
+)
 @click.option("-v", "--verbose", count=True, help="Log more.")
 def apiserver(**flags: Any) -> None:
     """Run an API server in the foreground until it is told to stop (SIGTERM, Ctrl-C)."""
+    from heeler.apiserver.audit.log import Limits
     from heeler.apiserver.run import Options
 
     set_up_logging(flags.pop("verbose"))
@@ -166,6 +181,11 @@ def apiserver(**flags: Any) -> None:
             warn_not_enforced=flags["warn_not_enforced"],
             allow_privileged=flags["allow_privileged"],
             resource_metrics=flags["resource_metrics"],
+            audit_policy_file=flags["audit_policy_file"],
+            audit_log_path=flags["audit_log_path"],
+            audit_log_limits=Limits(
+                flags["audit_log_maxsize"], flags["audit_log_maxbackup"], flags["audit_log_maxage"]
+            ),
         )
     except ValueError as error:
         fail(f"--service-node-port-range: {error}: give it as 30000-32767", code=2)

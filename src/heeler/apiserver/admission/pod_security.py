@@ -1,6 +1,6 @@
 """PodSecurity: a namespace's labels say which level of the Pod Security Standards its pods must keep, or are warned of.
 
-Audit annotations are not written (there is no audit log yet). Source:
+What is enforced, and what an audited level finds, is told to the audit log. Source:
 https://kubernetes.io/docs/concepts/security/pod-security-admission/ and recorded answers.
 """
 
@@ -45,7 +45,7 @@ async def check(write: Write) -> None:
         return
     namespace = write.context.server.lookup("", "namespaces", "", write.context.info.namespace)
     labels = (namespace or {}).get("metadata", {}).get("labels") or {}
-    if not any(f"{PREFIX}{mode}" in labels for mode in MODES):
+    if write.call.record is None and not any(f"{PREFIX}{mode}" in labels for mode in MODES):
         return
     spec = kind.pod_spec_in(write.new)
     if spec is None or (old is not None and kind.pod_spec_in(old) == spec):
@@ -55,14 +55,29 @@ async def check(write: Write) -> None:
     if is_pod and (old is None or _matters(spec, old.get("spec") or {})):
         policy = policy_of(labels, "enforce")
         found = violations(policy, spec, notes)
+        _audit(write, labels, policy, spec, notes)
         if found:
             raise write.refused(f"violates {summary(policy, found)}")
     elif is_pod:
         return
+    else:
+        _audit(write, labels, None, spec, notes)
     policy = policy_of(labels, "warn")
     found = violations(policy, spec, notes)
     if found:
         write.call.warn(f"would violate {summary(policy, found)}")
+
+
+def _audit(write: Write, labels: Object, enforced: Policy | None, spec: Object, notes: Object) -> None:
+    """Tell the audit log what is enforced and what the audited level would refuse."""
+    if write.call.record is None:
+        return
+    if enforced is not None:
+        write.call.annotate(f"{PREFIX}enforce-policy", str(enforced))
+    policy = policy_of(labels, "audit")
+    found = violations(policy, spec, notes)
+    if found:
+        write.call.annotate(f"{PREFIX}audit-violations", f"would violate {summary(policy, found)}")
 
 
 def _annotations(kind: Kind, obj: Object) -> Object:

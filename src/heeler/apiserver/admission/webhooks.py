@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from heeler.apiserver.admission import policies, requests
 from heeler.apiserver.admission.rounds import Rounds
 from heeler.apiserver.body import Unparsable, parse_json
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 VERSIONS = ("v1", "v1beta1")
 MUTATING, VALIDATING = "mutatingwebhookconfigurations", "validatingwebhookconfigurations"
 DEFAULT_SECONDS = 10
+#: What the audit log is told of webhooks that failed and may.
+_FAILED_OPEN = "failed-open.{}.webhook.admission.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +71,14 @@ async def mutate(write: Write, rounds: Rounds, *, again: bool = False) -> None:
     if again:
         rounds.begin_again(write.new)
     shown, asked = write.new, None
-    for configuration, webhook in _configured(write, MUTATING):
+    for at, (configuration, webhook) in enumerate(_configured(write, MUTATING)):
         if asked is None or shown is not write.new:
             shown, asked = write.new, _asked(write)
         hook = await _taken(write, asked, configuration, webhook)
         if hook is None or (again and hook.key not in rounds.again):
             continue
-        if await _change(write, hook):
+        place = f"round_{int(again)}_index_{at}"
+        if await _change(write, hook, configuration, place):
             rounds.changed()
         if webhook.get("reinvocationPolicy") == "IfNeeded":
             rounds.acted[hook.key] = None
@@ -87,8 +92,11 @@ async def check(write: Write) -> None:
         return
     asked = _asked(write)
     taken = [await _taken(write, asked, *one) for one in configured]
-    hooks = [hook for hook in taken if hook is not None]
-    found = await asyncio.gather(*(_ask(write, hook, mutating=False) for hook in hooks), return_exceptions=True)
+    hooks = [(at, hook) for at, hook in enumerate(taken) if hook is not None]
+    found = await asyncio.gather(*(_ask(write, hook, mutating=False) for _, hook in hooks), return_exceptions=True)
+    for (at, hook), one in zip(hooks, found):
+        if one is None:
+            write.call.annotate(f"{_FAILED_OPEN.format('validating')}/round_0_index_{at}", hook.name)
     for one in found:
         if isinstance(one, BaseException):
             raise one
@@ -158,10 +166,31 @@ async def _conditions_hold(write: Write, asked: Asked, webhook: Object) -> bool:
         return False
 
 
-async def _change(write: Write, hook: Hook) -> bool:
-    """Ask one mutating webhook; whether it changed the object."""
+async def _change(write: Write, hook: Hook, configuration: Object, place: str) -> bool:
+    """Ask one mutating webhook; whether it changed the object. `place` is where it stands, for the audit log."""
     answer = await _ask(write, hook, mutating=True)
-    if answer is None or not answer.operations:
+    changed = answer is not None and await _patch(write, hook, answer)
+    if write.call.record is not None:
+        _tell_of_change(write, hook, configuration["metadata"]["name"], answer, changed, place)
+    return changed
+
+
+def _tell_of_change(
+    write: Write, hook: Hook, configuration: str, answer: _Answer | None, changed: bool, place: str
+) -> None:
+    told: Object = {"configuration": configuration, "webhook": hook.name}
+    if answer is None:
+        write.call.annotate(f"{_FAILED_OPEN.format('mutation')}/{place}", hook.name)
+    mutated = orjson.dumps({**told, "mutated": changed}).decode()
+    write.call.annotate(f"mutation.webhook.admission.k8s.io/{place}", mutated)
+    if changed and answer is not None and write.call.record is not None and write.call.record.wants_request:
+        told |= {"patch": answer.operations, "patchType": "JSONPatch"}
+        write.call.annotate(f"patch.webhook.admission.k8s.io/{place}", orjson.dumps(told).decode())
+
+
+async def _patch(write: Write, hook: Hook, answer: _Answer) -> bool:
+    """Do what a webhook's patch says; whether that changed the object. Raises 500."""
+    if not answer.operations:
         return False
     if write.new is None:
         what = "attempted to modify the object, which is not supported for this operation"
@@ -201,6 +230,8 @@ async def _ask(write: Write, hook: Hook, *, mutating: bool) -> _Answer | None:
             raise WebhookFailure(f"received invalid webhook response: {failure}") from failure
         for warning in response.get("warnings") or ():
             write.call.warn(str(warning))
+        for key, value in (response.get("auditAnnotations") or {}).items():
+            write.call.annotate(f"{hook.name}/{key}", str(value))
         if not response.get("allowed"):
             raise refusal(hook.name, response.get("status"))
         return _Answer(response, _operations(response) if mutating else None)

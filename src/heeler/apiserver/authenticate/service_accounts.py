@@ -83,8 +83,8 @@ class ServiceAccountTokens:
         seconds: int,
         bound: tuple[str, Object] | None = None,
         node: Object | None = None,
-    ) -> tuple[str, float]:
-        """A token for a service account, and when it ends; `bound` is (claim, object) it falls with."""
+    ) -> tuple[str, float, str]:
+        """A token for a service account, when it ends, its id; `bound` is (claim, object) it falls with."""
         now = self._clock.time()
         metadata = account["metadata"]
         private: Object = {
@@ -103,7 +103,7 @@ class ServiceAccountTokens:
             "nbf": int(now),
             "sub": f"system:serviceaccount:{metadata['namespace']}:{metadata['name']}",
         }
-        return self.sign(claims), now + seconds
+        return self.sign(claims), now + seconds, f"JTI={claims['jti']}"
 
     def sign(self, claims: Object) -> str:
         """A token with these claims."""

@@ -79,7 +79,10 @@ async def impersonate(user: User, call: Call, server: ApiServer) -> User:
             await _may(server, user, asked)
     if uid:
         await _may(server, user, Attributes("impersonate", "authentication.k8s.io", "v1", "uids", "", "", uid))
-    return _impersonated(name, uid, groups, extra, account)
+    found = _impersonated(name, uid, groups, extra, account)
+    if call.record is not None:
+        call.record.impersonated(found)
+    return found
 
 
 def _impersonated(

@@ -75,7 +75,8 @@ async def create(call: Call, context: Context) -> Plain:
     audiences = tuple(spec.get("audiences") or tokens.audiences)
     status: Object = {"token": "", "expirationTimestamp": None}
     if not options.dry_run:
-        token, end = tokens.issue(account, audiences=audiences, seconds=seconds, bound=bound, node=node)
+        token, end, identity = tokens.issue(account, audiences=audiences, seconds=seconds, bound=bound, node=node)
+        call.annotate("authentication.kubernetes.io/issued-credential-id", identity)
         status = {"token": token, "expirationTimestamp": rfc3339(end)}
     return Plain(
         {

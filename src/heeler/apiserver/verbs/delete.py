@@ -140,9 +140,16 @@ def _odd_bool(value: Any, wanted: type) -> bool:
     return isinstance(value, bool) and wanted is int
 
 
+async def _options(call: Call, context: Context) -> DeleteOptions:
+    options = await context.server.aside.run(call.weight, delete_options, call)
+    if call.record is not None and call.body:
+        call.record.body({"kind": "DeleteOptions", "apiVersion": f"{META}/__internal", **options.given()})
+    return options
+
+
 async def delete(call: Call, context: Context) -> One | Plain:
     """DELETE of one object."""
-    options = await context.server.aside.run(call.weight, delete_options, call)
+    options = await _options(call, context)
     kind = context.kind
     if not options.propagation:
         for text in kind.deletion_warnings({}):
@@ -165,7 +172,7 @@ def _success(kind: Kind, obj: Object) -> Object:
 
 async def delete_collection(call: Call, context: Context) -> Many:
     """DELETE of all that match; the answer lists them."""
-    options = await context.server.aside.run(call.weight, delete_options, call)
+    options = await _options(call, context)
     matches = selection(list_options(call, watch=False), context)
     cache = context.server.cache.of(context.kind)
     await context.server.freshen()

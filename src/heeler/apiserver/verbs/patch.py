@@ -56,6 +56,8 @@ async def patch(call: Call, context: Context) -> One:
     if media == APPLY:
         return await _apply(call, context, options)
     body, repeated = await context.server.aside.run(call.weight, _decode, call, media, options)
+    if call.record is not None:
+        call.record.body(body)
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
         draft = _patched(live, body, media, context)
@@ -237,6 +239,8 @@ async def _apply(call: Call, context: Context, options: WriteOptions) -> One:
         return value
 
     value = await server.aside.run(call.weight, read)
+    if call.record is not None:
+        call.record.body(value)
     revision = (value.get("metadata") or {}).get("resourceVersion")
 
     def merged(live: Object | None, applied: Object) -> apply.Applied:
