@@ -6,7 +6,11 @@ NAME ?= heeler
 # under sudo what is installed belongs to the person who called
 HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
-.PHONY: docs soak peers up install test lint types bench reference clean tools down delete
+.PHONY: help docs soak peers up install test lint types bench reference clean tools down delete
+
+## help: these lines
+help:
+	@sed -n 's/^## \(.*\)/  make \1/p' Makefile
 
 ## up: set-up, cluster, example app; the last lines are the app's address and three kubectl commands
 up: install
@@ -73,11 +77,13 @@ docs: tools
 reference: tools
 	$(BIN)/python scripts/reference.py $(REFERENCE)
 
+## down, delete: stop the cluster that `make up` made (its data stay), or delete it (NAME=N)
 down:
 	$(BIN)/heeler down --name $(NAME)
 
 delete:
 	$(BIN)/heeler delete --name $(NAME)
 
+## clean: remove .venv and what the checks leave
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -332,3 +332,8 @@ def test_a_kind_that_is_not_served_is_named(cluster: LocalCluster, api_version: 
     stdin = f"apiVersion: {api_version}\nkind: Certificate\nmetadata: {{name: c}}\n"
     said = cluster.kubectl("apply", "-f", "-", stdin=stdin, check=False)
     assert f'no matches for kind "Certificate" in version "{api_version}"\nensure CRDs are installed first' in said
+
+
+def test_whoami_names_the_certificate(cluster: LocalCluster) -> None:
+    said = cluster.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.extra}")
+    assert re.fullmatch(r'{"authentication.kubernetes.io/credential-id":\["X509SHA256=[0-9a-f]{64}"\]}', said)

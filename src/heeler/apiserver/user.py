@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 MASTERS = "system:masters"
 AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
+#: What of a user's extra says which certificate or token it was.
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from heeler.apiserver.user import User, service_account
+from heeler.apiserver.user import CREDENTIAL, User, service_account
 from heeler.base.clock import Clock, parse_rfc3339
 from heeler.base.random import Random
 from heeler.objects.value import Object
@@ -132,7 +132,7 @@ class ServiceAccountTokens:
         found = self._lookup("", "serviceaccounts", namespace, account.get("name", ""))
         if not found or found["metadata"]["uid"] != account.get("uid") or self._was_deleted(found):
             return None
-        extra: dict[str, tuple[str, ...]] = {"authentication.kubernetes.io/credential-id": (f"JTI={claims['jti']}",)}
+        extra: dict[str, tuple[str, ...]] = {CREDENTIAL: (f"JTI={claims['jti']}",)}
         for claim, (group, plural) in BOUND.items():
             reference = private.get(claim)
             if not reference:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from heeler.apiserver.authorize.rbac import Attributes
-from heeler.apiserver.user import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User, authenticated
+from heeler.apiserver.user import ANONYMOUS, AUTHENTICATED, CREDENTIAL, UNAUTHENTICATED, User, authenticated
 from heeler.objects.status import StatusError, bad_request, forbidden, unauthorized
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def user_of(call: Call, server: ApiServer) -> User:
     if call.user is not None:
         return call.user
     if call.peer.common_name:
-        return authenticated(call.peer.common_name, "", call.peer.organizations)
+        extra = {CREDENTIAL: (f"X509SHA256={call.peer.fingerprint}",)}
+        return authenticated(call.peer.common_name, "", call.peer.organizations, extra)
     token = _bearer(call.headers.get("authorization", ""))
     if token is None:
         if _EXTRA_SPACE.match(call.headers.get("authorization", "")):

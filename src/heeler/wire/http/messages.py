@@ -23,11 +23,15 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end: address, and what a verified client certificate says (empty without one)."""
+    """Who is at the other end: address, and what a verified client certificate says (empty without one).
+
+    `fingerprint`: the SHA-256 of the certificate, in hexadecimal digits.
+    """
 
     address: str = ""
     common_name: str = ""
     organizations: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(slots=True)

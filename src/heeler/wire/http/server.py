@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import http
 import logging
 import re
@@ -506,4 +507,7 @@ def _peer_of(transport: asyncio.Transport) -> Peer:
     for part in certificate.get("subject", ()):
         for key, value in part:
             names.setdefault(key, []).append(value)
-    return Peer(host, (names.get("commonName") or [""])[-1], tuple(names.get("organizationName") or ()))
+    tls = transport.get_extra_info("ssl_object")
+    fingerprint = hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest()
+    name, organizations = (names.get("commonName") or [""])[-1], tuple(names.get("organizationName") or ())
+    return Peer(host, name, organizations, fingerprint)
