@@ -1,0 +1,176 @@
+"""HTTP as Helm's repositories and registries need it: proxies from the environment, redirects, TLS, credentials, bounds.
+
+A command asks a few times and ends, so this is plain blocking code on the standard library. What can't be reached, and what
+isn't what it should be, is a `WebError` in the words that Go's client has for it.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+from urllib.parse import urljoin, urlsplit
+
+#: Bytes of an answer that are read at most: charts and indexes are smaller by far.
+MAX_BYTES = 256 << 20
+MAX_REDIRECTS = 10
+TIMEOUT_SECONDS = 120.0
+USER_AGENT = "Heeler"
+
+
+class WebError(Exception):
+    """A request that got no answer; the message names method, URL and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files of what to trust and who we are; `verify` False takes any certificate."""
+
+    authority: str = ""
+    certificate: str = ""
+    key: str = ""
+    verify: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Raises WebError for files that can't be read."""
+        try:
+            context = ssl.create_default_context(cafile=self.authority or None)
+            if self.certificate:
+                context.load_cert_chain(self.certificate, self.key or None)
+        except (OSError, ssl.SSLError) as error:
+            raise WebError(f"can't create TLS config for client: {error}") from error
+        if not self.verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who asks. It is told to the host that it is for only, unless `everywhere`."""
+
+    name: str = ""
+    password: str = ""
+    everywhere: bool = False
+
+    @property
+    def header(self) -> str:
+        return "Basic " + base64.b64encode(f"{self.name}:{self.password}".encode()).decode()
+
+
+NOBODY = Login()
+
+
+@dataclass(slots=True)
+class Answer:
+    """Header names are in lower case."""
+
+    status: int
+    reason: str
+    headers: dict[str, str]
+    body: bytes
+    url: str = ""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+@dataclass(slots=True)
+class Web:
+    """Asks; keeps nothing between two questions but the TLS settings."""
+
+    tls: Tls = Tls()
+    timeout: float = TIMEOUT_SECONDS
+    _opener: Any = field(default=None, repr=False)
+
+    def get(self, url: str, *, login: Login = NOBODY, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET, over redirects; the login goes to the first host only unless it is for everywhere. Raises WebError."""
+        first = urlsplit(url).netloc
+        for _ in range(MAX_REDIRECTS):
+            sent = dict(headers or {})
+            same = urlsplit(url).netloc == first
+            if not same:
+                sent.pop("Authorization", None)
+            if login.name and login.password and (login.everywhere or same):
+                sent["Authorization"] = login.header
+            answer = self.ask("GET", url, headers=sent)
+            if answer.status not in (301, 302, 303, 307, 308) or "location" not in answer.headers:
+                return answer
+            url = urljoin(url, answer.headers["location"])
+        raise WebError(f'Get "{url}": stopped after {MAX_REDIRECTS} redirects')
+
+    def ask(
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        """One request, one answer, whatever its status. Raises WebError."""
+        request = urllib.request.Request(url, data=body, method=method, headers={"User-Agent": USER_AGENT})
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
+        try:
+            with self._open().open(request, timeout=self.timeout) as found:
+                return _answer(found, url)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error, url)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise WebError(f'{method.title()} "{url}": {_why(error, url)}') from error
+
+    def _open(self) -> Any:
+        if self._opener is None:
+            https = urllib.request.HTTPSHandler(context=self.tls.context())
+            self._opener = urllib.request.build_opener(https, _NoRedirect)
+            self._opener.addheaders = []
+        return self._opener
+
+
+def _answer(found: Any, url: str) -> Answer:
+    body: IO[bytes] = found
+    data = body.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise WebError(f'Get "{url}": the answer is larger than {MAX_BYTES >> 20} MiB')
+    return Answer(found.status, found.reason, {k.lower(): v for k, v in found.headers.items()}, data, url)
+
+
+def _why(error: Exception, url: str) -> str:
+    """What Go says of a connection that failed."""
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
+        error = error.reason
+    parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme, 0)}"
+    match error:
+        case ConnectionRefusedError():
+            return f"dial tcp {place}: connect: connection refused"
+        case socket.gaierror():
+            return f"dial tcp: lookup {parts.hostname}: no such host"
+        case TimeoutError():
+            return f"dial tcp {place}: i/o timeout"
+        case ssl.SSLCertVerificationError():
+            return f"tls: failed to verify certificate: x509: {_x509(error)}"
+        case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error) or "RECORD_LAYER_FAILURE" in str(error):
+            return "http: server gave HTTP response to HTTPS client"
+        case ConnectionResetError():
+            return f"read tcp {place}: read: connection reset by peer"
+        case http.client.IncompleteRead():
+            return "unexpected EOF"
+        case http.client.HTTPException():
+            return "EOF"
+        case urllib.error.URLError() if "unknown url type" in str(error.reason):
+            return f'unsupported protocol scheme "{parts.scheme}"'
+        case _:
+            return str(error)
+
+
+def _x509(error: ssl.SSLCertVerificationError) -> str:
+    text = error.verify_message
+    if "Hostname mismatch" in text or "IP address mismatch" in text:
+        return f"certificate is not valid for the name that was asked ({text})"
+    if "expired" in text:
+        return "certificate has expired or is not yet valid"
+    return "certificate signed by unknown authority"
