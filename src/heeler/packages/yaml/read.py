@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from heeler.packages.template.values import GoError
+from heeler.packages.yaml.numbers import general32
 from heeler.packages.yaml.scalars import is_stamp, resolve
 
 _TAG: Final = "tag:yaml.org,2002:"
@@ -393,30 +394,11 @@ def key_text(key: Any, value: Any) -> str:
         case float():
             if math.isinf(key):
                 return ".inf" if key > 0 else "-.inf"
-            return ".nan" if key != key else float32_text(key)
+            return ".nan" if key != key else general32(key)
     kind = "%!s(<nil>)" if key is None else "uint64"
     shown = "<nil>" if key is None else hex(key)
     told = "<nil>" if value is None else go_syntax(value)
     raise GoError(f"unsupported map key of type: {kind}, key: {shown}, value: {told}")
-
-
-def float32_text(number: float) -> str:
-    """The shortest text that is this number when rounded to 32 bits, as Go's `%g`."""
-    import struct
-
-    try:
-        narrow = struct.unpack("f", struct.pack("f", number))[0]
-    except OverflowError:
-        return "+Inf" if number > 0 else "-Inf"
-    for digits in range(1, 10):
-        text = f"{narrow:.{digits - 1}e}"
-        if struct.unpack("f", struct.pack("f", float(text)))[0] == narrow:
-            break
-    mantissa, _, exponent = text.partition("e")
-    power = int(exponent)
-    if power < -4 or power >= 21:
-        return f"{mantissa}e{'-' if power < 0 else '+'}{abs(power):02d}"
-    return f"{float(text):.{max(0, digits - 1 - power)}f}"
 
 
 def go_syntax(value: Any) -> str:
