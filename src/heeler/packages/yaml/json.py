@@ -11,7 +11,7 @@ import math
 import re
 from typing import Any, Final
 
-from heeler.packages.template.values import Float32, GoError, Map, Struct
+from heeler.packages.template.values import Float32, GoError, Map, NilMap, NilSlice, Struct
 from heeler.packages.yaml.numbers import general32, json_number
 
 #: Deeper nesting than Go takes.
@@ -60,7 +60,7 @@ def _write(value: Any, put: Any, line: str, indent: str, escape_html: bool) -> N
         _write_map(value, put, line, indent, escape_html)
     elif isinstance(value, list):
         if not value:
-            put("[]")
+            put("null" if type(value) is NilSlice else "[]")
             return
         inner = line + indent
         before = "[" + inner
@@ -89,7 +89,7 @@ def _write_map(value: dict[Any, Any], put: Any, line: str, indent: str, escape_h
     if isinstance(value, Map) and value.go_type.startswith("map[interface"):
         raise GoError(f"json: unsupported type: {value.go_type}")
     if not value:
-        put("{}")
+        put("null" if type(value) is NilMap else "{}")
         return
     inner = line + indent
     colon = '": ' if indent else '":'

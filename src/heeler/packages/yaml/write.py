@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cmp_to_key, lru_cache
 from typing import Any, Final
 
-from heeler.packages.template.values import Float32, GoError, Struct
+from heeler.packages.template.values import Float32, GoError, NilMap, NilSlice, Struct
 from heeler.packages.yaml.json import json_form, quote
 from heeler.packages.yaml.numbers import general, general32
 from heeler.packages.yaml.scalars import CONSTANTS, FIRST_OF_OTHERS, is_stamp, resolve
@@ -75,12 +75,12 @@ def _node(value: Any, indent: int, lead: str, put: Callable[[str], None], dialec
         if value:
             _mapping(value, indent, lead, put, dialect)
         else:
-            put(lead + "{}\n")
+            put(lead + _empty(value, dialect) + "\n")
     elif isinstance(value, list):
         if value:
             _sequence(value, indent, lead, put, dialect)
         else:
-            put(lead + "[]\n")
+            put(lead + _empty(value, dialect) + "\n")
     elif isinstance(value, Struct):
         form = json_form(value) if dialect.through_json else _yaml_form(value)
         if isinstance(form, dict) and not dialect.through_json and form:
@@ -89,6 +89,12 @@ def _node(value: Any, indent: int, lead: str, put: Callable[[str], None], dialec
             _node(form, indent, lead, put, dialect, column)
     else:
         put(lead + scalar(value, len(lead), column, dialect) + "\n")
+
+
+def _empty(value: Any, dialect: _Dialect) -> str:
+    if dialect.through_json and type(value) in (NilMap, NilSlice):
+        return "null"
+    return "{}" if isinstance(value, dict) else "[]"
 
 
 def _mapping(
@@ -119,14 +125,14 @@ def _mapping(
                 put(lead + "\n")
                 _mapping(item, deeper, " " * deeper, put, dialect)
             else:
-                put(lead + " {}\n")
+                put(f"{lead} {_empty(item, dialect)}\n")
         elif isinstance(item, list):
             if item:
                 put(lead + "\n")
                 under = indent + dialect.list_indent
                 _sequence(item, under, " " * under, put, dialect)
             else:
-                put(lead + " []\n")
+                put(f"{lead} {_empty(item, dialect)}\n")
         elif isinstance(item, Struct):
             form = json_form(item) if dialect.through_json else _yaml_form(item)
             if isinstance(form, dict) and form:
