@@ -95,6 +95,8 @@ def _merge(target: dict[str, Any], source: dict[str, Any], overwrite: bool) -> N
         present = target.get(key)
         if isinstance(value, dict) and isinstance(present, dict):
             _merge(present, value, overwrite)
+            if not present:
+                target[key] = value
         elif overwrite or (value is not None and is_empty(present)):
             target[key] = value
 

@@ -52,11 +52,12 @@ def _base64_fault(raw: bytes) -> int | None:
         if byte != ord("=") or held < 2:
             return at - 1
         if held == 2:
+            padding = at - 1
             at = _past_line_ends(raw, at)
             if at == size:
                 return size
             if raw[at] != ord("="):
-                return at
+                return padding
             at += 1
         at = _past_line_ends(raw, at)
         return at if at < size else None
@@ -72,30 +73,31 @@ def _past_line_ends(raw: bytes, at: int) -> int:
 def from_base32(value: str) -> str:
     """The text, or Go's message about the first byte that doesn't fit. Line ends are passed over before anything is counted."""
     raw = _LINE_ENDS.sub(b"", data(value))
-    fault = _base32_fault(raw)
+    fault, end = _base32_end(raw)
     if fault is not None:
         return f"illegal base32 data at input byte {fault}"
-    return undata(base64.b32decode(raw))
+    return undata(base64.b32decode(raw[:end]))
 
 
-def _base32_fault(raw: bytes) -> int | None:
+def _base32_end(raw: bytes) -> tuple[int | None, int]:
+    """The place of the first byte that is wrong, or where the data ends: what stands behind its padding isn't looked at."""
     size = len(raw)
     for start in range(0, size, 8):
         for place in range(8):
             at = start + place
             if at == size:
-                return at - place if place else None
+                return (at - place if place else None), size
             byte = raw[at]
             if byte == ord("=") and place >= 2 and size - at - 1 < 8:
                 if size - at - 1 + place < 7:
-                    return size
+                    return size, 0
                 for padding in range(7 - place):
                     if raw[at + 1 + padding] != ord("="):
-                        return at + padding
-                return at if place in (1, 3, 6) else None if at + 8 - place == size else at + 8 - place
+                        return at + padding, 0
+                return (at if place in (1, 3, 6) else None), start + 8
             if byte not in _BASE32:
-                return at
-    return None
+                return at, 0
+    return None, size
 
 
 # ---- paths -----------------------------------------------------------------------------------------------------------
@@ -146,7 +148,7 @@ def parsed_url(value: str) -> dict[str, Any]:
     try:
         url = urls.parse(value)
     except urls.Fault as fault:
-        raise GoPanic(f"unable to parse url, err: {fault}") from None
+        raise GoPanic(f"unable to parse url: {fault}") from None
     return {
         "scheme": url.scheme,
         "host": url.host,
@@ -173,7 +175,7 @@ def joined_url(parts: dict[str, Any]) -> str:
     try:
         return urls.join(part)
     except urls.Fault as fault:
-        raise GoPanic(f"unable to parse userinfo of url, err: {fault}") from None
+        raise GoPanic(f"unable to parse userinfo in dict, err: {fault}") from None
 
 
 FUNCTIONS: Final[list[Function]] = [

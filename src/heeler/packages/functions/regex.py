@@ -21,7 +21,8 @@ _FAULTS: Final = {
     "invalid perl operator": "invalid or unsupported Perl syntax",
     "invalid named capture group": "invalid named capture",
     "invalid UTF-8": "invalid UTF-8",
-    "unexpected )": "unexpected )",
+    "missing ]": "missing closing ]",
+    "missing )": "missing closing )",
     "trailing \\": "trailing backslash at end of expression",
 }
 
@@ -34,6 +35,10 @@ def compiled(pattern: str) -> Any:
     return result
 
 
+#: What RE2 knows and Go's port doesn't.
+_ANY_BYTE = re.compile(r"(?<!\\)(?:\\\\)*\\C")
+
+
 @lru_cache(maxsize=512)
 def _compile(pattern: str) -> Any:
     """The pattern, or what is wrong with it."""
@@ -43,6 +48,8 @@ def _compile(pattern: str) -> Any:
     options.log_errors = False
     if any("\ud800" <= sign <= "\udfff" for sign in pattern):
         return f"invalid UTF-8: `{pattern}`"
+    if _ANY_BYTE.search(pattern):
+        return "invalid escape sequence: `\\C`"
     try:
         return re2.compile(data(pattern), options)
     except re2.error as error:
@@ -57,7 +64,7 @@ def _in_go_words(told: str, pattern: str) -> str:
     what = _FAULTS.get(what, what)
     if what == "trailing backslash at end of expression":
         return what + ": ``"
-    if what.startswith(("missing )", "unexpected )")):
+    if what in ("missing closing )", "unexpected )"):
         return f"{what}: `{pattern}`"
     return f"{what}: `{where}`" if colon else f"{what}: `{pattern}`"
 
@@ -119,7 +126,7 @@ def split(pattern: Any, text: str, count: int) -> Slice:
     if pattern.pattern and not text:
         return Slice("[]string", [""])
     raw = data(text)
-    parts = []
+    parts: list[str] = []
     begin = end = 0
     for match in matches(pattern, raw):
         if len(parts) == count - 1:
@@ -133,35 +140,44 @@ def split(pattern: Any, text: str, count: int) -> Slice:
     return Slice("[]string", parts)
 
 
-_REFERENCE = re.compile(rb"\$(?:\$|(\w+)|\{(\w+)\})")
+_REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 
 
 def replaced(pattern: Any, text: str, replacement: str, *, literal: bool) -> str:
     """Text with each match replaced; `$1`, `${name}` stand for groups unless `literal`."""
     raw, new = data(text), data(replacement)
-    expand: Callable[[Any], bytes] = (lambda match: new) if literal or b"$" not in new else _template(pattern, new)
+    expand = None if literal or "$" not in replacement else _template(pattern, replacement)
     out = []
     at = 0
     for match in matches(pattern, raw):
-        out += [raw[at : match.start()], expand(match)]
+        out += [raw[at : match.start()], expand(match) if expand else new]
         at = match.end()
     return undata(b"".join([*out, raw[at:]]))
 
 
-def _template(pattern: Any, new: bytes) -> Callable[[Any], bytes]:
-    names = {data(name) if isinstance(name, str) else name: place for name, place in pattern.groupindex.items()}
+def _template(pattern: Any, new: str) -> Callable[[Any], bytes]:
+    """What makes a match's replacement. A group that isn't there is empty; `$1x` is the group `1x`."""
+    names = {undata(name) if isinstance(name, bytes) else name: place for name, place in pattern.groupindex.items()}
 
-    def group(match: Any, name: bytes) -> bytes:
-        text = name.decode("utf-8", "surrogateescape")
-        if text.isascii() and text.isdigit() and (text == "0" or text[0] != "0"):
-            place = int(text) if len(text) < 9 else -1
-            return (match.group(place) or b"") if 0 <= place <= pattern.groups else b""
-        return (match.group(names[name]) or b"") if name in names else b""
+    def place_of(name: str) -> int | None:
+        if name.isascii() and name.isdigit() and (name == "0" or name[0] != "0"):
+            return int(name) if len(name) < 9 and int(name) <= pattern.groups else None
+        return names.get(name)
+
+    parts: list[bytes | int] = []
+    at = 0
+    for reference in _REFERENCE.finditer(new):
+        parts.append(data(new[at : reference.start()]))
+        at = reference.end()
+        place = place_of(reference[1] or reference[2] or "")
+        if reference[0] == "$$":
+            parts.append(b"$")
+        elif place is not None:
+            parts.append(place)
+    parts.append(data(new[at:]))
 
     def expand(match: Any) -> bytes:
-        return _REFERENCE.sub(
-            lambda reference: b"$" if reference[0] == b"$$" else group(match, reference[1] or reference[2]), new
-        )
+        return b"".join([part if isinstance(part, bytes) else match.group(part) or b"" for part in parts])
 
     return expand
 

@@ -410,7 +410,7 @@ def _list(value: list[Any], verb: str, spec: Spec, depth: int) -> str:
 
 
 def _struct(value: Struct, verb: str, spec: Spec, depth: int) -> str:
-    if verb in "vsxXq" and not spec.erroring and not spec.sharp_v:
+    if verb in "vsxXq" and not spec.erroring and not spec.sharp_v and not value.go_by_pointer:
         for method in ("Error", "String"):
             if (function := value.go_methods.get(method)) is not None:
                 return _string(function.call(value), verb, spec)

@@ -120,6 +120,18 @@ class Slice(list[Any]):
         self.go_type = go_type
 
 
+class NilMap(Map):
+    """A map that was never made. It is an empty one but for JSON and YAML, which show null."""
+
+    __slots__ = ()
+
+
+class NilSlice(Slice):
+    """A slice that was never made. It is an empty one but for JSON and YAML, which show null."""
+
+    __slots__ = ()
+
+
 class Struct:
     """A struct, or a pointer to one. A subclass names its Go type and what templates may reach.
 
@@ -130,6 +142,8 @@ class Struct:
     go_type: ClassVar[str] = "struct {}"
     go_fields: ClassVar[Mapping[str, str]] = {}
     go_methods: ClassVar[Mapping[str, Function]] = {}
+    go_by_pointer: ClassVar[bool] = False
+    """Its methods take a pointer: fmt doesn't find `String` then, but what a template prints does."""
 
     __slots__ = ()
 

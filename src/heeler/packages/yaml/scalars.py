@@ -28,8 +28,10 @@ _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|[1-9][
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
 _POINT_FIRST = re.compile(r"\.[0-9]+(?:[eE][-+]?[0-9]+)?\Z")
 _STAMP = re.compile(
-    r"\d{4}-\d{1,2}-\d{1,2}(?:(?:[Tt]|[ ])\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d*)?(?:[ ]?(?:Z|[-+]\d{1,2}(?::?\d\d)?))?)?\Z"
+    r"(\d{4})-(\d{1,2})-(\d{1,2})"
+    r"(?:[Tt](\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?(?:Z|[-+](\d\d):(\d\d))| (\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,]\d+)?)?\Z"
 )
+_MONTH_DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def resolve(text: str) -> Scalar:
@@ -81,4 +83,12 @@ def whole(plain: str) -> int:
 
 def is_stamp(text: str) -> bool:
     """Whether the text is a date or a moment, which a writer has to quote."""
-    return bool(_STAMP.match(text))
+    found = _STAMP.match(text)
+    if not found:
+        return False
+    year, month, day, *clock = (int(part or 0) for part in found.groups())
+    if not (1 <= month <= 12 and 1 <= day <= _MONTH_DAYS[month - 1]):
+        return False
+    if (month, day) == (2, 29) and (year % 4 or (year % 100 == 0 and year % 400)):
+        return False
+    return all(map(int.__le__, clock, (23, 59, 59, 24, 60, 23, 59, 59)))

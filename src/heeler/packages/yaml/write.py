@@ -1,8 +1,8 @@
 """YAML as Helm writes it: `dump` is toYaml, `dump_pretty` is toYamlPretty.
 
-toYaml goes through JSON and Go's yaml library v2: numbers as JSON has them, folded near 80 columns, lists not indented. toYamlPretty
-is the library v3 on the value itself: nothing is folded, lists are indented. Both sort keys as people would (`a9` before `a10`) and
-quote what would be read as something else; both write plain text as libyaml does, whose rules are followed here.
+toYaml goes through JSON and Go's yaml library v2: numbers as JSON has them, folded near 80 columns, lists not indented.
+toYamlPretty is the library v3 on the value itself: nothing is folded, lists are indented. Both sort keys as people would (`a9`
+before `a10`) and quote what would be read as something else; both choose a text's style by libyaml's rules.
 """
 
 from __future__ import annotations
