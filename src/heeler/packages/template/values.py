@@ -125,6 +125,9 @@ class NilMap(Map):
 
     __slots__ = ()
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise GoPanic("assignment to entry in nil map")
+
 
 class NilSlice(Slice):
     """A slice that was never made. It is an empty one but for JSON and YAML, which show null."""
@@ -136,7 +139,8 @@ class Struct:
     """A struct, or a pointer to one. A subclass names its Go type and what templates may reach.
 
     `go_fields` maps a field's Go name to the attribute that holds it, in Go's order (that is how it is printed);
-    `go_methods` maps a method's name to a `Function` whose first argument is the object itself.
+    `go_methods` maps a method's name to a `Function` whose first parameter and argument is the object itself; types of maps,
+    slices and numbers may have one too.
     """
 
     go_type: ClassVar[str] = "struct {}"

@@ -25,7 +25,7 @@ class PointPointer(Point):
 
 
 class Version(Point):
-    go_methods = {"String": Function("String", (), False, "string", lambda version: f"v{version.x}")}
+    go_methods = {"String": Function("String", ("geo.Point",), False, "string", lambda version: f"v{version.x}")}
 
 
 @pytest.mark.parametrize(
