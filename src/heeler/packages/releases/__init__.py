@@ -1,0 +1,1 @@
+"""Releases: charts that were installed, their records, and what is done with them in a cluster."""
