@@ -34,6 +34,10 @@ class Unready(ClusterError):
     """Not all is as it should be when the time is over."""
 
 
+#: (group, kind, namespace, name)
+Key = tuple[str, str, str | None, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """One object of a manifest, and where it lives. `namespace` is None for what belongs to no namespace."""
@@ -45,7 +49,7 @@ class Target:
     object: Object
 
     @property
-    def key(self) -> tuple[str, str, str | None, str]:
+    def key(self) -> Key:
         """What makes it the same object in another manifest, whatever version that is written in."""
         return (self.resource.group, self.kind, self.namespace, self.name)
 
@@ -214,7 +218,7 @@ class Cluster:
         """Follow the objects until each is good, one has failed or the time is over."""
         if not targets:
             return
-        found: dict[Target, Status] = {}
+        found: dict[Key, Status] = {}
         wanted = {target.key: target for target in targets}
         changed: asyncio.Queue[tuple[Target, Object | None]] = asyncio.Queue(_HELD)
         places = {(target.resource, target.namespace) for target in targets}
@@ -223,13 +227,13 @@ class Cluster:
             async with asyncio.timeout(seconds):
                 while True:
                     target, obj = await changed.get()
-                    found[target.key] = look(obj)  # type: ignore[index]
-                    if words == "not ready" and found[target.key].status == ready.FAILED:  # type: ignore[index]
-                        raise Unready(_unready([target], found, good, words))  # type: ignore[arg-type]
+                    found[target.key] = look(obj)
+                    if words == "not ready" and found[target.key].status == ready.FAILED:
+                        raise Unready(_unready([target], found, good, words))
                     if len(found) == len(wanted) and all(good(one.status) for one in found.values()):
                         return
         except TimeoutError:
-            lines = _unready(targets, found, good, words)  # type: ignore[arg-type]
+            lines = _unready(targets, found, good, words)
             raise Unready(f"{lines}\ncontext deadline exceeded") from None
         finally:
             for follower in followers:
@@ -240,7 +244,7 @@ class Cluster:
         self,
         resource: GroupVersionResource,
         namespace: str | None,
-        wanted: dict[tuple[str, str, str | None, str], Target],
+        wanted: dict[Key, Target],
         changed: asyncio.Queue[tuple[Target, Object | None]],
     ) -> None:
         """Tell of each wanted object of a collection: first as it is, then each time it changes."""
@@ -296,7 +300,7 @@ class Cluster:
 
 def _unready(
     targets: Sequence[Target],
-    found: dict[tuple[str, str, str | None, str], Status],
+    found: dict[Key, Status],
     good: Callable[[str], bool],
     words: str,
 ) -> str:
@@ -304,12 +308,8 @@ def _unready(
     for target in targets:
         one = found.get(target.key, Status("Unknown", ""))
         if not good(one.status):
-            place = (
-                f"{target.kind}/{target.namespace or ''}/{target.name}"
-                if target.namespace
-                else f"{target.kind}/{target.name}"
-            )
-            lines.append(f"resource {place} {words}. status: {one.status}, message: {one.message}")
+            place = f"{target.namespace}/{target.name}" if target.namespace else target.name
+            lines.append(f"resource {target.kind}/{place} {words}. status: {one.status}, message: {one.message}")
     return "\n".join(lines)
 
 
