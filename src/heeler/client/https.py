@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
+from heeler.base.clock import Clock, SystemClock
 from heeler.client.client import Listing, PatchType, WatchEvent
+from heeler.client.exec_plugin import Credential, Plugin, run
 from heeler.client.kubeconfig import Access, access, read
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
@@ -27,11 +30,15 @@ MAX_LINE = 64 * 1024 * 1024
 class HttpsClient:
     """See `Client`. Close it when done."""
 
-    def __init__(self, found: Access, *, user_agent: str = "heeler") -> None:
+    def __init__(self, found: Access, *, user_agent: str = "heeler", clock: Clock | None = None) -> None:
         self._access = found
+        self._clock = clock or SystemClock()
+        self._in_whose_name = _impersonation(found)
         self._agent = user_agent
         self._tls = _context(found)
         self._http = HttpClient(self._tls, server_name=found.server_name)
+        self._credential = Credential()
+        self._asking = asyncio.Lock()
 
     def renew(self, found: Access) -> None:
         """Use another certificate (of the same authority) for new connections. Raises ssl.SSLError."""
@@ -184,9 +191,22 @@ class HttpsClient:
         return found
 
     async def _token(self) -> str:
+        if self._access.plugin is not None:
+            return await self._from_plugin(self._access.plugin)
         if self._access.token_file:
             return self._access.token_file.read_text().strip()
         return self._access.token
+
+    async def _from_plugin(self, plugin: Plugin) -> str:
+        """The plugin's token, asked for again when it ends; its certificate is used for new connections."""
+        async with self._asking:
+            now = self._clock.time()
+            has = self._credential.token or self._credential.certificate
+            if not has or (self._credential.until is not None and now >= self._credential.until):
+                found = self._credential = await run(plugin)
+                if found.certificate and self._tls is not None:
+                    _load(self._tls, replace(self._access, certificate=found.certificate, key=found.key))
+            return self._credential.token
 
     async def _send(
         self,
@@ -197,10 +217,10 @@ class HttpsClient:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         given = {name.lower(): value for name, value in (headers or {}).items()}
-        out = {"accept": JSON, "user-agent": self._agent, **given}
+        out = [*{"accept": JSON, "user-agent": self._agent, **given}.items(), *self._in_whose_name]
         token = await self._token()
         if token:
-            out["authorization"] = f"Bearer {token}"
+            out.append(("authorization", f"Bearer {token}"))
         url = self._access.server + path + (f"?{encode_query(query)}" if query else "")
         return await self._http.request(method, url, headers=out, body=body)
 
@@ -277,6 +297,15 @@ def _refusal(status: int, raw: bytes) -> StatusError:
     if isinstance(body, dict) and body.get("kind") == "Status":
         return StatusError.from_status(body, status)
     return StatusError(status, "", raw[:300].decode("utf-8", "replace").strip() or f"the server answered {status}")
+
+
+def _impersonation(found: Access) -> list[tuple[str, str]]:
+    """Headers that say in whose name requests are made, one for each value."""
+    out = [("impersonate-user", found.as_user), ("impersonate-uid", found.as_uid)]
+    out += [("impersonate-group", group) for group in found.as_groups]
+    for key, values in found.as_extra.items():
+        out += [(f"impersonate-extra-{quote(key.lower(), safe='')}", value) for value in values]
+    return [pair for pair in out if pair[1]]
 
 
 def _context(found: Access) -> ssl.SSLContext | None:

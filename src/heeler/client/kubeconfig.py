@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from heeler.base.files import locked, write_atomic
+from heeler.client.exec_plugin import Plugin, plugin
 from heeler.objects import yaml_text
 from heeler.objects.value import Object
+
+#: Where a pod finds the token of its service account.
+ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class KubeconfigError(ValueError):
@@ -35,6 +39,13 @@ class Access:
     insecure: bool = False
     server_name: str | None = None
     namespace: str = "default"
+    #: A program that gives token or certificate.
+    plugin: Plugin | None = None
+    #: In whose name: sent with every request.
+    as_user: str = ""
+    as_uid: str = ""
+    as_groups: tuple[str, ...] = ()
+    as_extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def default_path(environment: Mapping[str, str]) -> Path:
@@ -88,9 +99,13 @@ def access(config: Object, path: Path, context: str = "") -> Access:
     user = (_named(config, "users", names.get("user", "")) or {}).get("user") or {}
     if not cluster.get("server"):
         raise KubeconfigError(f'{path}: the cluster of context "{name}" has no server')
-    if "exec" in user or "auth-provider" in user:
-        raise KubeconfigError(f'{path}: the user of context "{name}" logs in by a plugin, which heeler does not run')
+    if "auth-provider" in user:
+        raise KubeconfigError(f'{path}: the user of context "{name}" has an auth-provider, which is no more: use exec')
     folder = path.parent
+    try:
+        found_plugin = plugin(user["exec"], _told(cluster), folder) if user.get("exec") else None
+    except ValueError as error:
+        raise KubeconfigError(f'{path}: the user of context "{name}": {error}') from error
     return Access(
         server=str(cluster["server"]).rstrip("/"),
         authority=_data(cluster, "certificate-authority", folder),
@@ -101,7 +116,55 @@ def access(config: Object, path: Path, context: str = "") -> Access:
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
         server_name=cluster.get("tls-server-name"),
         namespace=names.get("namespace") or "default",
+        plugin=found_plugin,
+        as_user=user.get("as") or "",
+        as_uid=user.get("as-uid") or "",
+        as_groups=tuple(user.get("as-groups") or ()),
+        as_extra={key: tuple(values) for key, values in (user.get("as-user-extra") or {}).items()},
     )
+
+
+def combined(paths: Sequence[Path]) -> Object:
+    """Several files as one: of what has the same name the first counts; paths are made whole. Raises KubeconfigError."""
+    out: Object = {}
+    for path in paths:
+        config = read(path)
+        for part in ("clusters", "users", "contexts"):
+            have = {entry["name"] for entry in out.get(part) or ()}
+            added = [_whole(entry, path.parent) for entry in config.get(part) or () if entry["name"] not in have]
+            out[part] = [*(out.get(part) or ()), *added]
+        out.setdefault("current-context", "")
+        out["current-context"] = out["current-context"] or config.get("current-context") or ""
+    return out
+
+
+_FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+
+
+def _whole(entry: Object, folder: Path) -> Object:
+    """An entry whose files are named from the root."""
+    out = dict(entry)
+    for part in ("cluster", "user"):
+        if isinstance(out.get(part), dict):
+            out[part] = {k: str(folder / v) if k in _FILES and v else v for k, v in out[part].items()}
+    return out
+
+
+def in_cluster(environment: Mapping[str, str], folder: Path = ACCOUNT_FOLDER) -> Access | None:
+    """How a pod reaches its own cluster, None outside of one."""
+    host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
+    if not host or not port or not (folder / "token").exists():
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    namespace = (folder / "namespace").read_text().strip() if (folder / "namespace").exists() else "default"
+    authority = (folder / "ca.crt").read_bytes() if (folder / "ca.crt").exists() else None
+    return Access(f"https://{shown}:{port}", authority, token_file=folder / "token", namespace=namespace)
+
+
+def _told(cluster: Object) -> Object:
+    """What a plugin may be told of the cluster."""
+    names = ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+    return {name: cluster[name] for name in names if name in cluster}
 
 
 def _named(config: Object, part: str, name: str) -> Object | None:
