@@ -20,6 +20,8 @@ def read_file(call: Call, name: str) -> bytes:
             raise HelmError(f'scheme "{scheme}" not supported')
         raise HelmError(f"heeler reads no values from {scheme} addresses yet: {name}")
     try:
+        if not name:
+            raise FileNotFoundError(2, "no such file or directory")
         return call.path(name).read_bytes()
     except OSError as error:
         said = (error.strerror or str(error)).lower()
@@ -64,7 +66,9 @@ def _apply(flag: str, step: Callable[..., None], *arguments: Any) -> None:
     try:
         step(*arguments)
     except (ChartError, HelmError) as error:
-        raise HelmError(f"failed parsing --{flag} data: {error}") from None
+        # of JSON Helm says only what was given
+        said = f" {arguments[1]}" if flag == "set-json" else f": {error}"
+        raise HelmError(f"failed parsing --{flag} data{said}") from None
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -45,16 +45,15 @@ def _under_alias(entry: Dependency, charts: list[Chart]) -> Chart | None:
     """A copy of the chart that the entry means, by the alias's name where there is one."""
     for chart in charts:
         if _matches(entry, chart):
-            metadata = dataclasses.replace(chart.metadata, name=entry.alias or chart.metadata.name)
-            made = dataclasses.replace(chart, metadata=metadata, values=copy(chart.values))
-            made.adopt([_copied(sub) for sub in chart.dependencies])
+            made = _copied(chart)
+            made.metadata.name = entry.alias or made.metadata.name
             return made
     return None
 
 
 def _copied(chart: Chart) -> Chart:
     metadata = dataclasses.replace(
-        chart.metadata, dependencies=[entry and dataclasses.replace(entry) for entry in chart.metadata.dependencies]
+        chart.metadata, dependencies=[entry and dataclasses.replace(entry, import_values=list(entry.import_values)) for entry in chart.metadata.dependencies]
     )
     made = dataclasses.replace(chart, metadata=metadata, values=copy(chart.values))
     made.adopt([_copied(sub) for sub in chart.dependencies])

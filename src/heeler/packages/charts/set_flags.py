@@ -24,9 +24,10 @@ _MISSING = object()
 
 def typed(text: str) -> Any:
     """What `--set` makes of a value: a bool, null, a whole number, or text."""
-    if text in ("true", "false"):
-        return text == "true"
-    if text == "null":
+    lower = text.lower()
+    if lower in ("true", "false"):
+        return lower == "true"
+    if lower == "null":
         return None
     if text == "0":
         return Int64(0)
@@ -47,6 +48,14 @@ class _End(Exception):
     """The text ended where more could have come."""
 
 
+class _Unset(Exception):
+    """The text ended after an index."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        super().__init__()
+        self.steps = steps
+
+
 class _Text:
     """The text and how far it is read."""
 
@@ -54,15 +63,15 @@ class _Text:
         self.text = text
         self.at = 0
 
-    def until(self, stops: str) -> tuple[str, str]:
-        """(what stands before the next of `stops`, that sign or "" at the end); `\\` makes the next sign an ordinary one."""
+    def until(self, stops: str, escape: str = "\\") -> tuple[str, str]:
+        """(what stands before the next of `stops`, that sign or "" at the end); after `escape` a sign is an ordinary one."""
         out: list[str] = []
         while self.at < len(self.text):
             char = self.text[self.at]
             self.at += 1
             if char in stops:
                 return "".join(out), char
-            if char == "\\":
+            if char == escape:
                 if self.at >= len(self.text):
                     return "".join(out), ""
                 char = self.text[self.at]
@@ -99,7 +108,7 @@ def _scalar_or_list(make: Callable[[str], Any]) -> Reader:
             if stop == "}":
                 if text.peek() == ",":
                     text.at += 1
-                return made if not item and not made else [*made, make(item)]
+                return [*made, make(item)]
             made.append(make(item))
 
     return read
@@ -120,9 +129,9 @@ def _json(text: _Text) -> Any:
 # ---- paths -----------------------------------------------------------------------------------------------------------
 
 
-def _path(text: _Text, stops: str) -> list[Step] | None:
+def _path(text: _Text, stops: str, escape: str) -> list[Step] | None:
     """The steps up to `=`; None where the text ends before any."""
-    key, stop = text.until(stops)
+    key, stop = text.until(stops, escape)
     steps: list[Step] = []
     depth = 0
     while True:
@@ -135,17 +144,17 @@ def _path(text: _Text, stops: str) -> list[Step] | None:
         steps.append(key)
         while stop == "[":
             steps.append(_index(text))
-            rest, stop = text.until(stops.replace(",", ""))
+            rest, stop = text.until(stops.replace(",", ""), escape)
             if rest:
-                raise ChartError(f"unexpected data at end of array index: {_quoted(rest)}")
-            if not stop:
-                return None
+                raise ChartError(f"unexpected data at end of array index: {_runes(rest)}")
+            if not stop:  # a list without a value is an empty list
+                raise _Unset(steps)
         if stop == "=":
             return steps
         depth += 1
         if depth > MAX_DEPTH:
             raise ChartError(f"value name nested level is greater than maximum supported nested level of {MAX_DEPTH}")
-        key, stop = text.until(stops)
+        key, stop = text.until(stops, escape)
         if not stop and not key:
             return None
 
@@ -169,6 +178,12 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def _runes(text: str) -> str:
+    """Signs as Go's `%q` prints a list of them."""
+    special = {"'": r"'\''", "\\": r"'\\'", '"': "'\"'"}
+    return "[" + " ".join(special.get(c) or f"'{json.dumps(c, ensure_ascii=False)[1:-1]}'" for c in text) + "]"
+
+
 # ---- assigning -------------------------------------------------------------------------------------------------------
 
 
@@ -183,6 +198,7 @@ def _mismatch(found: Any, wanted: str) -> ChartError:
 def assign(values: dict[str, Any], steps: list[Step], value: Any) -> None:
     """Put `value` at `steps`, making maps and lists on the way."""
     holder: Any = values
+    entered: list[tuple[str, Any]] = []
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
         following = value if last else [] if isinstance(steps[number + 1], int) else {}
@@ -195,54 +211,62 @@ def assign(values: dict[str, Any], steps: list[Step], value: Any) -> None:
             fresh = last or found is None
         else:
             found = holder.get(step, _MISSING)
-            fresh = last or found is _MISSING or (found is None and isinstance(following, dict))
-            if step == "" and not last:
-                pass
+            fresh = last or found is _MISSING
         if fresh:
-            if not (step == "" and isinstance(holder, dict)):
+            if step != "":  # an empty key is dropped, with what stands under it
                 holder[step] = following
             holder = following
         elif isinstance(found, list if isinstance(following, list) else dict):
             holder = found
         else:
             raise _mismatch(found, "[]interface {}" if isinstance(following, list) else "map[string]interface {}")
+        if not last and isinstance(step, str) and isinstance(holder, dict):
+            entered.append((step, holder))
+    for key, inner in reversed(entered):
+        if not inner:
+            raise ChartError(f"key map {_quoted(key)} has no value")
 
 
-def _into(values: dict[str, Any], given: str, read: Reader, stops: str = "[].,=") -> None:
+def _into(values: dict[str, Any], given: str, read: Reader, stops: str = "[=,.", escape: str = "\\") -> None:
     text = _Text(given)
     try:
         while not text.ended:
-            steps = _path(text, stops)
+            steps = _path(text, stops, escape)
             if steps is None:
                 return
             assign(values, steps, read(text))
     except _End:
         return
+    except _Unset as unset:
+        steps = unset.steps
+        while isinstance(steps[-1], int):
+            steps = steps[:-1]
+        assign(values, steps, [])
 
 
 def set_typed(values: dict[str, Any], text: str) -> None:
     """`--set`."""
-    _into(values, text, _scalar_or_list(typed), "[=,.")
+    _into(values, text, _scalar_or_list(typed))
 
 
 def set_string(values: dict[str, Any], text: str) -> None:
     """`--set-string`: as `--set`, but everything is text."""
-    _into(values, text, _scalar_or_list(str), "[=,.")
+    _into(values, text, _scalar_or_list(str))
 
 
 def set_json(values: dict[str, Any], text: str) -> None:
     """`--set-json`: values in JSON, or one JSON object whose members are merged."""
-    _into(values, text, _json, "[=,.")
+    _into(values, text, _json)
 
 
 def set_file(values: dict[str, Any], text: str, read: Callable[[str], str]) -> None:
     """`--set-file`: the value is the content of the file that is named; `read` gives it."""
-    _into(values, text, _scalar_or_list(read), "[=,.")
+    _into(values, text, _scalar_or_list(read))
 
 
 def set_literal(values: dict[str, Any], text: str) -> None:
     """`--set-literal`: everything after the first `=` is the value."""
-    _into(values, text, _literal, "[=.")
+    _into(values, text, _literal, "[=.", "")
 
 
 FLAGS: Mapping[str, Callable[[dict[str, Any], str], None]] = {

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heeler.packages.charts.chart import Chart, ChartError
-from heeler.packages.template.values import GoError, type_name
+from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
 
 Table = dict[str, Any]
@@ -61,6 +61,15 @@ def copy(value: Any) -> Any:
     return value
 
 
+def without_nulls(values: Table) -> Table:
+    """A deep copy of a chart's own values: a null there says nothing, so that what lies below counts."""
+    return {
+        key: without_nulls(value) if isinstance(value, dict) else copy(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
 def table_at(values: Table, path: str) -> Table:
     """The map at a dotted path. Raises `ChartError` where there is none."""
     here: Any = values
@@ -108,13 +117,11 @@ class _Joiner:
         names = {sub.name for sub in chart.dependencies}
         path = f"{prefix}.{chart.name}" if prefix else chart.name
         for key, default in copy(chart.values).items():
-            if key not in values:
-                values[key] = default
-                continue
-            given = values[key]
-            if given is None:
-                if not self.merge:
-                    del values[key]
+            given = values.get(key)
+            if given is None and key in values and default is None and not self.merge:
+                del values[key]
+            elif given is None:
+                self.fill(values, key, default)
             elif isinstance(given, dict):
                 if isinstance(default, dict):
                     # what a parent says about a chart below isn't final: that chart's own defaults come later
@@ -123,26 +130,32 @@ class _Joiner:
                 elif default is not None:
                     self.warn(f"warning: skipped value for {path}.{key}: Not a table.")
 
+    def fill(self, given: Table, key: str, default: Any) -> None:
+        """Take a default where nothing is given; a null that is given takes the default away, if there is one."""
+        if key in given:
+            if default is not None and not self.merge:
+                del given[key]
+        elif self.merge:
+            given[key] = default
+        elif default is not None:
+            given[key] = without_nulls(default) if isinstance(default, dict) else default
+
     def below(self, chart: Chart, values: Table, prefix: str) -> Table:
         path = f"{prefix}.{chart.name}" if prefix else chart.name
         for sub in chart.dependencies:
             given = values.setdefault(sub.name, {})
             if not isinstance(given, dict):
-                raise ChartError(f"type mismatch on {sub.name}: %!t({_badly(given)})")
+                raise ChartError(f"type mismatch on {sub.name}: {_as_bool(given)}")
             self.globals(given, values, path)
             values[sub.name] = self.chart(sub, given, path)
         return values
 
     def globals(self, given: Table, values: Table, prefix: str) -> None:
         """The parent's globals over a chart's."""
-        own, parents = given.get(GLOBAL), values.get(GLOBAL)
-        if own is None:
-            own = {}
+        own, parents = given.get(GLOBAL, {}), values.get(GLOBAL, {})
         if not isinstance(own, dict):
             self.warn(f"warning: skipping globals because destination {GLOBAL} is not a table.")
             return
-        if parents is None:
-            parents = {}
         if not isinstance(parents, dict):
             self.warn(f"warning: skipping globals because source {GLOBAL} is not a table.")
             return
@@ -152,7 +165,7 @@ class _Joiner:
                 value = dict(value)
                 if key in own:
                     if isinstance(found, dict):
-                        self.tables(value, found, f"{prefix}.{key}")
+                        _Joiner(True, self.warn).tables(value, found, f"{prefix}.{key}")
                     else:
                         self.warn(f'Conflict: cannot merge map onto non-map for "{key}". Skipping.')
                         continue
@@ -165,30 +178,29 @@ class _Joiner:
 
     def tables(self, given: Table, defaults: Table, path: str) -> Table:
         """`given` over `defaults`, in place."""
+        def seen(table: Table) -> str:
+            return shown(table if self.merge else without_nulls(table))
+
         for key, default in defaults.items():
-            if key not in given:
-                given[key] = default
-                continue
-            value = given[key]
+            value = given.get(key)
             if value is None:
-                if not self.merge:
-                    del given[key]
+                self.fill(given, key, default)
             elif isinstance(default, dict):
                 if isinstance(value, dict):
                     self.tables(value, default, f"{path}.{key}")
                 else:
-                    self.warn(f"warning: cannot overwrite table with non table for {path}.{key} ({shown(default)})")
+                    self.warn(f"warning: cannot overwrite table with non table for {path}.{key} ({seen(default)})")
             elif isinstance(value, dict) and default is not None:
                 said = f"Ignoring non-table value ({shown(default)})"
                 self.warn(f"warning: destination for {path}.{key} is a table. {said}")
         return given
 
 
-def _badly(value: Any) -> str:
-    """What Go's `%t` says of a value that is no bool, without its frame."""
-    if value is None:
-        return "<nil>"
-    return f"{type_name(value)}={shown(value)}"
+def _as_bool(value: Any) -> str:
+    """A value as Go's `%t` prints it, which is meant for bools."""
+    from heeler.packages.template.formatting import sprintf
+
+    return sprintf("%t", value)
 
 
 def coalesce(chart: Chart, values: Table, warn: Warn) -> Table:
