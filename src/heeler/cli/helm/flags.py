@@ -185,6 +185,12 @@ def _wait(text: str) -> str:
     raise HelmError(f"invalid wait input {quoted(text)}. Valid inputs are watcher, hookOnly, and legacy")
 
 
+def _post_renderer(text: str) -> str:
+    if text:
+        raise HelmError(f"plugin: {{Name:{text} Type:postrenderer/v1}} not found")  # heeler runs no plugins
+    return text
+
+
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "bool": parse_bool,
     "int": parse_int,
@@ -193,6 +199,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "duration": parse_duration,
     "format": _format,
     "WaitStrategy": _wait,
+    "postRendererString": _post_renderer,
     "strings": _fields,
     "stringToString": _pairs,
     "stringArray": lambda text: [text],

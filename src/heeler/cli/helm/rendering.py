@@ -20,8 +20,8 @@ from heeler.packages.charts.render import ReleaseInfo, check_installable, proces
 
 if TYPE_CHECKING:
     from heeler.packages.charts.manifests import Hook, Manifest
+    from heeler.packages.objects import Capabilities
 
-Capabilities = Any
 NAME_LIMIT = 53
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _NAME_RULE = (
@@ -91,12 +91,12 @@ def _from_template(text: str) -> str:
 
 
 def capabilities(call: Call) -> Capabilities:
-    objects: Any = importlib.import_module("heeler.packages.objects")
+    from heeler.packages import objects
     from heeler.packages.template.values import GoError
 
     given = call.flags.text("kube-version")
     try:
-        return objects.Capabilities.of(given, call.flags.many("api-versions"))
+        return objects.capabilities(given or objects.KUBE_VERSION, call.flags.many("api-versions"))
     except GoError as error:
         raise HelmError(f"invalid kube version '{given}': {error}") from None
 

@@ -13,10 +13,11 @@ class ChartError(Exception):
 
 @dataclass(slots=True)
 class File:
-    """A file of a chart; `name` is its path in the chart's folder, with `/`."""
+    """A file of a chart; `name` is its path in the chart's folder, with `/`, `modified` seconds since 1970."""
 
     name: str
     data: bytes
+    modified: float = 0
 
 
 @dataclass(slots=True)

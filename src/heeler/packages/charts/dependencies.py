@@ -53,7 +53,11 @@ def _under_alias(entry: Dependency, charts: list[Chart]) -> Chart | None:
 
 def _copied(chart: Chart) -> Chart:
     metadata = dataclasses.replace(
-        chart.metadata, dependencies=[entry and dataclasses.replace(entry, import_values=list(entry.import_values)) for entry in chart.metadata.dependencies]
+        chart.metadata,
+        dependencies=[
+            entry and dataclasses.replace(entry, import_values=list(entry.import_values))
+            for entry in chart.metadata.dependencies
+        ],
     )
     made = dataclasses.replace(chart, metadata=metadata, values=copy(chart.values))
     made.adopt([_copied(sub) for sub in chart.dependencies])

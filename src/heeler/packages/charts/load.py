@@ -132,7 +132,7 @@ def read_folder(folder: Path, log: Log = silent, first: Callable[[], None] | Non
         if not stat.S_ISREG(mode):
             raise ChartError(f"cannot load irregular file {top / shown} as it has file mode type bits set")
         try:
-            files.append(File(shown, real.read_bytes().removeprefix(_BOM)))
+            files.append(File(shown, real.read_bytes().removeprefix(_BOM), os.lstat(real).st_mtime))
         except OSError as error:
             raise ChartError(f"error reading {shown}: open {top / shown}: {(error.strerror or '').lower()}") from None
 
@@ -275,7 +275,7 @@ def read_archive(data: bytes) -> list[File]:
                 reader = archive.extractfile(member) if member.isreg() else None
                 content = reader.read() if reader is not None else b""
                 left -= len(content)
-                files.append(File(name, content.removeprefix(_BOM)))
+                files.append(File(name, content.removeprefix(_BOM), member.mtime))
     except tarfile.ReadError as error:
         if plain.strip(b"\0"):
             end = "unexpected EOF" if "unexpected end" in str(error) else "archive/tar: invalid tar header"
@@ -369,7 +369,7 @@ def _place(chart: Chart, file: File, known: bool, below: dict[str, list[File]], 
             chart.files.append(file)
         if name.endswith(".prov") and "/" not in inner:
             return
-        below.setdefault(inner.partition("/")[0], []).append(File(inner, file.data))
+        below.setdefault(inner.partition("/")[0], []).append(File(inner, file.data, file.modified))
     else:
         chart.files.append(file)
 
@@ -408,7 +408,9 @@ def _subchart(parent: Chart, name: str, files: list[File], log: Log, depth: int)
             if files[0].name != name:
                 raise ChartError(f"expected {name}, got {files[0].name}")
             return build(read_archive(files[0].data), log, depth + 1)
-        return build([File(f.name.partition("/")[2], f.data) for f in files if "/" in f.name], log, depth + 1)
+        return build(
+            [File(f.name.partition("/")[2], f.data, f.modified) for f in files if "/" in f.name], log, depth + 1
+        )
     except ChartError as error:
         what = "tar" if str(error).startswith("expected ") and name.endswith(".tgz") else name
         raise ChartError(f"error unpacking subchart {what} in {parent.name}: {error}") from None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from heeler.packages.charts.chart import Chart, ChartError, Dependency, Maintainer, Metadata
 
@@ -82,3 +83,44 @@ def validate(chart: Chart) -> None:
     sanitize(chart.metadata)
     for fault in faults(chart.metadata):
         raise ChartError(f"validation: {fault}")
+
+
+#: Chart.yaml's fields in the order of its documentation, with the attribute.
+_FIELDS = (
+    *(("name", "name"), ("home", "home"), ("sources", "sources"), ("version", "version")),
+    *(("description", "description"), ("keywords", "keywords"), ("maintainers", "maintainers"), ("icon", "icon")),
+    *(("apiVersion", "api_version"), ("condition", "condition"), ("tags", "tags"), ("appVersion", "app_version")),
+    *(("deprecated", "deprecated"), ("annotations", "annotations"), ("kubeVersion", "kube_version")),
+    *(("dependencies", "dependencies"), ("type", "type")),
+)
+_DEPENDENCY_FIELDS = (
+    *(("name", "name"), ("version", "version"), ("repository", "repository"), ("condition", "condition")),
+    *(("tags", "tags"), ("enabled", "enabled"), ("import-values", "import_values"), ("alias", "alias")),
+)
+
+
+def as_map(metadata: Metadata) -> dict[str, Any]:
+    """Chart.yaml as a map, without what is empty, as Go writes it."""
+    made: dict[str, Any] = {}
+    for key, attribute in _FIELDS:
+        value = getattr(metadata, attribute)
+        if not value:
+            continue
+        if key == "maintainers":
+            value = [
+                maintainer and _filled(maintainer, (("name",) * 2, ("email",) * 2, ("url",) * 2))
+                for maintainer in value
+            ]
+        elif key == "dependencies":
+            value = [dependency and dependency_map(dependency) for dependency in value]
+        made[key] = value
+    return made
+
+
+def dependency_map(dependency: Dependency) -> dict[str, Any]:
+    """An entry of `dependencies` as a map; name and repository are there even when they are empty."""
+    return {"name": dependency.name, "repository": dependency.repository} | _filled(dependency, _DEPENDENCY_FIELDS)
+
+
+def _filled(record: Any, fields: Iterable[tuple[str, ...]]) -> dict[str, Any]:
+    return {key: value for key, attribute in fields if (value := getattr(record, attribute))}

@@ -6,12 +6,12 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from heeler.packages import objects
 from heeler.packages.charts import dependencies
 from heeler.packages.charts.chart import Chart, ChartError
 from heeler.packages.charts.load import Log
+from heeler.packages.charts.metadata import as_map
 from heeler.packages.charts.values import Table, coalesce
-
-Capabilities = Any
 
 NOTES = "NOTES.txt"
 
@@ -24,16 +24,6 @@ class ReleaseInfo:
     namespace: str
     revision: int = 1
     is_upgrade: bool = False
-
-    def shown(self) -> dict[str, Any]:
-        return {
-            "Name": self.name,
-            "Namespace": self.namespace,
-            "Revision": self.revision,
-            "IsUpgrade": self.is_upgrade,
-            "IsInstall": not self.is_upgrade,
-            "Service": "Helm",
-        }
 
 
 @dataclass(slots=True)
@@ -64,26 +54,30 @@ def render_values(chart: Chart, values: Table, log: Log, *, skip_schema: bool) -
     return whole
 
 
-def sources(chart: Chart, values: Table, release: ReleaseInfo, capabilities: Capabilities) -> list[Any]:
+def sources(chart: Chart, values: Table, release: ReleaseInfo, capabilities: objects.Capabilities) -> list[Any]:
     """All templates of the chart and those below, each with what it sees."""
     found: list[Any] = []
-    _gather(chart, values, release.shown(), capabilities, found, True)
+    shown = objects.release(release.name, release.namespace, release.revision, upgrade=release.is_upgrade)
+    _gather(chart, values, shown, capabilities, found, True)
     return found
 
 
 def _gather(
-    chart: Chart, values: Table, release: dict[str, Any], capabilities: Capabilities, found: list[Any], is_root: bool
+    chart: Chart,
+    values: Table,
+    release: dict[str, Any],
+    capabilities: objects.Capabilities,
+    found: list[Any],
+    is_root: bool,
 ) -> dict[str, Any]:
     Source = importlib.import_module("heeler.packages.engine").Source
-    objects: Any = importlib.import_module("heeler.packages.objects")
-
     below: dict[str, Any] = {}
     top: dict[str, Any] = {
-        "Chart": objects.ChartInfo(chart.metadata, is_root),
+        "Chart": objects.chart(as_map(chart.metadata), is_root=is_root),
         "Files": objects.Files({file.name: file.data for file in chart.files}),
         "Release": release,
         "Capabilities": capabilities,
-        "Values": values,
+        "Values": objects.Values(values),
         "Subcharts": below,
     }
     for sub in chart.dependencies:
@@ -112,7 +106,7 @@ def render(
     chart: Chart,
     values: Table,
     release: ReleaseInfo,
-    capabilities: Capabilities,
+    capabilities: objects.Capabilities,
     *,
     subchart_notes: bool = False,
     strict: bool = False,

@@ -178,6 +178,7 @@ class _Joiner:
 
     def tables(self, given: Table, defaults: Table, path: str) -> Table:
         """`given` over `defaults`, in place."""
+
         def seen(table: Table) -> str:
             return shown(table if self.merge else without_nulls(table))
 

@@ -86,7 +86,9 @@ def _fault(text: str, error: Exception) -> str:
     if error.pos >= len(text) or error.msg.startswith("Unterminated"):
         return "unexpected EOF"
     char = _char(text[error.pos])
-    if error.msg.startswith("Expecting property name") or error.msg.startswith("Illegal trailing comma before end of obj"):
+    if error.msg.startswith("Expecting property name") or error.msg.startswith(
+        "Illegal trailing comma before end of obj"
+    ):
         at = error.pos if text[error.pos] != "," else error.pos + len(re.match(r",\s*", text[error.pos :])[0])  # type: ignore[index]
         return f"invalid character {_char(text[at])} looking for beginning of object key string"
     if error.msg.startswith("Expecting ':'"):
@@ -231,7 +233,7 @@ class Documents:
         if faults:
             said = show(faults).rstrip("\n")
             raise ChartError(
-                f'"{url}#" is not valid against metaschema: jsonschema validation failed with \'{address}#\'\n{said}'
+                f"\"{url}#\" is not valid against metaschema: jsonschema validation failed with '{address}#'\n{said}"
             )
 
     def _index(self, schema: Any, base: str, draft: int) -> None:

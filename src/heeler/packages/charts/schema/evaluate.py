@@ -1,12 +1,12 @@
 """Holding a value against a schema: a tree of faults, shown as Helm's library shows it.
 
-A keyword's fault stands by itself; several faults of one schema make a group. `$ref` keeps the target's faults together, `if` and
-`dependentSchemas` put them among the schema's own.
+A keyword's fault stands by itself; several faults of one schema make a group. `$ref` keeps the target's faults together,
+`if` and `dependentSchemas` put them among the schema's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -60,7 +60,9 @@ def _pointer(location: Location) -> str:
 
 def show(faults: list[Fault]) -> str:
     """The lines of all faults; a lone group at the top is its members."""
-    while len(faults) == 1 and (faults[0].kind == GROUP or (faults[0].kind == REFERENCE and len(faults[0].causes) == 1)):
+    while len(faults) == 1 and (
+        faults[0].kind == GROUP or (faults[0].kind == REFERENCE and len(faults[0].causes) == 1)
+    ):
         faults = faults[0].causes
     return "".join(line + "\n" for fault in faults for line in _lines(fault, 0))
 
@@ -85,7 +87,7 @@ def number_text(number: float) -> str:
     whole, _, part = mantissa.partition(".")
     part = "" if part == "0" else part
     digits = (whole + part).lstrip("0") or "0"
-    leading = len((whole + part)) - len((whole + part).lstrip("0"))
+    leading = len(whole + part) - len((whole + part).lstrip("0"))
     power = int(exponent or 0) + len(whole) - 1 - (leading if digits != "0" else 0)
     digits = digits.rstrip("0") or "0"
     if digits == "0":
@@ -477,14 +479,14 @@ class _One:
         if self.draft == 4:  # there the strict forms are switches
             strict_low, low = (low, None) if strict_low is True else (None, low)
             strict_high, high = (high, None) if strict_high is True else (None, high)
-        for keyword, limit, wrong in (
-            ("minimum", low, lambda limit: value < limit),
-            ("maximum", high, lambda limit: value > limit),
-            ("exclusiveMinimum", strict_low, lambda limit: value <= limit),
-            ("exclusiveMaximum", strict_high, lambda limit: value >= limit),
-            ("multipleOf", schema.get("multipleOf"), lambda limit: limit and (value / limit).denominator != 1),
+        for keyword, limit in (
+            ("minimum", low),
+            ("maximum", high),
+            ("exclusiveMinimum", strict_low),
+            ("exclusiveMaximum", strict_high),
+            ("multipleOf", schema.get("multipleOf")),
         ):
-            if limit is not None and wrong(exact(limit)):
+            if limit is not None and _OUTSIDE[keyword](value, exact(limit)):
                 self.add(f"{keyword}: got {got}, want {number_text(_float(limit))}")
 
     # -- schemas of schemas
@@ -529,6 +531,15 @@ class _One:
             self.seen.items |= set(range(len(self.value)))
 
 
+_OUTSIDE: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "minimum": lambda value, limit: value < limit,
+    "maximum": lambda value, limit: value > limit,
+    "exclusiveMinimum": lambda value, limit: value <= limit,
+    "exclusiveMaximum": lambda value, limit: value >= limit,
+    "multipleOf": lambda value, limit: limit != 0 and (value / limit).denominator != 1,
+}
+
+
 def _equal(items: list[Any]) -> tuple[int, int] | None:
     """The first two places that hold the same."""
     places: dict[Any, int] = {}
@@ -551,5 +562,3 @@ def urlpath(documents: Documents, schema: Any) -> tuple[str, str]:
         pairs = here.items() if isinstance(here, dict) else enumerate(here) if isinstance(here, list) else ()
         stack += [(item, f"{path}/{str(key).replace('~', '~0').replace('/', '~1')}") for key, item in pairs]
     return base, ""
-
-
