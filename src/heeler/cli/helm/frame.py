@@ -118,7 +118,7 @@ class Call:
         """A line on standard error."""
         self.errors.append(line + "\n")
 
-    def log(self, level: str, message: str, **attributes: object) -> None:
+    def log(self, level: str, message: str, /, **attributes: object) -> None:
         """A line as Helm's logger writes it, `level=WARN msg="…" key=value`; debug lines only with --debug."""
         if level == "DEBUG" and not (self.flags.on("debug") or self.environment.get("HELM_DEBUG")):
             return

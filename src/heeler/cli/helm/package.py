@@ -32,7 +32,7 @@ def package(call: Call) -> int:
         if flags.on("dependency-update"):
             from heeler.cli.helm.dependency import update_chart
 
-            update_chart(call, str(path), quiet=True)
+            update_chart(call, str(path))
         try:
             shown = _package(call, path)
         except ChartError as error:

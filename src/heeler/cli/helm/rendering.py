@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heeler.cli.helm.flags import HelmError
@@ -79,11 +79,12 @@ def name_and_chart(call: Call, default: str = "") -> tuple[str, str]:
 
 
 def _from_template(text: str) -> str:
+    from heeler.packages.functions import FUNCTIONS
+    from heeler.packages.template.templates import Templates
     from heeler.packages.template.values import GoError
 
-    FUNCTIONS = importlib.import_module("heeler.packages.functions").FUNCTIONS
     try:
-        templates = importlib.import_module("heeler.packages.template").Templates(FUNCTIONS)
+        templates = Templates(FUNCTIONS, "name-template")
         templates.parse("name-template", text)
         return str(templates.execute("name-template", None))
     except GoError as error:
@@ -110,20 +111,27 @@ def load_chart(call: Call, given: str) -> tuple[Chart, dict[str, Any]]:
         check_installable(chart)
         if chart.metadata.deprecated:
             call.log("WARN", "this chart is deprecated")
-        _check_dependencies(call, chart)
+        chart = _with_dependencies(call, chart, path)
     except ChartError as error:
         raise HelmError(str(error)) from None
     return chart, values
 
 
-def _check_dependencies(call: Call, chart: Chart) -> None:
+def _with_dependencies(call: Call, chart: Chart, path: Path) -> Chart:
+    """The chart, once what Chart.yaml names is in `charts/`; with --dependency-update it is put there."""
     try:
         dependencies.check(chart)
     except ChartError as error:
+        if call.flags.on("dependency-update"):
+            from heeler.cli.helm.dependency import update_chart
+
+            update_chart(call, str(path))
+            return load_for_release(path, call.log)
         raise ChartError(
             "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' "
             f"to fetch missing dependencies: {error}"
         ) from None
+    return chart
 
 
 def prepare(
@@ -144,7 +152,9 @@ def prepare(
     from heeler.packages.template.values import GoError
 
     if not _NAME.match(name) or len(name) > NAME_LIMIT:
-        raise HelmError(f'release name "{name}": {_NAME_RULE}' if name else "release name is required")
+        said = f'release name "{name}": {_NAME_RULE}'
+        call.log("ERROR", "release name check failed", error=said)
+        raise HelmError(f"release name check failed: {said}")
     outcome = Outcome(name, namespace(call), chart, config)
     try:
         process(chart, config, call.log)

@@ -20,7 +20,7 @@ from heeler.cli.helm.rendering import (
 def template(call: Call) -> int:
     known = capabilities(call)
     flags = call.flags
-    name, given = name_and_chart(call, "" if flags.on("generate-name") else "release-name")
+    name, given = name_and_chart(call, "release-name")
     chart, values = load_chart(call, given)
     try:
         outcome = prepare(

@@ -193,3 +193,21 @@ def decode(value: Any, kind: Record, *, go_type: str = "") -> Any:
     if decoder.fault is not None:
         raise GoError(decoder.fault)
     return made
+
+
+def unknown_field(value: Any, kind: Record) -> str | None:
+    """The first key of a document that its record, or one in it, doesn't know."""
+    if not isinstance(value, dict):
+        return None
+    known = {name.lower(): name for name in kind.fields}
+    for key, item in value.items():
+        name = known.get(str(key).lower())
+        if name is None:
+            return str(key)
+        wanted = kind.fields[name][1]
+        inner = wanted.of if isinstance(wanted, ListOf) else wanted
+        if isinstance(inner, Record):
+            for one in item if isinstance(item, list) else [item]:
+                if (found := unknown_field(one, inner)) is not None:
+                    return found
+    return None

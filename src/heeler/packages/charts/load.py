@@ -32,7 +32,7 @@ Log = Callable[..., None]
 _BOM = b"\xef\xbb\xbf"
 
 
-def silent(level: str, message: str, **attributes: object) -> None:
+def silent(level: str, message: str, /, **attributes: object) -> None:
     """A log for whoever needs none."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,8 @@ def _gather(
     found: list[Any],
     is_root: bool,
 ) -> dict[str, Any]:
-    Source = importlib.import_module("heeler.packages.engine").Source
+    from heeler.packages.engine import Source
+
     below: dict[str, Any] = {}
     top: dict[str, Any] = {
         "Chart": objects.chart(as_map(chart.metadata), is_root=is_root),
@@ -113,7 +114,7 @@ def render(
     enable_dns: bool = False,
 ) -> Rendered:
     """Run the templates over `values` (as `render_values` gives them). Raises the engine's errors and `ChartError`."""
-    engine: Any = importlib.import_module("heeler.packages.engine")
+    from heeler.packages import engine
 
     if fault := kube_version_fault(chart, capabilities.kube_version.version):
         raise ChartError(fault)
@@ -124,6 +125,18 @@ def render(
     kept = {path: text for path, text in files.items() if path not in said}
     shown = [text for path, text in sorted(said.items()) if subchart_notes or path == own]
     return Rendered(kept, "\n".join(text for text in shown))
+
+
+def render_lint(
+    chart: Chart, values: Table, release: ReleaseInfo, capabilities: objects.Capabilities, log: Log
+) -> dict[str, str]:
+    """All files as `helm lint` renders them: what is required and missing is only told."""
+    from heeler.packages import engine
+
+    def told(level: str, message: str, words: Mapping[str, str]) -> None:
+        log(level, message, **words)
+
+    return engine.render(sources(chart, values, release, capabilities), lint=True, log=told)
 
 
 def process(chart: Chart, values: Table, log: Log) -> None:

@@ -1,0 +1,42 @@
+"""Rules about values.yaml: that it is there, can be read, and meets the chart's schema with the caller's values over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from heeler.packages.charts.chart import ChartError
+from heeler.packages.charts.lint import ERROR, INFO, Message, Options
+from heeler.packages.charts.load import Log
+from heeler.packages.charts.values import coalesce_tables, copy
+from heeler.packages.template.values import GoError
+from heeler.packages.yaml import read
+
+PATH = "values.yaml"
+
+
+def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
+    file = folder / PATH
+    if not file.exists():
+        yield Message(INFO, PATH, "file does not exist")
+        return
+    try:
+        own = read.load(file.read_bytes())
+        if own is not None and not isinstance(own, dict):
+            raise GoError(
+                f"{read.UNMARSHAL}json: cannot unmarshal {read.json_kind(own)} into Go value of type common.Values"
+            )
+    except (OSError, GoError) as error:
+        said = f"read {file}: {(error.strerror or '').lower()}" if isinstance(error, OSError) else error
+        yield Message(ERROR, PATH, f"unable to parse YAML: {said}")
+        return
+    schema = folder / "values.schema.json"
+    if options.skip_schema or not schema.is_file() or not schema.stat().st_size:
+        return
+    from heeler.packages.charts.schema import validate_one
+
+    whole = coalesce_tables(copy(options.values), own or {}, lambda message: log("INFO", message))
+    try:
+        validate_one(schema.read_bytes(), whole)
+    except ChartError as error:
+        yield Message(ERROR, PATH, str(error))
