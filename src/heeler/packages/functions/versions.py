@@ -89,7 +89,7 @@ def version(text: str) -> Version:
     for part in (prerelease or "").split("."):
         if len(part) > 1 and part[0] == "0" and part.isdigit():
             raise GoError("version segment starts with 0")
-    return Version(*numbers, prerelease or "", metadata or "", text)
+    return Version(numbers[0], numbers[1], numbers[2], prerelease or "", metadata or "", text)
 
 
 # ---- constraints -----------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def _raised(value: Version, part: str) -> Version:
         case _:
             numbers = (value.major, value.minor, value.patch + (0 if value.prerelease else 1))
     prefix = "v" if value.original.startswith("v") else ""
-    return Version(*numbers, original=prefix + ".".join(map(str, numbers)))
+    return Version(numbers[0], numbers[1], numbers[2], original=prefix + ".".join(map(str, numbers)))
 
 
 def _method(signature: str, call: Callable[..., Any]) -> tuple[str, Function]:

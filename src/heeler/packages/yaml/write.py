@@ -40,6 +40,12 @@ def dump_pretty(value: Any) -> str:
     return _dump(value, _V3)
 
 
+class AsIs(str):
+    """Text that needs no quotes, such as a moment."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Dialect:
     """What the two libraries do differently."""
@@ -256,6 +262,8 @@ def scalar(value: Any, column: int, indent: int, dialect: _Dialect) -> str:
         if _WORD.match(value) and column + len(value) <= FOLD_AT and value not in CONSTANTS:
             return str(value)
         return _text(value, column, indent or 2, dialect)
+    if kind is AsIs:
+        return str(value)
     if value is None:
         return "null"
     if kind is bool:
