@@ -54,7 +54,7 @@ def test_of_several_files_the_first_counts_and_paths_stay_right(tmp_path: Path) 
 
 def test_a_plugin_gives_a_token_with_its_end(tmp_path: Path) -> None:
     told = "json.loads(os.environ['KUBERNETES_EXEC_INFO'])['spec']['cluster']['server']"
-    status = "{'token': os.environ['NAME'] + %s, 'expirationTimestamp': '2030-01-01T00:00:00Z'}" % told
+    status = f"{{'token': os.environ['NAME'] + {told}, 'expirationTimestamp': '2030-01-01T00:00:00Z'}}"
     user = {
         "exec": {
             "apiVersion": V1,
