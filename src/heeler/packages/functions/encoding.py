@@ -8,7 +8,7 @@ import zlib
 from typing import Any, Final
 
 from heeler.packages.functions.convert import data, undata
-from heeler.packages.template.values import Function, GoPanic, go
+from heeler.packages.template.values import Function, GoError, GoPanic, go
 
 
 def _hash(name: str) -> Any:
@@ -29,11 +29,19 @@ _LINE_ENDS = re.compile(rb"[\r\n]")
 
 def from_base64(value: str) -> str:
     """The text, or Go's message about the first byte that doesn't fit."""
+    try:
+        return undata(from_base64_bytes(value))
+    except GoError as error:
+        return str(error)
+
+
+def from_base64_bytes(value: str) -> bytes:
+    """The bytes. Raises `GoError` with Go's message."""
     raw = data(value)
     fault = _base64_fault(raw)
     if fault is not None:
-        return f"illegal base64 data at input byte {fault}"
-    return undata(base64.b64decode(_LINE_ENDS.sub(b"", raw)))
+        raise GoError(f"illegal base64 data at input byte {fault}")
+    return base64.b64decode(_LINE_ENDS.sub(b"", raw))
 
 
 def _base64_fault(raw: bytes) -> int | None:
