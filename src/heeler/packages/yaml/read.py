@@ -243,6 +243,7 @@ class _Decoder:
     def _fill(self, result: dict[str, Any]) -> None:
         """Read a mapping's pairs, whose start has been read, into `result`: later ones win, merged ones too."""
         seen: set[tuple[type, Any]] = set()
+        nothing: list[Any] = []
         while type(event := self.events[self.position]) is not self.mapping_end:
             if (
                 type(event) is self.scalar
@@ -258,8 +259,16 @@ class _Decoder:
                     self.twice.append(f"line {event.start_mark.line + 1}: key {go_syntax(key)} already set in map")
                 seen.add((type(key), key))
             value = self.value()
-            result[key if type(key) is str or self.inside_key else key_text(key, value)] = value
+            if type(key) is str or self.inside_key:
+                result[key] = value
+            elif key is None:
+                # told once the map is read: as one key, it has the last value
+                nothing = [value]
+            else:
+                result[key_text(key, value)] = value
         self.position += 1
+        if nothing:
+            key_text(None, nothing[0])
 
     def _key(self, event: Any) -> Any:
         if type(event) is self.scalar:

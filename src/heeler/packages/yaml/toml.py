@@ -131,10 +131,7 @@ def _float(value: float) -> str:
 
 
 def loads(text: str) -> dict[str, Any]:
-    """The tables of a TOML text. Raises `GoError`."""
-    import tomllib
+    """The tables of a TOML text: whole numbers are int64, tables in lists of tables maps. Raises `GoError`."""
+    from heeler.packages.yaml.toml_reader import Reader
 
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise GoError(f"toml: {error}") from None
+    return Reader(text).document()
