@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote_plus
 
-from heeler.packages.template.execution import INVALID, element_zero, shown, truth
-from heeler.packages.template.formatting import sprint, sprintf, sprintln
+from heeler.packages.template.execution import INVALID, element_zero, truth
+from heeler.packages.template.formatting import sprint, sprintf, sprintln, text
 from heeler.packages.template.values import (
     Function,
     GoError,
@@ -221,7 +221,7 @@ def _joined(values: tuple[Any, ...]) -> str:
 
 
 def _printable(value: Any) -> Any:
-    return shown(value) if isinstance(value, Struct) else value
+    return text(value).removeprefix("&") if isinstance(value, Struct) else value
 
 
 _HTML: Final = str.maketrans({"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"})

@@ -704,7 +704,7 @@ def _call_of_value(node: Identifier, command: Node, arguments: list[_Argument], 
         if function is None or function is INVALID:
             message = "call of nil"
         elif not isinstance(function, Function):
-            message = f"non-function {shown_name or value_text(function)} of type {type_name(function)}"
+            message = f"non-function {shown_name or _go_value_text(function)} of type {type_name(function)}"
         else:
             count = len(values) - 1
             wanted = len(function.parameters) - function.variadic
@@ -720,6 +720,11 @@ def _call_of_value(node: Identifier, command: Node, arguments: list[_Argument], 
         raise frame.fault(f"error calling call: {message}") from GoError(message)
 
     return run
+
+
+def _go_value_text(value: Any) -> str:
+    """reflect.Value's own form: the text of a string, the type of anything else."""
+    return value if isinstance(value, str) else f"<{type_name(value)} Value>"
 
 
 # --- fields

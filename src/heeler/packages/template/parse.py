@@ -12,7 +12,7 @@ from typing import Final
 
 from heeler.packages.template import lex
 from heeler.packages.template.formatting import quote
-from heeler.packages.template.lex import Lexer, Token
+from heeler.packages.template.lex import Token
 from heeler.packages.template.nodes import (
     Action,
     Block,
@@ -91,12 +91,13 @@ class _Parser:
         self.name = name
         self.source = Source(name, text)
         self.functions = functions
-        self.tokens = Lexer(text).tokens()
+        self.tokens = lex.tokens(text)
+        self.tokens += [self.tokens[-1]] * 3  # what looks ahead past the end finds the last one again
         self.next_index = 0
         self.furthest = 0  # the last token that was looked at: its line is that of a fault
         self.variables = ["$"]
         self.ranges = 0
-        self.action_line = 0
+        self.action_at = -1  # where the action under way starts
         self.nesting = 0
         self.deepest = 0
         self.trees: dict[str, Tree] = {}
@@ -104,26 +105,30 @@ class _Parser:
     # --- tokens
 
     def next(self) -> Token:
-        index = min(self.next_index, len(self.tokens) - 1)  # past the end the last one comes again
-        self.next_index += 1
+        index = self.next_index
+        self.next_index = index + 1
         if index > self.furthest:
             self.furthest = index
         return self.tokens[index]
 
     def next_but_space(self) -> Token:
-        token = self.next()
-        return self.next() if token.kind == lex.SPACE else token
+        token = self.tokens[self.next_index]
+        if token.kind == lex.SPACE:
+            self.next_index += 1
+        return self.next()
 
     def peek(self) -> Token:
-        token = self.next()
-        self.next_index -= 1
-        return token
+        index = self.next_index
+        if index > self.furthest:
+            self.furthest = index
+        return self.tokens[index]
 
     def peek_but_space(self) -> Token:
         """The next token that is no blank. Blanks before it are gone then."""
-        token = self.next_but_space()
-        self.next_index -= 1
-        return token
+        token = self.tokens[self.next_index]
+        if token.kind == lex.SPACE:
+            self.next_index += 1
+        return self.peek()
 
     def expect(self, kind: str, context: str) -> Token:
         token = self.next_but_space()
@@ -133,15 +138,18 @@ class _Parser:
 
     # --- faults
 
+    def line(self, at: int) -> int:
+        return self.source.text.count("\n", 0, at) + 1
+
     def fault(self, message: str) -> ParseError:
-        return ParseError(f"template: {self.name}:{self.tokens[self.furthest].line}: {message}")
+        return ParseError(f"template: {self.name}:{self.line(self.tokens[self.furthest].at)}: {message}")
 
     def unexpected(self, token: Token, context: str) -> ParseError:
         if token.kind != lex.ERROR:
             return self.fault(f"unexpected {_shown(token)} in {context}")
         extra = ""
-        if self.action_line and self.action_line != token.line:
-            extra = f" in action started at {self.name}:{self.action_line}"
+        if self.action_at >= 0 and (line := self.line(self.action_at)) != self.line(token.at):
+            extra = f" in action started at {self.name}:{line}"
             if token.text.endswith(" action"):
                 extra = extra.removeprefix(" in action")
         return self.fault(token.text + extra)
@@ -177,13 +185,13 @@ class _Parser:
 
     def body(self, name: str, context: str) -> None:
         """The text of a `define` or `block`: nothing of what is around it is seen inside."""
-        outer = self.variables, self.ranges, self.deepest, self.action_line
-        self.variables, self.ranges, self.deepest, self.action_line = ["$"], 0, self.nesting, 0
+        outer = self.variables, self.ranges, self.deepest, self.action_at
+        self.variables, self.ranges, self.deepest, self.action_at = ["$"], 0, self.nesting, -1
         root, end = self.block()
         if end.word != "end":
             raise self.fault(f"unexpected {end} in {context}")
         self.add(Tree(name, self.source, root, self.deepest - self.nesting + 1))
-        self.variables, self.ranges, self.deepest, self.action_line = outer
+        self.variables, self.ranges, self.deepest, self.action_at = outer
 
     def definition(self) -> None:
         context = "define clause"
@@ -214,9 +222,9 @@ class _Parser:
         if token.kind == lex.TEXT:
             return Text(token.at, token.text)
         if token.kind == lex.LEFT:
-            self.action_line = token.line
+            self.action_at = token.at
             node = self.action()
-            self.action_line = 0
+            self.action_at = -1
             return node
         raise self.unexpected(token, "input")
 
