@@ -33,7 +33,8 @@ def test_records_are_objects_with_helm_s_labels(cluster: FreshCluster, driver: t
         await storage.create(release("web", 2, "failed"))
         await storage.create(release("db", 1, "deployed"))
         assert [one.version for one in await storage.history("web")] == [2, 1]
-        assert (await storage.deployed("web")).labels == {"team": "x"}
+        assert (await storage.get("web", 1)).labels == {"team": "x"}
+        assert (await storage.deployed("web")).version == 1
         assert sorted(one.name for one in await storage.all()) == ["db", "web", "web"]
         with pytest.raises(StorageError, match="release: already exists"):
             await storage.create(release("web", 2, "failed"))

@@ -89,6 +89,10 @@ class Cluster:
             names[f"{one.name.api_version}/{one.kind}"] = None
         return list(names)
 
+    async def look_again(self) -> None:
+        """Kinds have come or gone: ask anew what the server has. Raises ClusterError."""
+        await self._discovery(anew=True)
+
     async def targets(self, objects: Iterable[Object]) -> list[Target]:
         """Where objects live. Raises ClusterError with all kinds that the server doesn't know."""
         out, lines = [], []

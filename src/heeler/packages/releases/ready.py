@@ -202,11 +202,11 @@ def _pod(obj: Object) -> Status:
 
 def _hook_pod(obj: Object) -> Status:
     """A hook's pod counts when it has ended."""
-    phase = _status(obj).get("phase", "")
+    phase, name = _status(obj).get("phase", ""), (obj.get("metadata") or {}).get("name", "")
     if phase == "Succeeded":
-        return Status(CURRENT, "Pod succeeded")
+        return Status(CURRENT, f"pod {name} succeeded")
     if phase == "Failed":
-        return Status(FAILED, "Pod failed")
+        return Status(FAILED, f"pod {name} failed")
     return Status(IN_PROGRESS, "Pod in progress")
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from heeler.client.client import Client
@@ -160,9 +161,12 @@ class InCluster:
         raise NotImplementedError
 
     async def get(self, name: str, version: int) -> Release:
+        """One record, with the user's own labels only."""
         key = f"sh.helm.release.v1.{name}.v{version}"
         try:
-            return self._read(await self._client.get(self.resource, key, self._namespace))
+            found = self._read(await self._client.get(self.resource, key, self._namespace))
+            own = {label: value for label, value in found.labels.items() if label not in SYSTEM_LABELS}
+            return replace(found, labels=own)
         except StatusError as error:
             raise _failure(f"get: failed to get {key!r}", error) from error
 
@@ -214,9 +218,7 @@ class InCluster:
         return {"apiVersion": "v1", "kind": self.kind, "metadata": metadata, **self._packed(encode(release))}
 
     def _read(self, obj: Object) -> Release:
-        labels = obj["metadata"].get("labels") or {}
-        own = {key: value for key, value in labels.items() if key not in SYSTEM_LABELS}
-        return decode(self._text(obj), own)
+        return decode(self._text(obj), obj["metadata"].get("labels") or {})
 
 
 class Secrets(InCluster):
@@ -243,7 +245,8 @@ class ConfigMaps(InCluster):
 
 
 def _labels(release: Release) -> dict[str, str]:
-    own = {key: value for key, value in release.labels.items() if key not in SYSTEM_LABELS}
+    # what was found with its labels keeps the times of its record, as Helm's does
+    own = {key: value for key, value in release.labels.items() if key != "createdAt"}
     return {**own, "name": release.name, "owner": OWNER, "status": release.status, "version": str(release.version)}
 
 

@@ -1,0 +1,121 @@
+"""Uninstall: a release's objects go in the order of their kinds, then its records.
+
+Source: https://helm.sh/docs/helm/helm_uninstall/ and what helm 4.3 asked of a server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heeler.packages.charts.manifests import UNINSTALL_ORDER
+from heeler.packages.releases import hooks, owners
+from heeler.packages.releases.cluster import ClusterError, Target
+from heeler.packages.releases.doing import ActionError, Applying, Doing, Waiting
+from heeler.packages.releases.hooks import HookFailed
+from heeler.packages.releases.records import Release
+from heeler.packages.releases.storage import ReleaseNotFound
+
+#: `--cascade` and what the API calls it.
+CASCADES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """As the flags say."""
+
+    waiting: Waiting
+    applying: Applying
+    keep_history: bool = False
+    no_hooks: bool = False
+    ignore_not_found: bool = False
+    cascade: str = "background"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Uninstalled:
+    """What was uninstalled (None: there was nothing), and what there is to say of it."""
+
+    release: Release | None
+    info: str = ""
+
+
+async def uninstall(doing: Doing, name: str, options: Options) -> Uninstalled:
+    """Raises ActionError."""
+    try:
+        history = await doing.storage.history(name)
+    except ReleaseNotFound as error:
+        if options.ignore_not_found:
+            return Uninstalled(None)
+        raise ActionError(f"uninstall: Release not loaded: {name}: {error}") from error
+    release = history[0]
+    if release.status == "uninstalled":
+        if options.keep_history:
+            raise ActionError(f'the release named "{name}" is already deleted')
+        for one in reversed(history):
+            await doing.storage.delete(one)
+        return Uninstalled(release)
+    release = await doing.keep(
+        release, "uninstalling", "Deletion in progress (or silently failed)", deleted=doing.now()
+    )
+    if not options.no_hooks:
+        release = await _hooks(doing, release, "pre-delete", options)
+    kept, failures = await _delete(doing, release, options)
+    if not options.no_hooks and not failures:
+        release = await _hooks(doing, release, "post-delete", options)
+    if failures:
+        shown = "; ".join(failures)
+        raise ActionError(f"uninstallation completed with {len(failures)} error(s): {shown}")
+    if options.keep_history:
+        release = await doing.keep(release, "uninstalled", options.description or "Uninstallation complete")
+        for one in await doing.storage.every_deployed(name):
+            await doing.keep(one, "superseded", one.description)
+    else:
+        for one in reversed(history):
+            await doing.storage.delete(one)
+    return Uninstalled(release, _told(kept))
+
+
+async def _hooks(doing: Doing, release: Release, event: str, options: Options) -> Release:
+    try:
+        return await hooks.run(doing, release, event, options.waiting, options.applying)
+    except HookFailed as error:
+        await doing.storage.update(error.release)
+        raise
+
+
+async def _delete(doing: Doing, release: Release, options: Options) -> tuple[list[Target], list[str]]:
+    """Delete what isn't to be kept; what is, and what went wrong. One that can't go doesn't hold up the others."""
+    targets = await doing.targets(release.manifest, order=UNINSTALL_ORDER)
+    kept = [target for target in targets if owners.kept(target)]
+    there, gone, failures = [], [], []
+    for target in targets:
+        if target in kept:
+            continue
+        try:
+            live = await doing.cluster.get(target)
+            if live is not None and not owners.stranger(live, release.name, release.namespace):
+                there.append(target)
+            elif live is not None:
+                doing.log("WARN", "not deleted, as it belongs to another release", kind=target.kind, name=target.name)
+        except ClusterError as error:
+            failures.append(str(error))
+    for target in there:
+        try:
+            await doing.cluster.delete(target, propagation=CASCADES[options.cascade])
+            gone.append(target)
+        except ClusterError as error:
+            failures.append(str(error))
+    if options.waiting.everything:
+        try:
+            await doing.cluster.wait_gone(gone, options.waiting.seconds)
+        except ClusterError as error:
+            failures.append(str(error))
+    return kept, failures
+
+
+def _told(kept: list[Target]) -> str:
+    if not kept:
+        return ""
+    lines = "".join(f"[{target.kind}] {target.name}\n" for target in kept)
+    return f"These resources were kept due to the resource policy:\n{lines}"
