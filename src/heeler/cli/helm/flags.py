@@ -13,7 +13,11 @@ from typing import Any
 
 
 class HelmError(Exception):
-    """What ends a command with exit code 1; `str()` is what follows `Error: `."""
+    """What ends a command with exit code 1; `str()` is what follows `Error: `, unless all has been said (`quiet`)."""
+
+    def __init__(self, message: str = "", *, quiet: bool = False) -> None:
+        super().__init__(message)
+        self.quiet = quiet
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,7 +256,8 @@ def run_command(argv: list[str], cwd: str | os.PathLike[str]) -> tuple[int, str,
     try:
         code = _run(call, argv)
     except HelmError as error:
-        call.say(f"Error: {error}")
+        if not error.quiet:
+            call.say(f"Error: {error}")
         code = 1
     return code, "".join(call.out), "".join(call.errors)
 

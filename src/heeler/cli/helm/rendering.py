@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from heeler.packages.objects import Capabilities
 
 NAME_LIMIT = 53
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+NAME_PATTERN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _NAME_RULE = (
     "invalid release name, must match regex ^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$ "
     f"and the length must not be longer than {NAME_LIMIT}"
@@ -50,6 +50,7 @@ class Outcome:
     hooks: list[Hook] = field(default_factory=list)
     manifest: str = ""
     notes: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 def name_and_chart(call: Call, default: str = "") -> tuple[str, str]:
@@ -104,7 +105,9 @@ def capabilities(call: Call) -> Capabilities:
 
 def load_chart(call: Call, given: str) -> tuple[Chart, dict[str, Any]]:
     """(the chart, the caller's values): found, loaded and held against what its Chart.yaml says."""
+    call.log("DEBUG", "Original chart version", version=call.flags.text("version"))
     path = locate(call, given)
+    call.log("DEBUG", "Chart path", path=str(path))
     values = collect(call)
     try:
         chart = load_for_release(path, call.log)
@@ -151,10 +154,12 @@ def prepare(
     from heeler.packages.charts.manifests import INSTALL_ORDER, sort
     from heeler.packages.template.values import GoError
 
-    if not _NAME.match(name) or len(name) > NAME_LIMIT:
+    if not NAME_PATTERN.match(name) or len(name) > NAME_LIMIT:
         said = f'release name "{name}": {_NAME_RULE}'
         call.log("ERROR", "release name check failed", error=said)
         raise HelmError(f"release name check failed: {said}")
+    entries = chart.metadata.dependencies
+    call.log("DEBUG", "number of dependencies in the chart", chart=chart.name, dependencies=len(entries))
     outcome = Outcome(name, namespace(call), chart, config)
     try:
         process(chart, config, call.log)
@@ -162,6 +167,7 @@ def prepare(
         values = render_values(chart, config, call.log, skip_schema=call.flags.on("skip-schema-validation"))
     except ChartError as error:
         raise HelmError(str(error)) from None
+    outcome.values = values
     notes = call.flags.on("render-subchart-notes")
     try:
         rendered = render(chart, values, release, known, subchart_notes=notes, enable_dns=call.flags.on("enable-dns"))

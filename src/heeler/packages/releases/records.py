@@ -12,13 +12,14 @@ import gzip
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from heeler.objects.value import Object
 from heeler.packages.charts.chart import Chart, File
-from heeler.packages.charts.decode import METADATA, ListOf, Record
+from heeler.packages.charts.decode import LOCK, METADATA, ListOf, Record
 
 #: What a release may be in; `pending-…` while something is under way.
 STATUSES = (
@@ -135,11 +136,10 @@ def to_json(release: Release) -> Object:
 
 def _hook_json(hook: Hook) -> Object:
     run = hook.last_run
-    last: Object = {
-        "started_at": run.started or _NEVER[1],
-        "completed_at": run.completed or _NEVER[1],
-        "phase": run.phase,
-    }
+    last: Object = {"started_at": run.started} if run.started else {}
+    if run.completed:
+        last["completed_at"] = run.completed
+    last["phase"] = run.phase
     out: Object = {"name": hook.name, "kind": hook.kind, "path": hook.path, "manifest": hook.manifest}
     out |= {"events": list(hook.events), "last_run": last}
     if hook.weight:
@@ -195,14 +195,25 @@ def _hook(row: Mapping[str, Any]) -> Hook:
 
 def chart_json(chart: Chart) -> Object:
     """A chart as records hold it: without the charts below it, whose documents stand in the manifest."""
+    moments = {file.name: file.modified for file in chart.raw}
     return {
         "metadata": as_json(chart.metadata, METADATA),
-        "lock": None,
-        "templates": [_file_json(file) for file in chart.templates],
+        "lock": None if chart.lock is None else {"generated": _NEVER[1], **as_json(chart.lock, LOCK)},
+        "templates": [_file_json(file) for file in chart.templates] or None,
         "values": chart.values,
         "schema": None if chart.schema is None else base64.b64encode(chart.schema).decode(),
-        "files": [_file_json(file) for file in chart.files],
+        "schemamodtime": moment(moments.get("values.schema.json", 0)),
+        "files": [_file_json(file) for file in chart.files] or None,
+        "modtime": moment(moments.get("Chart.yaml", 0)),
     }
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as a record has a moment, in UTC; Go's zero moment for 0."""
+    if not seconds:
+        return _NEVER[1]
+    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").rstrip("0").rstrip(".")
+    return f"{text}Z"
 
 
 def as_json(value: Any, kind: Record) -> Object:
@@ -222,7 +233,7 @@ def as_json(value: Any, kind: Record) -> Object:
 
 
 def _file_json(file: File) -> Object:
-    return {"name": file.name, "data": base64.b64encode(file.data).decode()}
+    return {"name": file.name, "data": base64.b64encode(file.data).decode(), "modtime": moment(file.modified)}
 
 
 def _time(value: Any) -> str:
