@@ -1,0 +1,145 @@
+"""`helm search`: charts in the indexes of the repositories that were added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.frame import Call
+from heeler.cli.helm.printing import structured
+from heeler.cli.helm.repositories import known, load_index
+from heeler.cli.helm.table import table
+from heeler.packages.charts.chart import ChartError
+from heeler.packages.charts.versions import Version, check_range, in_range
+from heeler.packages.repositories.index import Entry
+
+#: Parts the fields of what is searched; how many stand before a match is its score.
+_PART = "\v"
+MAX_SCORE = 25
+
+
+class _Found(NamedTuple):
+    name: str
+    entry: Entry
+    score: int
+
+
+def hub(call: Call) -> int:
+    endpoint = call.flags.text("endpoint") or "https://hub.helm.sh"
+    raise HelmError(f'unable to perform search against "{endpoint}": heeler helm searches no hub yet')
+
+
+def repo(call: Call) -> int:
+    flags = call.flags
+    try:
+        repositories = known(call)
+    except HelmError:
+        repositories = []
+    if not repositories:
+        raise HelmError("no repositories configured")
+    range_ = flags.text("version") or (">0.0.0-0" if flags.on("devel") else ">0.0.0")
+    entries = list(_all(call, [repository.name for repository in repositories]))
+    found = sorted(_matching(call, entries), key=lambda one: (one.score, one.name, _Older(one.entry)))
+    try:
+        check_range(range_)
+    except ValueError:
+        raise HelmError(f'an invalid version/constraint format: improper constraint: "{range_}"') from None
+    kept = _kept(found, range_, every=flags.on("versions"))
+    if not kept and flags.on("fail-on-no-result"):
+        raise HelmError("no results found")
+    elements = [
+        {
+            "name": one.name,
+            "version": one.entry.metadata.version,
+            "app_version": one.entry.metadata.app_version,
+            "description": one.entry.metadata.description,
+        }
+        for one in kept
+    ]
+    if structured(call, elements):
+        return 0
+    if not elements:
+        call.write("No results found\n")
+        return 0
+    head = ("NAME", "CHART VERSION", "APP VERSION", "DESCRIPTION")
+    lines = [head, *(tuple(element.values()) for element in elements)]
+    call.write(table(lines, flags.number("max-col-width")) + "\n")
+    return 0
+
+
+class _Older:
+    """Orders the versions of a chart, the newest first."""
+
+    def __init__(self, entry: Entry) -> None:
+        try:
+            self.version = Version.parse(entry.metadata.version)
+        except ValueError:
+            self.version = Version((0, 0, 0))
+
+    def __lt__(self, other: _Older) -> bool:
+        return other.version < self.version
+
+
+def _all(call: Call, repositories: list[str]) -> Iterator[tuple[str, Entry]]:
+    """(repository/chart, version) of all indexes; one that can't be read is told."""
+    for repository in repositories:
+        try:
+            index = load_index(call, repository)
+        except (ChartError, OSError) as error:
+            said: object = error
+            if isinstance(error, OSError):
+                from heeler.cli.helm.repositories import index_name
+
+                said = f"open {index_name(call, repository)}: {(error.strerror or '').lower()}"
+            call.log("WARN", "repo is corrupt or missing", repo=repository, error=said)
+            continue
+        for name, versions in index.entries.items():
+            for entry in versions:
+                yield f"{repository}/{name}", entry
+
+
+def _text(name: str, entry: Entry) -> str:
+    metadata = entry.metadata
+    return _PART.join((metadata.name, name, metadata.description, " ".join(metadata.keywords))).lower()
+
+
+def _matching(call: Call, entries: list[tuple[str, Entry]]) -> Iterator[_Found]:
+    wanted = " ".join(call.arguments)
+    if not wanted:
+        yield from (_Found(name, entry, 0) for name, entry in entries)
+        return
+    if call.flags.on("regexp"):
+        from heeler.packages.functions.regex import compiled
+        from heeler.packages.template.values import GoError
+
+        try:
+            pattern = compiled(wanted)
+        except GoError as error:
+            raise HelmError(str(error)) from None
+        for name, entry in entries:
+            text = _text(name, entry)
+            if (match := pattern.search(text.encode())) is not None:
+                yield from _scored(name, entry, text.encode()[: match.start()].count(_PART.encode()))
+        return
+    term = wanted.lower()
+    for name, entry in entries:
+        text = _text(name, entry)
+        if (at := text.find(term)) >= 0:
+            yield from _scored(name, entry, text[:at].count(_PART))
+
+
+def _scored(name: str, entry: Entry, score: int) -> Iterator[_Found]:
+    if score < MAX_SCORE:
+        yield _Found(name, entry, score)
+
+
+def _kept(found: list[_Found], range_: str, *, every: bool) -> list[_Found]:
+    """What is in the range; of each chart the newest, unless `every` version is asked for."""
+    kept: list[_Found] = []
+    seen: set[str] = set()
+    for one in found:
+        if (every or one.name not in seen) and in_range(range_, one.entry.metadata.version):
+            kept.append(one)
+            seen.add(one.name)
+    return kept

@@ -1,0 +1,144 @@
+"""A repository's index: the charts that it has, each with its versions, the newest first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from heeler.packages.charts.chart import ChartError, Metadata
+from heeler.packages.charts.decode import METADATA, ListOf, Record, decode
+from heeler.packages.charts.load import load
+from heeler.packages.charts.metadata import as_map
+from heeler.packages.charts.versions import Version
+from heeler.packages.template.values import GoError
+from heeler.packages.yaml import read
+
+MAX_BYTES = 256 << 20
+"""How large an index may be."""
+
+
+@dataclass(slots=True)
+class _More:
+    urls: list[str] = field(default_factory=list)
+    created: str = ""
+    removed: bool = False
+    digest: str = ""
+
+
+_MORE = Record(
+    "ChartVersion",
+    _More,
+    {
+        "urls": ("urls", ListOf(str, "[]string")),
+        "created": ("created", str),
+        "removed": ("removed", bool),
+        "digest": ("digest", str),
+    },
+)
+
+
+@dataclass(slots=True)
+class Entry:
+    """A version of a chart, and where it is."""
+
+    metadata: Metadata
+    urls: list[str] = field(default_factory=list)
+    created: str = ""
+    removed: bool = False
+    digest: str = ""
+
+    def as_map(self) -> dict[str, Any]:
+        """As it is written, in Go's order of fields."""
+        more = {"urls": self.urls, "created": self.created, "removed": self.removed, "digest": self.digest}
+        return as_map(self.metadata) | {key: value for key, value in more.items() if value or key == "urls"}
+
+
+@dataclass(slots=True)
+class Index:
+    entries: dict[str, list[Entry]] = field(default_factory=dict)
+    generated: str = ""
+
+    def add(self, entry: Entry) -> None:
+        self.entries.setdefault(entry.metadata.name, []).append(entry)
+
+    def has(self, name: str, version: str) -> bool:
+        return any(entry.metadata.version == version for entry in self.entries.get(name, ()))
+
+    def merge(self, other: Index) -> None:
+        """Take over what `other` has and this hasn't."""
+        for name, entries in other.entries.items():
+            for entry in entries:
+                if not self.has(name, entry.metadata.version):
+                    self.entries.setdefault(name, []).append(entry)
+
+    def sort(self) -> None:
+        for entries in self.entries.values():
+            entries.sort(key=newest, reverse=True)
+
+    def as_map(self) -> dict[str, Any]:
+        entries = {name: [entry.as_map() for entry in self.entries[name]] for name in sorted(self.entries)}
+        return {"apiVersion": "v1", "generated": self.generated, "entries": entries}
+
+
+def newest(entry: Entry) -> tuple[bool, Version]:
+    """A key by which newer versions are greater; what is no version is the least."""
+    try:
+        return True, Version.parse(entry.metadata.version)
+    except ValueError:
+        return False, Version((0, 0, 0))
+
+
+def parse(data: bytes) -> Index:
+    """An index out of its YAML or JSON. Raises `ChartError`."""
+    try:
+        content = read.parse(data)
+    except GoError as error:
+        raise ChartError(str(error)) from None
+    if content is None:
+        raise ChartError("empty index.yaml file")
+    if not isinstance(content, dict) or not content.get("apiVersion"):
+        raise ChartError("no API version specified")
+    index = Index(generated=str(content.get("generated") or ""))
+    entries = content.get("entries")
+    for name, versions in entries.items() if isinstance(entries, dict) else ():
+        kept = [entry for one in versions or () if (entry := _entry(one)) is not None]
+        index.entries[str(name)] = kept
+    index.sort()
+    return index
+
+
+def _entry(fields: Any) -> Entry | None:
+    """A version, or None for one that isn't one (as Helm skips it)."""
+    if not isinstance(fields, Mapping):
+        return None
+    try:
+        more = decode(dict(fields), _MORE)
+        metadata: Metadata = decode(dict(fields), METADATA)
+    except GoError:
+        return None
+    metadata.api_version = metadata.api_version or "v1"
+    return Entry(metadata, more.urls, more.created, more.removed, more.digest)
+
+
+def of_folder(folder: Path, base_url: str, now: str) -> Index:
+    """The index of the archives in a folder and in those right below it; what is no chart is left out."""
+    index = Index(generated=now)
+    for file in _archives(folder):
+        try:
+            chart = load(file)
+        except ChartError:
+            continue
+        where = file.relative_to(folder).as_posix()
+        url = f"{base_url.rstrip('/')}/{where}" if base_url else where
+        index.add(Entry(chart.metadata, [url], now, digest=hashlib.sha256(file.read_bytes()).hexdigest()))
+    return index
+
+
+def _archives(folder: Path) -> Iterator[Path]:
+    below: Iterable[Path] = (one for one in sorted(folder.iterdir()) if one.is_dir()) if folder.is_dir() else ()
+    yield from sorted(folder.glob("*.tgz"))
+    for inner in below:
+        yield from sorted(inner.glob("*.tgz"))
