@@ -23,13 +23,13 @@ def main() -> int:
     if not (source / "reference" / "apiserver" / "cases").is_dir():
         print(f"{source} holds no recorded cases: {source}/reference/apiserver/cases is not there", file=sys.stderr)
         return 2
-    for part in ("apiserver", "control"):
+    for part in ("apiserver", "control", "helm"):
         target = ROOT / part
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for file in sorted((source / "reference" / part / "cases").glob("*.jsonl")):
             (target / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes(), 9, mtime=0))
-    for name in ("replay.py", "replay_control.py"):
+    for name in ("replay.py", "replay_control.py", "helm_replay.py"):
         shutil.copyfile(source / "tools" / name, ROOT / name)
     size = sum(f.stat().st_size for f in ROOT.rglob("*") if f.is_file())
     print(f"{ROOT}: {size / 2**20:.1f} MiB")
