@@ -122,7 +122,7 @@ def library() -> Library:
     """All functions that a chart's templates may call, and the texts that were parsed for them."""
     from heeler.packages.functions import FUNCTIONS
 
-    return Library({**FUNCTIONS, **OWN})
+    return Library(OWN, FUNCTIONS)
 
 
 # --- functions

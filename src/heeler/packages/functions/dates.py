@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from heeler.base.clock import SystemClock
 from heeler.packages.functions.convert import atoi, parse_float, wrapped
 from heeler.packages.functions.moments import (
     HOUR,
@@ -30,6 +29,8 @@ from heeler.packages.template.values import Duration, Function, GoError, Int32, 
 
 
 def now() -> Time:
+    from heeler.base.clock import SystemClock
+
     return Time(int(SystemClock().time() * 1_000_000) * 1_000, LOCAL)
 
 
@@ -120,7 +121,11 @@ def must_duration(value: Any) -> Duration:
             raise GoError("invalid duration")
         case bool():
             raise GoError("unsupported duration type bool")
-        case int() | float():
+        case int():
+            if not -(1 << 63) <= value * SECOND < 1 << 63:
+                raise GoError(f"duration seconds overflow: {int(value)}")
+            return Duration(value * SECOND)
+        case float():
             return _of_seconds(float(value))
         case str():
             return _of_text(value.strip())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import Any, Final
 
 from heeler.packages.functions.convert import data, strings, strval, undata
@@ -321,6 +320,8 @@ def _sort(char: str) -> str:
     for name, belongs in _TOKENS:
         if belongs(char):
             return name
+    import unicodedata
+
     return "P" if unicodedata.category(char).startswith("P") else "O"
 
 
@@ -343,7 +344,7 @@ def _tokens(value: str) -> list[tuple[str, str]]:
 
 def hyphenated(value: str, hyphen: str) -> str:
     """A name in small letters with `hyphen` between its words: `HTTPServer20x` as `http-server-20x`."""
-    tokens = _tokens(replaced_bytes(value))
+    tokens = _tokens(value)
     out = []
     before = "C"
     at = 0
@@ -352,7 +353,7 @@ def hyphenated(value: str, hyphen: str) -> str:
         at += len(group)
         if group[0] not in "CP" and before not in "CP":
             out.append(hyphen)
-        out.append(hyphen if group == "C" else lowered(words))
+        out.append(hyphen if group == "C" else "".join(map(lower_rune, words)))
         before = group[0]
     return "".join(out)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import Lock
 from typing import Any, Final
@@ -21,8 +21,9 @@ CACHED_CHARACTERS: Final = 16 << 20
 class Library:
     """Functions, and the texts that were parsed for them. May be shared by all who have the same functions."""
 
-    def __init__(self, functions: Mapping[str, Function]) -> None:
-        self.functions: Mapping[str, Function] = {**BUILTINS, **functions}
+    def __init__(self, *functions: Mapping[str, Function]) -> None:
+        """The first of several mappings that has a name counts. They aren't copied: some load what they are asked for."""
+        self.functions: Mapping[str, Function] = ChainMap(*functions, BUILTINS)  # type: ignore[arg-type]
         self._kept: OrderedDict[tuple[str, str], list[Compiled]] = OrderedDict()
         self._size = 0
         self._lock = Lock()

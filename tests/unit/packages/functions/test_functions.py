@@ -131,3 +131,14 @@ def test_urls() -> None:
     assert (url["host"], url["hostname"], url["path"], url["userinfo"]) == ("h.x:80", "h.x", "/a b", "u:p")
     assert call("urlJoin", {"scheme": "http", "host": "h", "path": "a b", "query": "q"}) == "http://h/a%20b?q"
     assert fault("urlParse", ":x") == 'unable to parse url: parse ":x": missing protocol scheme'
+
+
+def test_each_area_has_the_functions_that_the_table_says() -> None:
+    from importlib import import_module
+
+    from heeler.packages.functions import AREAS
+
+    for area, names in AREAS.items():
+        functions = import_module(f"heeler.packages.functions.{area}").FUNCTIONS
+        assert sorted(function.name for function in functions) == sorted(names.split()), area
+    assert len(FUNCTIONS) == len(set(FUNCTIONS)) and "include" not in FUNCTIONS
