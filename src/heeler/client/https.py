@@ -50,6 +50,11 @@ class HttpsClient:
         """Raises KubeconfigError."""
         return cls(access(read(path), path, context), user_agent=user_agent)
 
+    @property
+    def server(self) -> str:
+        """The server's address, without a path's slash at its end."""
+        return self._access.server
+
     async def close(self) -> None:
         await self._http.close()
 

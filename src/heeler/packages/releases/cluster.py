@@ -62,10 +62,13 @@ class Target:
 
 
 class Cluster:
-    """See the module. `namespace` is where an object goes that names none. Close the client yourself."""
+    """See the module. `namespace` is where an object goes that names none; `server` is an address for messages.
 
-    def __init__(self, client: Client, namespace: str) -> None:
-        self.client, self.namespace = client, namespace
+    Close the client yourself.
+    """
+
+    def __init__(self, client: Client, namespace: str, server: str = "") -> None:
+        self.client, self.namespace, self._server = client, namespace, server
         self._known: Discovery | None = None
 
     async def version(self) -> Object:
@@ -73,7 +76,7 @@ class Cluster:
         try:
             status, body = await self.client.request("GET", "/version")
         except OSError as error:
-            raise ClusterError(f"kubernetes cluster unreachable: {error}") from error
+            raise self._unreachable("GET", "/version", error) from error
         if status != 200:
             raise ClusterError(f"kubernetes cluster unreachable: {_message(body, status)}")
         found: Object = orjson.loads(body)
@@ -282,7 +285,7 @@ class Cluster:
                 method, path, query=query, body=orjson.dumps(body), headers={"content-type": media}
             )
         except OSError as error:
-            raise ClusterError(f"kubernetes cluster unreachable: {error}") from error
+            raise self._unreachable(method, path, error) from error
         try:
             answer: Object = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -298,8 +301,14 @@ class Cluster:
             except StatusError as error:
                 raise ClusterError(f"could not get server version from Kubernetes: {error.message}") from error
             except OSError as error:
-                raise ClusterError(f"kubernetes cluster unreachable: {error}") from error
+                raise self._unreachable("GET", "/api", error) from error
         return self._known
+
+    def _unreachable(self, method: str, path: str, error: OSError) -> ClusterError:
+        from heeler.packages.repositories.web import why
+
+        url = self._server + path
+        return ClusterError(f'kubernetes cluster unreachable: {method.title()} "{url}": {why(error, url)}')
 
 
 def _unready(

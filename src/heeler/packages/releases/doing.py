@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from heeler.objects.schema import Type
 from heeler.objects.value import Object
+from heeler.packages.charts.load import Log
 from heeler.packages.charts.manifests import split
 from heeler.packages.releases import owners, three_way
 from heeler.packages.releases.cluster import Cluster, ClusterError, Key, Target
@@ -28,10 +29,6 @@ SSA, CSA = "ssa", "csa"
 
 class ActionError(Exception):
     """An action on a release failed; in Helm's words."""
-
-
-class Log(Protocol):
-    def __call__(self, level: str, message: str, **attributes: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class Web:
             with error:
                 return _answer(error, url)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise WebError(f'{method.title()} "{url}": {_why(error, url)}') from error
+            raise WebError(f'{method.title()} "{url}": {why(error, url)}') from error
 
     def _open(self) -> Any:
         if self._opener is None:
@@ -138,12 +138,13 @@ def _answer(found: Any, url: str) -> Answer:
     return Answer(found.status, found.reason, {k.lower(): v for k, v in found.headers.items()}, data, url)
 
 
-def _why(error: Exception, url: str) -> str:
+def why(error: Exception, url: str) -> str:
     """What Go says of a connection that failed."""
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
         error = error.reason
     parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme, 0)}"
+    host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
+    place = f"{host}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme, 0)}"
     match error:
         case ConnectionRefusedError():
             return f"dial tcp {place}: connect: connection refused"

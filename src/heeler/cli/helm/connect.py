@@ -1,0 +1,163 @@
+"""The cluster that a command is about, and where its releases are recorded: by flags, variables and kubeconfigs.
+
+A `Connection` runs what is asynchronous in a thread of its own, so that a template's `lookup` can ask while it renders.
+Source: https://helm.sh/docs/helm/helm/ (variables) and `helm env`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.frame import Call
+from heeler.cli.helm.settings import home, namespace
+
+if TYPE_CHECKING:
+    from heeler.client.https import HttpsClient
+    from heeler.client.kubeconfig import Access
+    from heeler.packages.releases.doing import Doing
+    from heeler.packages.releases.storage import Driver
+
+T = TypeVar("T")
+
+#: Where a cluster is looked for if nothing says where it is.
+NOWHERE = "http://localhost:8080"
+
+
+class Connection:
+    """One command's way to its cluster. `with connect(call) as connection: connection.run(…)`."""
+
+    def __init__(self, call: Call, where: str) -> None:
+        self._call, self._namespace = call, where
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="cluster", daemon=True)
+        self._client: HttpsClient | None = None
+
+    def __enter__(self) -> Connection:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            self.run(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of what runs over there; Ctrl-C ends it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
+
+    @property
+    def client(self) -> HttpsClient:
+        if self._client is None:
+            from heeler.client.https import HttpsClient
+            from heeler.client.kubeconfig import KubeconfigError
+
+            try:
+                found = access(self._call)
+            except (KubeconfigError, OSError) as error:
+                raise HelmError(f"kubernetes cluster unreachable: {error}") from None
+
+            async def made() -> HttpsClient:
+                return HttpsClient(found, user_agent="Helm/4.3.1")
+
+            self._client = self.run(made())
+        return self._client
+
+    def doing(self, *, most: int = 0) -> Doing:
+        """What actions on releases need. `most`: revisions that are kept."""
+        from heeler.base.clock import SystemClock
+        from heeler.packages.releases.cluster import Cluster
+        from heeler.packages.releases.doing import Doing
+        from heeler.packages.releases.storage import Storage
+
+        clock = SystemClock()
+        storage = Storage(self.driver(clock.time), most)
+        cluster = Cluster(self.client, self._namespace, self.client.server)
+        return Doing(cluster, storage, lambda: moment(clock.time()), self._call.log, self._call.write)
+
+    def driver(self, now: Callable[[], float], *, everywhere: bool = False) -> Driver:
+        """Where releases are recorded, by HELM_DRIVER. Raises HelmError for one that isn't there."""
+        from heeler.packages.releases.storage import ConfigMaps, Secrets
+
+        name = self._call.environment.get("HELM_DRIVER", "")
+        kinds = {"": Secrets, "secret": Secrets, "secrets": Secrets, "configmap": ConfigMaps, "configmaps": ConfigMaps}
+        if name not in kinds:
+            raise HelmError(f"unknown driver {name!r}: choose of secret, configmap and memory".replace("'", '"'))
+        return kinds[name](self.client, "" if everywhere else self._namespace, now)
+
+
+def connect(call: Call) -> Connection:
+    return Connection(call, namespace(call))
+
+
+def moment(seconds: float) -> str:
+    """RFC 3339 with fractions, as records hold it."""
+    from heeler.base.clock import rfc3339_micro
+
+    text = rfc3339_micro(seconds)
+    return text[:-1].rstrip("0").rstrip(".") + "Z"
+
+
+def access(call: Call) -> Access:
+    """How to reach the cluster. Raises KubeconfigError, OSError."""
+    from heeler.client.kubeconfig import Access, KubeconfigError, combined, in_cluster
+    from heeler.client.kubeconfig import access as of_context
+
+    flags, environment = call.flags, call.environment
+
+    def said(flag: str, variable: str) -> str:
+        return flags.text(flag) if flags.changed(flag) else environment.get(variable, "")
+
+    paths = _kubeconfigs(call)
+    if flags.changed("kubeconfig") and not paths[0].exists():
+        raise KubeconfigError(f"stat {flags.text('kubeconfig')}: no such file or directory")
+    config = combined(paths)
+    context = said("kube-context", "HELM_KUBECONTEXT")
+    if context and all(one["name"] != context for one in config.get("contexts") or ()):
+        raise KubeconfigError(f'context "{context}" does not exist')
+    if config.get("contexts") or context:
+        found = of_context(config, paths[0], context)
+    else:
+        found = in_cluster(environment) or Access(NOWHERE)
+    if server := said("kube-apiserver", "HELM_KUBEAPISERVER"):
+        found = replace(found, server=server.rstrip("/"))
+    if token := said("kube-token", "HELM_KUBETOKEN"):
+        found = replace(found, token=token, token_file=None, plugin=None)
+    if authority := said("kube-ca-file", "HELM_KUBECAFILE"):
+        try:
+            found = replace(found, authority=call.path(authority).read_bytes())
+        except OSError as error:
+            raise KubeconfigError(f"unable to read certificate-authority {authority}: {error.strerror}") from error
+    if name := said("kube-tls-server-name", "HELM_KUBETLS_SERVER_NAME"):
+        found = replace(found, server_name=name)
+    insecure = environment.get("HELM_KUBEINSECURE_SKIP_TLS_VERIFY", "").lower() in ("1", "t", "true")
+    if flags.on("kube-insecure-skip-tls-verify") or insecure:
+        found = replace(found, insecure=True, authority=None)
+    user = said("kube-as-user", "HELM_KUBEASUSER")
+    groups = flags.many("kube-as-group") or [g for g in environment.get("HELM_KUBEASGROUPS", "").split(",") if g]
+    if user or groups:
+        found = replace(found, as_user=user or found.as_user, as_groups=tuple(groups))
+    return found
+
+
+def _kubeconfigs(call: Call) -> list[Path]:
+    """The files to read, by flag, variable or place."""
+    if call.flags.changed("kubeconfig") and call.flags.text("kubeconfig"):
+        return [call.path(call.flags.text("kubeconfig"))]
+    named = [call.path(name) for name in call.environment.get("KUBECONFIG", "").split(":") if name]
+    return named or [Path(home(call.environment)) / ".kube" / "config"]
