@@ -367,10 +367,23 @@ class _Looks:
 
 _BREAKS: Final = frozenset("\r\n\x85\u2028\u2029")
 _FIRST_INDICATORS: Final = frozenset("#,[]{}&*!|>'\"%@`")
-_SPECIAL = re.compile("[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_ASCII_SPECIAL = re.compile("[\x00-\t\x0b-\x1f\x7f]")
 _BREAK_SPACE = re.compile("[\r\n\x85\u2028\u2029] ")
 _SPACE_BREAK = re.compile(" [\r\n\x85\u2028\u2029]")
 _INDICATOR_INSIDE = re.compile(r":(?=[ \t\r\n\x85\u2028\u2029\x00]|\Z)|(?<=[ \t\r\n\x85\u2028\u2029\x00])#")
+
+
+def _has_special(text: str) -> bool:
+    """Whether libyaml takes some sign for one that can't be printed."""
+    if _ASCII_SPECIAL.search(text):
+        return True
+    return not text.isascii() and not all(map(_is_printable, text))
+
+
+def _is_printable(sign: str) -> bool:
+    if sign < "\x7f":
+        return sign >= " " or sign == "\n"
+    return sign >= "\xa0" and not "\ud800" <= sign <= "\udfff" and sign < "\ufffe" and sign != "\ufeff"
 
 
 @lru_cache(maxsize=2048)
@@ -379,8 +392,8 @@ def _analyse(text: str) -> _Looks:
     if not text:
         return _Looks(plain=True, single=True, block=False, block_with_tabs=False, multiline=False)
     # the newer library takes tabs in a block
-    special = bool(_SPECIAL.search(text))
-    special_in_block = special and bool(_SPECIAL.search(text.replace("\t", "")))
+    special = _has_special(text)
+    special_in_block = special and _has_special(text.replace("\t", ""))
     multiline = any(sign in _BREAKS for sign in text)
     edge_blank = text[0] == " " or text[-1] == " " or text[0] in _BREAKS or text[-1] in _BREAKS
     space_break = multiline and bool(_SPACE_BREAK.search(text))
@@ -436,9 +449,11 @@ _DOUBLE_ESCAPES: Final = {
     "\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r", "\x1b": "\\e",
     '"': '\\"', "\\": "\\\\", "\x85": "\\N", "\xa0": "\\_", "\u2028": "\\L", "\u2029": "\\P",
 }  # fmt: skip
-_DOUBLE_TO_ESCAPE = re.compile('["\\\\\x85\u2028\u2029]|[^\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]')
+_ASCII_TO_ESCAPE = re.compile('["\\\\\x00-\x1f\x7f]')
 
-_ANY = re.compile("(?s:.)")
+
+def _escapes(sign: str) -> bool:
+    return not _is_printable(sign) or sign in '"\\\n\u2028\u2029'
 
 
 def _double_escape(sign: str) -> str:
@@ -450,9 +465,12 @@ def _double_escape(sign: str) -> str:
 
 
 def _double(text: str, column: int, indent: int, fold_at: float) -> str:
-    # a byte order mark in front makes the emitter escape all that follows
-    to_escape = _ANY if text.startswith("\ufeff") else _DOUBLE_TO_ESCAPE
-    escaped = to_escape.sub(lambda found: _double_escape(found[0]), text)
+    if text.isascii():
+        escaped = _ASCII_TO_ESCAPE.sub(lambda found: _double_escape(found[0]), text)
+    else:
+        # a byte order mark in front makes the emitter escape all that follows
+        everything = text.startswith("\ufeff")
+        escaped = "".join([_double_escape(sign) if everything or _escapes(sign) else sign for sign in text])
     if column + 1 + len(escaped) <= fold_at:
         return f'"{escaped}"'
     # a blank beyond the margin becomes a line end, behind which a further blank is escaped

@@ -83,3 +83,9 @@ def test_faults_of_json(text: str, message: str) -> None:
     with pytest.raises(GoError) as caught:
         json.loads(text)
     assert str(caught.value) == message
+
+
+def test_signs_that_need_escapes() -> None:
+    assert write.dump("é\n日 \x07") == '"é\\n日 \\a"\n'
+    assert write.dump("\ufeffa\xa0") == '"\\uFEFF\\x61\\_"\n' and write.dump("a\xa0b") == "a\xa0b\n"
+    assert write.dump("a\x85b") == "a b\n" and write.dump_pretty("a\x85b") == '"a\\Nb"\n'
