@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote_plus
 
-from heeler.packages.template.execution import INVALID, element_zero, truth
-from heeler.packages.template.formatting import sprint, sprintf, sprintln, text
+from heeler.packages.template.execution import INVALID, element_zero, indirect_text, truth
+from heeler.packages.template.formatting import sprint, sprintf, sprintln
 from heeler.packages.template.values import (
     Function,
     GoError,
@@ -217,11 +217,11 @@ def _joined(values: tuple[Any, ...]) -> str:
     """The arguments of an escaping function as one text, printed as an action would."""
     if len(values) == 1 and isinstance(values[0], str):
         return values[0]
-    return sprint(*["<no value>" if value is None else _printable(value) for value in values])
+    return sprint(*["<no value>" if value is None else _pointed_at(value) for value in values])
 
 
-def _printable(value: Any) -> Any:
-    return text(value).removeprefix("&") if isinstance(value, Struct) else value
+def _pointed_at(value: Any) -> Any:
+    return indirect_text(value) if isinstance(value, Struct) else value
 
 
 _HTML: Final = str.maketrans({"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"})

@@ -21,12 +21,12 @@ from heeler.packages.template.execution import (
     Run,
     RunFunction,
     assignable,
+    indirect_text,
     is_nillable,
     member_type,
     methods_of,
     missing_key,
     printed,
-    shown,
     truth,
     value_text,
     zero,
@@ -864,4 +864,4 @@ def _elements(frame: Frame, value: Any, types: int, pairs: bool) -> Iterable[tup
             kind = type(value)
             return ((kind(number), kind(number)) for number in range(value))
         return ((number, number) for number in range(value))
-    raise frame.fault(f"range can't iterate over {shown(value)}")
+    raise frame.fault(f"range can't iterate over {indirect_text(value)}")

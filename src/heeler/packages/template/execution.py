@@ -207,12 +207,16 @@ def printed(frame: Frame, node: Node, value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """`%v` of a value, where a pointer counts as what it points at."""
-    if isinstance(value, Struct):
-        if value.go_by_pointer and "String" in value.go_methods:
-            return str(value.go_methods["String"].call(value))
-        if value.go_type.startswith("*"):
-            return text(value).removeprefix("&")
+    """A value as an action prints it: methods are found behind pointers, and a pointer counts as what it points at."""
+    if isinstance(value, Struct) and value.go_by_pointer and "String" in value.go_methods:
+        return str(value.go_methods["String"].call(value))
+    return indirect_text(value)
+
+
+def indirect_text(value: Any) -> str:
+    """`%v` of a value, or of what it points at."""
+    if isinstance(value, Struct) and value.go_type.startswith("*"):
+        return text(value).removeprefix("&")
     return text(value)
 
 

@@ -200,11 +200,26 @@ class _Format:
         while (percent := template.find("%", self.at)) >= 0:
             parts.append(template[self.at : percent])
             self.at = percent + 1
-            self._verb()
+            if not self._simple():
+                self._verb()
         parts.append(template[self.at :])
         if not self.reordered and self.next < len(self.values):
             parts.append(self._extra())
         return "".join(parts)
+
+    def _simple(self) -> bool:
+        """The verbs that most templates have, without flags and with a fitting argument: no need for more."""
+        values, verb = self.values, self.template[self.at : self.at + 1]
+        if self.next >= len(values):
+            return False
+        value = values[self.next]
+        kind = type(value)
+        if (kind is str and verb in ("s", "v")) or (kind is int and verb in ("d", "v")):
+            self.parts.append(value if kind is str else str(value))
+            self.next += 1
+            self.at += 1
+            return True
+        return False
 
     def _extra(self) -> str:
         rest = self.values[self.next :]

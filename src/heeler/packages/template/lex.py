@@ -166,11 +166,11 @@ def _action(text: str, at: int, found: list[Token]) -> int:
 
 
 def _odd_letter(kind: str, word: str, at: int) -> Token | None:
-    """A word with what Python holds for a letter or digit and Go doesn't, as ²."""
+    """The fault of a word with what is a letter or digit in Python only."""
     if kind not in (IDENTIFIER, FIELD, VARIABLE):
         return None
     for index, char in enumerate(word):
-        if not (char in "_$." or char.isalpha() or char.isdecimal()):
+        if not (char in "$." or _is_letter(char)):
             what = "bad character" if index else "unrecognized character in action:"
             return Token(ERROR, at, f"{what} {unicode_name(char)}")
     return None
@@ -188,7 +188,7 @@ def _odd(text: str, at: int) -> Token:
     following = text[at + 1 : at + 2]
     if char in "+-0123456789" or (char == "." and "0" <= following <= "9"):
         return _number(text, at)
-    if char in ".$_" or char.isalpha() or char.isdecimal():
+    if char in ".$" or _is_letter(char):
         end = _WORD.match(text, at).end()  # type: ignore[union-attr]
         return Token(ERROR, at, f"bad character {unicode_name(text[end])}")
     if char.isascii() and char.isprintable():
@@ -212,7 +212,12 @@ def _scan(text: str, at: int) -> int:
     """Where the number ends; negative, and one letter further, if a letter or digit stands there."""
     end = _NUMBER.match(text, at).end()  # type: ignore[union-attr]
     following = text[end : end + 1]
-    return -(end + 1) if following == "_" or following.isalnum() else end
+    return -(end + 1) if following and _is_letter(following) else end
+
+
+def _is_letter(char: str) -> bool:
+    """What Go takes for a letter or digit of a word: Python's digits hold more (²)."""
+    return char == "_" or char.isalpha() or char.isdecimal()
 
 
 def unicode_name(char: str) -> str:

@@ -60,6 +60,16 @@ class Box(Struct):
         self.inner: Any = None
 
 
+class Version(Struct):
+    """One whose method is its pointer's: what is printed finds it, and nothing else does."""
+
+    go_type = "box.Version"
+    go_fields = {"Text": "text"}
+    go_methods = {"String": Function("String", ("box.Version",), False, "string", lambda version: f"v{version.text}")}
+    go_by_pointer = True
+    text = "1"
+
+
 LIBRARY = Library({function.name: function for function in (upper, list_, dict_, until, keys, fault, strings)})
 DATA = {"s": "text", "f": 3.5, "n": None, "l": ["a", "b"], "m": {"k": "v"}, "i": 7, "t": True, "box": Box(4), "e": []}
 
@@ -184,6 +194,18 @@ def test_errors(text: str, wanted: str) -> None:
 def test_an_error_in_a_definition_tells_its_name_and_the_texts_place() -> None:
     with pytest.raises(ExecError, match=r'^template: t:2:5: executing "d" at <\.x\.y>: nil pointer'):
         run('{{ define "d" }}\n{{ .x.y }}{{ end }}{{ template "d" . }}')
+
+
+def test_methods_of_a_pointer_are_found_by_what_is_printed_only() -> None:
+    assert run('{{ . }} {{ html . }} {{ printf "%v" . }} {{ .String }}', Version()) == "v1 {1} {1} v1"
+    with pytest.raises(ExecError, match=r"range can't iterate over \{1\}$"):
+        run("{{ range . }}{{ end }}", Version())
+
+
+def test_a_pointer_is_printed_as_what_it_points_at() -> None:
+    assert run('{{ .box }} {{ printf "%v" .box }} {{ html .box }}') == "{4 <nil>} &{4 <nil>} {4 &lt;nil&gt;}"
+    with pytest.raises(ExecError, match=r"non-function <\*box.Box Value> of type \*box.Box"):
+        run("{{ .box | call }}")
 
 
 def test_numbers_of_other_types_keep_them() -> None:

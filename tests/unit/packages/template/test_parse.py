@@ -67,6 +67,7 @@ def fault(text: str) -> str:
             '{{ define "a" }}x{{ end }}{{ define "a" }}y{{ end }}',
             '1: template: multiple definition of template "a"',
         ),
+        ("{{ -² }}", '1: illegal number syntax: "-"'),
         ("{{ 1__0 }}", '1: illegal number syntax: "1__0"'),
         ("{{ 12abc }}", '1: bad number syntax: "12a"'),
         ("{{ 0xZZ }}", '1: bad number syntax: "0xZ"'),
