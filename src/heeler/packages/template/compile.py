@@ -602,7 +602,8 @@ def _call(
 
     def failed(frame: Frame, error: Exception) -> Exception:
         frame.node = command
-        return frame.fault(f"error calling {name}: {error}")
+        told = "value nests too deeply" if isinstance(error, RecursionError) else error
+        return frame.fault(f"error calling {name}: {told}")
 
     if final:
         final_type = types[-1]
@@ -616,7 +617,7 @@ def _call(
             )
             try:
                 return invoke(frame.run, *values) if with_run else invoke(*values)
-            except GoError as error:
+            except (GoError, RecursionError) as error:
                 raise failed(frame, error) from error
 
         return run_final
@@ -628,7 +629,7 @@ def _call(
             values = [evaluate(frame, dot) for evaluate in typed]
             try:
                 return invoke(frame.run, *values) if with_run else invoke(*values)
-            except GoError as error:
+            except (GoError, RecursionError) as error:
                 raise failed(frame, error) from error
 
         return run
@@ -640,7 +641,7 @@ def _call(
             value = single(frame, dot)
             try:
                 return invoke(value)
-            except GoError as error:
+            except (GoError, RecursionError) as error:
                 raise failed(frame, error) from error
 
         return run_one
@@ -651,7 +652,7 @@ def _call(
         first, second = left(frame, dot), right(frame, dot)
         try:
             return invoke(first, second)
-        except GoError as error:
+        except (GoError, RecursionError) as error:
             raise failed(frame, error) from error
 
     return run_two

@@ -1,7 +1,8 @@
 """Go's fmt (https://pkg.go.dev/fmt): `sprintf`, `sprint`, `sprintln`, and the number and quoting forms of its strconv.
 
-Widths and precisions count characters, where a byte that is no UTF-8 counts as one. Nothing raises: what can't be printed
-leaves Go's mark in the text (`%!d(string=x)`). Nesting deeper than `MAX_DEPTH` raises GoError: Go would run out of stack.
+Widths and precisions count characters, where a byte that is no UTF-8 counts as one. What can't be printed
+leaves Go's mark in the text (`%!d(string=x)`). But values deeper than `MAX_DEPTH` or larger than `MAX_MEMBERS` raise GoError:
+those that hold themselves have no end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from heeler.packages.template.values import (
 
 MAX_DEPTH: Final = 150
 """Levels of nested values: far above any real one, well below Python's own bound. Values that hold themselves end here."""
+
+MAX_MEMBERS: Final = 1_000_000
+"""Members of maps and lists that one value prints. A few lists that hold each other twice would print for ever."""
 
 MAX_NUMBER: Final = 1_000_000
 """The largest width, precision or argument index that fmt takes."""
@@ -61,6 +65,8 @@ class Spec:
     sharp_v: bool = False
     erroring: bool = False
     """Inside of a `%!verb(...)`: methods aren't called there."""
+    visited: int = 0
+    """Members of maps and lists that were printed."""
 
     def padded(self, text: str) -> str:
         if not self.width or (lack := self.width - len(text)) <= 0:
@@ -74,9 +80,6 @@ class Spec:
         if not self.width or (lack := self.width - len(text)) <= 0:
             return text
         return text + " " * lack if self.minus else " " * lack + text
-
-
-PLAIN: Final = Spec()
 
 
 # --- what callers use
@@ -111,7 +114,7 @@ def text(value: Any) -> str:
         return "true" if value else "false"
     if kind is float:
         return float_text(value)
-    return _argument(value, "v", PLAIN)
+    return _argument(value, "v", Spec())
 
 
 def sprintf(template: str, *values: Any) -> str:
@@ -390,6 +393,10 @@ def _value(value: Any, verb: str, spec: Spec, depth: int) -> str:
             return "interface {}(nil)" if spec.sharp_v else "<nil>"
     if depth > MAX_DEPTH:
         raise GoError("value nests too deeply to be printed")
+    if isinstance(value, (dict, list)):
+        spec.visited += len(value)
+        if spec.visited > MAX_MEMBERS:
+            raise GoError("value is too large to be printed")
     if verb == "w" and not spec.erroring and (depth or not isinstance(value, bytes)):  # the verb of fmt.Errorf
         return _bad(value, verb, spec)
     match value:

@@ -45,6 +45,11 @@ def fault() -> str:
     raise GoError("it broke")
 
 
+@go("deep() string")
+def deep() -> str:
+    return deep.call()  # type: ignore[no-any-return]
+
+
 @go("strings() map[string]string")
 def strings() -> Map:
     return Map("map[string]string", {"k": "v"})
@@ -70,7 +75,7 @@ class Version(Struct):
     text = "1"
 
 
-LIBRARY = Library({function.name: function for function in (upper, list_, dict_, until, keys, fault, strings)})
+LIBRARY = Library({function.name: function for function in (upper, list_, dict_, until, keys, fault, deep, strings)})
 DATA = {"s": "text", "f": 3.5, "n": None, "l": ["a", "b"], "m": {"k": "v"}, "i": 7, "t": True, "box": Box(4), "e": []}
 
 
@@ -165,6 +170,7 @@ def test_output(text: str, wanted: str) -> None:
         ("{{ range .s }}{{ end }}", "1:9: .s: range can't iterate over text"),
         ("{{ range $i, $e := 3 }}{{ end }}", "1:19: 3: can't use 3 to iterate over more than one variable"),
         ('{{ template "zz" . }}', '1:12: {{template "zz" .}}: template "zz" not defined'),
+        ("{{ deep }}", "1:3: deep: error calling deep: value nests too deeply"),
         ("{{ fault }}", "1:3: fault: error calling fault: it broke"),
         ("{{ index .l 2 }}", "1:3: index .l 2: error calling index: reflect: slice index out of range"),
         ("{{ index .l 3 }}", "1:3: index .l 3: error calling index: index out of range: 3"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heeler.packages.template import formatting
 from heeler.packages.template.formatting import duration_text, float_text, quote, sprint, sprintf, sprintln, text
 from heeler.packages.template.values import Duration, Float32, Function, GoError, Int64, Map, Slice, Struct, Uint8
 
@@ -119,6 +120,15 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     loop["self"] = loop
     with pytest.raises(GoError, match="nests too deeply"):
         text(loop)
+
+
+def test_a_value_that_grows_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formatting, "MAX_MEMBERS", 10_000)
+    value: list[object] = []
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(GoError, match="too large"):
+        text(value)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
