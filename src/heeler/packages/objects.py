@@ -70,6 +70,7 @@ Values.go_methods = {
     "YAML": go("YAML(common.Values) string")(Values.yaml),
     "AsMap": go("AsMap(common.Values) map[string]interface {}")(Values.plain),
     "Table": go("Table(common.Values, string) common.Values")(Values.table),
+    "Encode": go("Encode(common.Values, io.Writer) error")(Values.yaml),
     "PathValue": go("PathValue(common.Values, string) interface {}")(Values.path_value),
 }
 
@@ -139,7 +140,7 @@ Files.go_methods = {
 
 
 def _glob(pattern: str) -> re.Pattern[str] | None:
-    """The pattern with `/` as what parts names, or None if it is none."""
+    """The pattern with `/` as what parts names, or None if it is none. Braces that aren't closed are closed at the end."""
     out = []
     at = 0
     alternatives = 0
@@ -157,14 +158,13 @@ def _glob(pattern: str) -> re.Pattern[str] | None:
             out.append(re.escape(pattern[at : at + 1]))
             at += 1
         elif sign == "[":
-            close = pattern.find("]", at + 1)
-            if close < 0:
+            found = _CLASS.match(pattern, at)
+            if not found or (found["from"] is not None and found["from"] > found["to"]):
                 return None
-            inside = pattern[at:close]
-            at = close + 1
-            negated = inside.startswith("!")
-            inside = re.sub(r"([\\\]^\[&~|])", r"\\\1", inside.removeprefix("!"))
-            out.append(f"[{'^' if negated else ''}{inside}]")
+            at = found.end()
+            one = f"{re.escape(found['from'])}-{re.escape(found['to'])}" if found["from"] else ""
+            one = one or re.sub(r"\\(.)|(.)", lambda char: re.escape(char[1] or char[2]), found["signs"])
+            out.append(f"[{'^' if found['not'] else ''}{one}]")
         elif sign == "{":
             alternatives += 1
             out.append("(?:")
@@ -175,12 +175,11 @@ def _glob(pattern: str) -> re.Pattern[str] | None:
             out.append("|")
         else:
             out.append(re.escape(sign))
-    if alternatives:
-        return None
-    try:
-        return re.compile("".join(out), re.DOTALL)
-    except re.error:
-        return None
+    return re.compile("".join(out) + ")" * alternatives, re.DOTALL)
+
+
+#: What stands between brackets: one range, or signs one by one.
+_CLASS = re.compile(r"(?P<not>!?)(?:(?P<from>.)-(?P<to>.)|(?P<signs>(?!.-)(?:\\.|[^\]\\])+))\]", re.DOTALL)
 
 
 # ---- capabilities ----------------------------------------------------------------------------------------------------

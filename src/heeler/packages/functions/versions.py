@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Final
 
@@ -21,7 +21,7 @@ _METADATA = r"(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 _VERSION = re.compile(rf"v?([0-9]+)(?:\.([0-9]+))?(?:\.([0-9]+))?{_PRERELEASE}{_METADATA}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Version(Struct):
     """A version; `original` is the text it was read from."""
 
@@ -89,6 +89,7 @@ def version(text: str) -> Version:
     for part in (prerelease or "").split("."):
         if len(part) > 1 and part[0] == "0" and part.isdigit():
             raise GoError("version segment starts with 0")
+    numbers = [Uint64(number) for number in numbers]
     return Version(numbers[0], numbers[1], numbers[2], prerelease or "", metadata or "", text)
 
 
@@ -272,7 +273,24 @@ def _raised(value: Version, part: str) -> Version:
         case _:
             numbers = (value.major, value.minor, value.patch + (0 if value.prerelease else 1))
     prefix = "v" if value.original.startswith("v") else ""
-    return Version(numbers[0], numbers[1], numbers[2], original=prefix + ".".join(map(str, numbers)))
+    raised = [Uint64(number) for number in numbers]
+    return Version(raised[0], raised[1], raised[2], original=prefix + ".".join(map(str, numbers)))
+
+
+def _with_prerelease(value: Version, prerelease: str) -> Version:
+    """Raises `GoError` for text that no prerelease can be."""
+    if prerelease and not re.fullmatch(_PRERELEASE, "-" + prerelease):
+        raise GoError("invalid prerelease string")
+    changed = replace(value, prerelease=prerelease)
+    return replace(changed, original=("v" if value.original.startswith("v") else "") + str(changed))
+
+
+def _with_metadata(value: Version, metadata: str) -> Version:
+    """Raises `GoError` for text that no metadata can be."""
+    if metadata and not re.fullmatch(_METADATA, "+" + metadata):
+        raise GoError("invalid metadata string")
+    changed = replace(value, metadata=metadata)
+    return replace(changed, original=("v" if value.original.startswith("v") else "") + str(changed))
 
 
 def _method(signature: str, call: Callable[..., Any]) -> tuple[str, Function]:
@@ -293,6 +311,8 @@ Version.go_methods = dict(
         _method(f"IncMajor({_SELF}) *semver.Version", lambda value: _raised(value, "major")),
         _method(f"IncMinor({_SELF}) *semver.Version", lambda value: _raised(value, "minor")),
         _method(f"IncPatch({_SELF}) *semver.Version", lambda value: _raised(value, "patch")),
+        _method(f"SetPrerelease({_SELF}, string) *semver.Version", _with_prerelease),
+        _method(f"SetMetadata({_SELF}, string) *semver.Version", _with_metadata),
         _method(f"Compare({_SELF}, {_SELF}) int", lambda value, other: value.compare(other)),
         _method(f"Equal({_SELF}, {_SELF}) bool", lambda value, other: value.compare(other) == 0),
         _method(f"GreaterThan({_SELF}, {_SELF}) bool", lambda value, other: value.compare(other) > 0),
@@ -303,6 +323,7 @@ Version.go_methods = dict(
 )
 
 FUNCTIONS: Final[list[Function]] = [
-    go("semver(string) *semver.Version")(version),
+    # each call gives a pointer of its own
+    go("semver(string) *semver.Version")(lambda text: replace(version(text))),
     go("semverCompare(string, string) bool")(meets),
 ]

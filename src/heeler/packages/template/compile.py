@@ -765,6 +765,8 @@ class _Site:
             return self.call(frame, dot, methods[name], receiver, name, last, final)
         if isinstance(receiver, Struct):
             if name in receiver.go_fields:
+                if name[0].islower():
+                    raise frame.fault(f"{name} is an unexported field of struct type {receiver.go_type}")
                 if has_arguments:
                     raise frame.fault(f"{name} has arguments but cannot be invoked as function")
                 return getattr(receiver, receiver.go_fields[name])

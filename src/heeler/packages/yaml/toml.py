@@ -53,7 +53,7 @@ def dumps(value: Any) -> str:
 
 
 def _is_table(value: Any) -> bool:
-    return isinstance(value, dict | Struct)
+    return isinstance(value, dict) or (isinstance(value, Struct) and isinstance(json_form(value), dict))
 
 
 def _is_table_list(value: Any) -> bool:
@@ -105,7 +105,7 @@ def _inline(value: Any) -> str:
         return "[" + ", ".join(map(_inline, value)) + "]"
     if isinstance(value, Struct):
         form = json_form(value)
-        return form if isinstance(form, str) else _inline(form)
+        return str(form) if value.go_type == "time.Time" else _inline(form)
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (_is_table(value[key]) or _is_table_list(value[key]), key))
         # a key without a value leaves the comma of the one before it

@@ -77,6 +77,8 @@ def _node(value: Any, indent: int, lead: str, put: Callable[[str], None], dialec
     `lead` is what has been written of the line and isn't out yet; text goes on two columns right of `indent - 2`.
     """
     kind = type(value)
+    if kind is bytes and not dialect.through_json:
+        value = list(value)
     if kind is dict or isinstance(value, dict):
         if value:
             _mapping(value, indent, lead, put, dialect)
@@ -124,6 +126,8 @@ def _mapping(
             lead = margin
             continue
         lead += shown + ":"
+        if type(item) is bytes and not dialect.through_json:
+            item = list(item)
         if type(item) is str:
             put(lead + " " + scalar(item, len(lead) + 1, deeper, dialect) + "\n")
         elif isinstance(item, dict):
@@ -273,10 +277,7 @@ def scalar(value: Any, column: int, indent: int, dialect: _Dialect) -> str:
     if isinstance(value, float):
         return _float(value, dialect)
     if kind is bytes:
-        if dialect.through_json:
-            return _text(base64.b64encode(value).decode(), column, indent or 2, dialect)
-        items = ", ".join(map(str, value))
-        return f"[{items}]"
+        return _text(base64.b64encode(value).decode(), column, indent or 2, dialect)
     if isinstance(value, GoError):
         return "{}"
     return _text(str(value), column, indent or 2, dialect)
