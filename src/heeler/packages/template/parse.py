@@ -332,7 +332,7 @@ class _Parser:
             if token.kind not in _OPERANDS:
                 raise self.unexpected(token, context)
             self.next_index -= 1
-            pipe.commands.append(self.command())
+            pipe.commands.append(self.command(token.at))
         if not pipe.commands:
             raise self.fault(f"missing value for {context}")
         for stage, command in enumerate(pipe.commands[1:], 2):
@@ -364,10 +364,9 @@ class _Parser:
         pipe.variables.append(Variable(name.at, [name.text]))
         self.variables.append(name.text)
 
-    def command(self) -> Command:
-        command = Command(self.peek_but_space().at)
+    def command(self, at: int) -> Command:
+        command = Command(at)
         while True:
-            self.peek_but_space()
             operand = self.operand()
             if operand is not None:
                 command.arguments.append(operand)
