@@ -58,6 +58,10 @@ def least_float(first: Any, *values: Any) -> float:
 
 
 def _extreme(choose: Any, numbers: list[float]) -> float:
+    # an infinity wins over what is no number
+    limit = math.inf if choose is max else -math.inf
+    if limit in numbers:
+        return limit
     return math.nan if any(number != number for number in numbers) else float(choose(numbers))
 
 

@@ -152,9 +152,9 @@ def loads(text: str) -> Any:
     """The value of a JSON text, numbers as float. Raises `GoError` in encoding/json's words."""
     try:
         value = json.loads(text, parse_int=_number, parse_float=_number, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         check(text)
-        raise GoError("exceeded max depth") from None
+        raise GoError(error.args[0] if isinstance(error, _TooLarge) else "exceeded max depth") from None
     return _replaced(value) if "\\u" in text or not text.isascii() else value
 
 
@@ -162,16 +162,27 @@ def load_into(text: str, wanted: type, go_type: str) -> Any:
     """As `loads` for a Go value of a type, `map[string]interface {}` for dict; null gives None. Raises `GoError`."""
     from heeler.packages.yaml.read import json_kind
 
-    value = loads(text)
+    try:
+        value = loads(text)
+    except GoError as error:
+        # that the whole is of another kind is told before what is wrong with a number in it
+        kind = _KINDS.get(text.lstrip(_BLANKS)[:1], "number")
+        if "cannot unmarshal" in str(error) and kind != ("object" if wanted is dict else "array"):
+            raise GoError(f"json: cannot unmarshal {kind} into Go value of type {go_type}") from None
+        raise
     if value is None or isinstance(value, wanted):
         return value
     raise GoError(f"json: cannot unmarshal {json_kind(value)} into Go value of type {go_type}")
 
 
+class _TooLarge(ValueError):
+    """A number that float64 can't hold; that counts once the text is known to be JSON."""
+
+
 def _number(text: str) -> float:
     value = float(text)
     if math.isinf(value):
-        raise GoError(f"json: cannot unmarshal number {text} into Go value of type float64")
+        raise _TooLarge(f"json: cannot unmarshal number {text} into Go value of type float64")
     return value
 
 
@@ -194,6 +205,7 @@ _LONE = re.compile("[\ud800-\udfff]")
 
 _BLANKS: Final = " \t\r\n"
 _STRING_END = re.compile('["\\\\\x00-\x1f]')
+_KINDS: Final = {"{": "object", "[": "array", '"': "string"}
 _LITERALS: Final = {"t": "true", "f": "false", "n": "null"}
 
 

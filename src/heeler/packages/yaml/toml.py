@@ -9,7 +9,8 @@ import math
 import re
 from typing import Any, Final
 
-from heeler.packages.template.values import GoError, GoPanic, Struct
+from heeler.packages.template.formatting import duration_text
+from heeler.packages.template.values import Duration, GoError, GoPanic, Struct
 from heeler.packages.yaml.json import json_form
 from heeler.packages.yaml.numbers import general
 
@@ -93,6 +94,8 @@ def _inline(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return _quoted(value)
+    if isinstance(value, Duration):
+        return _quoted(duration_text(value))
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):

@@ -76,6 +76,7 @@ def test_json() -> None:
         ("tru", "invalid character ' ' in literal true (expecting 'e')"),
         ("1 2", "invalid character '2' after top-level value"),
         ('"\\x"', "invalid character 'x' in string escape code"),
+        ("[1e400", "unexpected end of JSON input"),
         ("1e400", "json: cannot unmarshal number 1e400 into Go value of type float64"),
     ],
 )
