@@ -132,9 +132,18 @@ def fixture(figures: Figures) -> None:
     measure(figures)
 
 
+def helm(figures: Figures) -> None:
+    """What `bench/helm.py` measures."""
+    sys.path.insert(0, str(ROOT / "src"))
+    sys.path.insert(0, str(ROOT))
+    from bench.helm import helm as measure
+
+    measure(figures)
+
+
 PARTS: tuple[Callable[[Figures], None], ...] = (
     *(start, idle, api, thousand_pods, container, network),
-    *(idle_node, images, fifty_pods, fixture),
+    *(idle_node, images, fifty_pods, fixture, helm),
 )
 
 

@@ -30,7 +30,7 @@ def list_dependencies(call: Call) -> int:
     try:
         chart = load(Path(os.path.abspath(path)), call.log)
     except (ChartError, OSError) as error:
-        raise HelmError(str(error)) from None
+        raise HelmError(str(error).replace(os.path.abspath(path), shown)) from None
     entries = [entry for entry in chart.metadata.dependencies if entry is not None]
     if not entries:
         call.write(f"WARNING: no dependencies at {os.path.normpath(f'{shown}/charts')}\n")
@@ -53,6 +53,9 @@ def _status(path: Path, entry: Dependency, parent: Chart) -> str:
         return _compared(archives[0], entry, "ok")
     folder = path / "charts" / entry.name
     if not folder.exists():
+        for sub in parent.dependencies:  # as in an archive, which has no folders to look into
+            if sub.name == entry.name and in_range(entry.version, sub.metadata.version):
+                return "unpacked"
         return "missing"
     return _compared(folder, entry, "unpacked") if folder.is_dir() else "mispackaged"
 

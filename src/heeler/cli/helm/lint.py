@@ -60,10 +60,11 @@ def _below(call: Call, path: str) -> list[str]:
     top = call.path(path) / "charts"
     for folder, names, files in os.walk(top):
         names.sort()
+        inner = os.path.normpath(f"{path}/{os.path.relpath(folder, call.path(path))}")
         if "Chart.yaml" in files:
-            inner = os.path.relpath(folder, call.path(path))
-            found.append(os.path.normpath(f"{path}/{inner}"))
-    return found
+            found.append(inner)
+        found += [f"{inner}/{file}" for file in sorted(files) if file.endswith((".tgz", ".tar.gz"))]
+    return sorted(found)
 
 
 def _lint(call: Call, given: str, options: Options) -> list[Message]:

@@ -99,22 +99,12 @@ def json_kind(value: Any) -> str:
 
 
 def _number_text(value: int | float) -> str:
-    """A number where text is wanted: Go's shortest form (`1.10` is `1.1`, `2.0` is `2`)."""
+    """A number where text is wanted: Go's shortest form (`1.10` is `1.1`, `7244500.0` is `7.2445e+06`)."""
     if isinstance(value, int):
         return str(value)
-    text = repr(value)
-    if "e" in text or "inf" in text or "nan" in text:
-        mantissa, _, exponent = text.partition("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent):+03d}" if exponent else text
-    if text.endswith(".0"):
-        whole = text[:-2]
-        digits = whole.lstrip("-")
-        if len(digits) > 21:
-            stripped = digits.rstrip("0")
-            point = f".{stripped[1:]}" if len(stripped) > 1 else ""
-            return f"{'-' if whole.startswith('-') else ''}{stripped[0]}{point}e+{len(digits) - 1}"
-        return whole
-    return text
+    from heeler.packages.template.formatting import float_text
+
+    return float_text(value)
 
 
 class _Decoder:

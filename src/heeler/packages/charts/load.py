@@ -50,7 +50,7 @@ def load_for_release(path: Path, log: Log = silent) -> Chart:
             lacking = path / "Chart.yaml"
             raise ChartError(f"unable to detect chart at {lacking}: open {lacking}: no such file or directory")
         files = read_folder(path, log, first=lambda: _check_version((path / "Chart.yaml").read_bytes()))
-        return build(files, log)
+        return _of_known_version(build(files, log))
     data = _archive_bytes(path)
     try:
         files = read_archive(data)
@@ -59,8 +59,15 @@ def load_for_release(path: Path, log: Log = silent) -> Chart:
     for file in files:
         if file.name == "Chart.yaml":
             _check_version(file.data)
-            return build(files, log)
+            return _of_known_version(build(files, log))
     raise ChartError("unable to detect chart version, no Chart.yaml found")
+
+
+def _of_known_version(chart: Chart) -> Chart:
+    """Helm reads charts of version 3, and then has no use for them."""
+    if chart.metadata.api_version == "v3":
+        raise ChartError("invalid chart apiVersion")
+    return chart
 
 
 def _check_version(data: bytes) -> None:
@@ -68,7 +75,7 @@ def _check_version(data: bytes) -> None:
     value = _chart_yaml(lambda: read.parse(data.removeprefix(_BOM)))
     if isinstance(value, dict):
         version = value.get("apiVersion")
-        if version in (None, "", "v1", "v2"):
+        if version in (None, "", "v1", "v2", "v3"):
             return
         if isinstance(version, list | dict):
             _chart_yaml(lambda: decode(value, CHART_BASE))

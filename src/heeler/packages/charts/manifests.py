@@ -116,7 +116,7 @@ _SPACE = " \t\n\v\f\r\x85\xa0"
 
 def split(text: str) -> list[str]:
     """The documents of a rendered file: what stands between lines that begin with `---`. Blank ones are left out."""
-    documents = (part.lstrip() for part in _SEPARATOR.split(text.strip(_SPACE) + "\n" if text.endswith("\n") else text))
+    documents = (part.lstrip(_SPACE) for part in _SEPARATOR.split(text))
     return [document for document in documents if document.strip()]
 
 

@@ -48,5 +48,5 @@ def _rules(folder: Path, options: Options, log: Log) -> Iterator[Message]:
     yield from chartfile.check(folder)
     yield from values.check(folder, options, log)
     yield from templates.check(folder, options, log)
-    yield from dependencies.check(folder)
+    yield from dependencies.check(folder, log)
     yield from crds.check(folder)

@@ -70,11 +70,12 @@ def _check(metadata: Metadata, fields: dict[str, Any]) -> Iterator[Message]:
         yield Message(INFO, PATH, "icon is recommended")
     elif not _is_url(metadata.icon):
         yield wrong(f"invalid icon URL '{metadata.icon}'")
-    if metadata.type and metadata.api_version == "v1":
-        yield wrong("chart type is not valid in apiVersion 'v1'. It is valid in apiVersion 'v2'")
-    if metadata.dependencies and metadata.api_version == "v1":
+    version = metadata.api_version
+    if metadata.type and version != "v2":
+        yield wrong(f"chart type is not valid in apiVersion '{version}'. It is valid in apiVersion 'v2'")
+    if metadata.dependencies and version != "v2":
         yield wrong(
-            "dependencies are not valid in the Chart file with apiVersion 'v1'. They are valid in apiVersion 'v2'"
+            f"dependencies are not valid in the Chart file with apiVersion '{version}'. They are valid in apiVersion 'v2'"
         )
     if not is_strict_version(metadata.version):
         yield Message(WARNING, PATH, f"version '{metadata.version}' is not a valid SemVerV2")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.lint import ERROR, WARNING, Message
-from heeler.packages.charts.load import load
+from heeler.packages.charts.load import Log, load
 
 
-def check(folder: Path) -> Iterator[Message]:
+def check(folder: Path, log: Log) -> Iterator[Message]:
     try:
-        chart = load(folder)
+        chart = load(folder, log)
     except ChartError as error:
         yield Message(ERROR, "", f"unable to load chart\n\t{error}")
         return

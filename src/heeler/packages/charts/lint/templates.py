@@ -51,8 +51,22 @@ _DOCUMENT = Record(
 def documents(text: str) -> Iterator[Document | None]:
     """The objects of a text of several; None for an empty one. Raises `GoError`."""
     for part in read.documents(text):
-        value = read.parse(part)
+        try:
+            value = read.parse(part)
+        except GoError as error:
+            raise _json_fault(part) or error from None
         yield None if value is None else decode(value, _DOCUMENT)
+
+
+def _json_fault(text: str) -> GoError | None:
+    """What begins like JSON is told as JSON."""
+    if not text.lstrip().startswith("{"):
+        return None
+    from heeler.packages.charts.schema.documents import syntax_fault
+
+    said, offset = syntax_fault(text.lstrip())
+    offset += len(text) - len(text.lstrip())
+    return GoError(said if said == "unexpected EOF" else f"json: offset {offset}: {said}") if said else None
 
 
 def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:

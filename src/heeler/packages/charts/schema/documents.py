@@ -73,6 +73,18 @@ def parse(data: bytes) -> Any:
     return value
 
 
+def syntax_fault(text: str) -> tuple[str, int]:
+    """(what is wrong with a JSON text, how many characters are read when that is seen: 0 at its end)."""
+    try:
+        _DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        said = _fault(text, error)
+        return said, 0 if said == "unexpected EOF" else error.pos + 1
+    except (ValueError, RecursionError) as error:
+        return _fault(text, error), 1
+    return "", 0
+
+
 def _char(char: str) -> str:
     return {"'": r"'\''", '"': "'\"'", "\n": r"'\n'", "\t": r"'\t'", "\r": r"'\r'"}.get(char, f"'{char}'")
 
