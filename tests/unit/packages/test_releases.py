@@ -104,13 +104,15 @@ def test_a_chart_is_recorded_without_what_is_empty() -> None:
             "name": "app",
             "version": "1.0.0",
             "apiVersion": "v2",
-            "dependencies": [{"name": "db", "version": "1", "tags": ["a"]}],
+            "dependencies": [{"name": "db", "version": "1", "repository": "", "tags": ["a"]}],
         },
         "lock": None,
-        "templates": [{"name": "templates/a.yaml", "data": "YQ=="}],
+        "templates": [{"name": "templates/a.yaml", "data": "YQ==", "modtime": "0001-01-01T00:00:00Z"}],
         "values": {"x": 1},
         "schema": "e30=",
-        "files": [],
+        "schemamodtime": "0001-01-01T00:00:00Z",
+        "files": None,
+        "modtime": "0001-01-01T00:00:00Z",
     }
 
 

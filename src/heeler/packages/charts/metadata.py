@@ -119,7 +119,8 @@ def as_map(metadata: Metadata) -> dict[str, Any]:
 
 def dependency_map(dependency: Dependency) -> dict[str, Any]:
     """An entry of `dependencies` as a map; name and repository are there even when they are empty."""
-    return {"name": dependency.name, "repository": dependency.repository} | _filled(dependency, _DEPENDENCY_FIELDS)
+    fields = ((key, getattr(dependency, attribute)) for key, attribute in _DEPENDENCY_FIELDS)
+    return {key: value for key, value in fields if value or key in ("name", "repository")}
 
 
 def _filled(record: Any, fields: Iterable[tuple[str, ...]]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import orjson
 
 from heeler.objects.value import Object
 from heeler.packages.charts.chart import Chart, File
-from heeler.packages.charts.decode import LOCK, METADATA, ListOf, Record
+from heeler.packages.charts.decode import LOCK, ListOf, Record
+from heeler.packages.charts.metadata import as_map
 
 #: What a release may be in; `pending-…` while something is under way.
 STATUSES = (
@@ -197,7 +198,7 @@ def chart_json(chart: Chart) -> Object:
     """A chart as records hold it: without the charts below it, whose documents stand in the manifest."""
     moments = {file.name: file.modified for file in chart.raw}
     return {
-        "metadata": as_json(chart.metadata, METADATA),
+        "metadata": as_map(chart.metadata),
         "lock": None if chart.lock is None else {"generated": _NEVER[1], **as_json(chart.lock, LOCK)},
         "templates": [_file_json(file) for file in chart.templates] or None,
         "values": chart.values,
