@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from heeler.packages.template.formatting import text
 from heeler.packages.template.values import GoPanic, Sized, Struct, kind_name
+from heeler.packages.yaml.scalars import decimal, whole
 
 _WHOLE = re.compile(
     r"[-+]?(?:0[xX](?:_?[0-9a-fA-F])+|0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0(?:_?[0-7])*|[1-9](?:_?[0-9])*)\Z"
@@ -60,8 +61,6 @@ def _whole_text(value: str) -> int:
         value = _ZERO_FRACTION.sub("", value)
     if not _WHOLE.match(value):
         return 0
-    from heeler.packages.yaml.scalars import whole
-
     number = whole(value.replace("_", ""))
     return number if LEAST <= number <= MOST else 0
 
@@ -98,7 +97,8 @@ def atoi(value: str) -> int:
     """strconv.Atoi without its error: what is too large is the largest number."""
     if not _DECIMAL.match(value):
         return 0
-    return max(LEAST, min(MOST, int(value)))
+    number = decimal(value.lstrip("+-"))
+    return max(LEAST, min(MOST, -number if value[0] == "-" else number))
 
 
 def from_octal(value: str) -> int:

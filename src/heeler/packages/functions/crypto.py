@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import datetime
 import ipaddress
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -18,7 +19,7 @@ from heeler.base.random import SystemRandom
 from heeler.packages.functions.convert import data, undata
 from heeler.packages.functions.encoding import from_base64_bytes
 from heeler.packages.functions.strings import MOST_BYTES
-from heeler.packages.template.formatting import text
+from heeler.packages.template.formatting import quote, text
 from heeler.packages.template.values import Function, GoError, GoPanic, Struct, go
 
 # ---- randomness ------------------------------------------------------------------------------------------------------
@@ -234,6 +235,14 @@ def _texts(values: Any, fault: str) -> list[str]:
     return found
 
 
+def _dns_name(name: str) -> Any:
+    from cryptography import x509
+
+    if not name.isascii():
+        raise GoError(f"error creating certificate: x509: {quote(name)} cannot be encoded as an IA5String")
+    return x509.DNSName(name)
+
+
 def _addresses(values: Any) -> list[Any]:
     found = []
     for value in values or ():
@@ -272,8 +281,11 @@ def _signed(
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     hosts: list[x509.GeneralName] = [x509.IPAddress(address) for address in _addresses(addresses)]
-    hosts = [*map(x509.DNSName, _texts(names, "error processing alternate dns name")), *hosts]
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if name else [])
+    hosts = [*map(_dns_name, _texts(names, "error processing alternate dns name")), *hosts]
+    with warnings.catch_warnings():
+        # names of Services are often longer than X.509's 64 characters; Go doesn't mind
+        warnings.simplefilter("ignore", UserWarning)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)] if name else [])
     start = datetime.datetime.fromtimestamp(int(SystemClock().time()), datetime.UTC)
     try:
         end = start + datetime.timedelta(days=days)

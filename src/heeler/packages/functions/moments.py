@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 from heeler.packages.template.formatting import quote
 from heeler.packages.template.values import Duration, Function, GoError, Int64, Struct, go
+from heeler.packages.yaml.scalars import decimal
 
 SECOND: Final = 1_000_000_000
 MINUTE: Final = 60 * SECOND
@@ -530,6 +531,8 @@ def _skipped(value: str, before: str) -> tuple[str, bool]:
 # ---- durations -------------------------------------------------------------------------------------------------------
 
 _UNITS: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": SECOND, "m": MINUTE, "h": HOUR}
+#: Digits behind the point that still count.
+MOST_FRACTION: Final = 18
 _DURATION_PART = re.compile(r"([0-9]*)(\.?)([0-9]*)([^0-9.]*)")
 
 
@@ -552,8 +555,9 @@ def parse_duration(text: str) -> Duration:
             raise GoError(f"time: missing unit in duration {quote(text)}")
         if unit not in _UNITS:
             raise GoError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
-        total += int(whole or 0) * _UNITS[unit]
+        total += decimal(whole or "0") * _UNITS[unit]
         if fraction:
+            fraction = fraction[:MOST_FRACTION]
             total += int(int(fraction) * (_UNITS[unit] / 10 ** len(fraction)))
         rest = rest[found.end() :]
     if total > (1 << 63) - (0 if text[0] == "-" else 1):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final
 
 from heeler.packages.template.formatting import quote
 from heeler.packages.template.values import Function, GoError, Struct, Uint64, go
+from heeler.packages.yaml.scalars import decimal
 
 _PRERELEASE = r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 _METADATA = r"(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
@@ -71,7 +72,7 @@ def _compare_prereleases(one: str, other: str) -> int:
 
 def _part_order(part: str) -> tuple[int, int, str]:
     """Numbers by value and before others, which go by their characters."""
-    return (0, int(part), "") if part.isdigit() else (1, 0, part)
+    return (0, decimal(part), "") if part.isdigit() else (1, 0, part)
 
 
 @lru_cache(maxsize=1024)
@@ -81,7 +82,7 @@ def version(text: str) -> Version:
     if not found:
         raise GoError("invalid semantic version")
     major, minor, patch, prerelease, metadata = found.groups()
-    numbers = [int(part or 0) for part in (major, minor, patch)]
+    numbers = [decimal(part or "0") for part in (major, minor, patch)]
     for number, part in zip(numbers, (major, minor, patch)):
         if number >= 1 << 64:
             told = f'strconv.ParseUint: parsing "{part}": value out of range'
@@ -100,12 +101,13 @@ _NUMBERS = r"v?([0-9|xX*]+)(\.[0-9|xX*]+)?(\.[0-9|xX*]+)?"
 _PATTERN = rf"{_NUMBERS}(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 _CONDITION = re.compile(rf"{_OPERATOR}\s*{_PATTERN}")
 _PLAIN_PATTERN = re.sub(r"\((?!\?)", "(?:", _PATTERN)
-_PLAIN_CONDITION = re.sub(r"\((?!\?)", "(?:", rf"\s*{_OPERATOR}\s*{_PATTERN}\s*")
-_GROUP = re.compile(rf"{_PLAIN_CONDITION}(?:(?:\s+|,\s*){_PLAIN_CONDITION})*\Z")
+_PLAIN_CONDITION = re.sub(r"\((?!\?)", "(?:", rf"{_OPERATOR}\s*+{_PATTERN}")
+#: Blanks are taken whole and not given back: of many there would be too many ways to part them.
+_GROUP = re.compile(rf"\s*+{_PLAIN_CONDITION}(?:(?:\s*+,\s*+|\s++){_PLAIN_CONDITION})*+\s*+\Z")
 _RANGE = re.compile(rf"\s*({_PLAIN_PATTERN})\s+-\s+({_PLAIN_PATTERN})\s*")
 
-#: How long a constraint may be; matching it takes time with its square.
-MOST_CHARACTERS: Final = 4096
+#: How long a constraint may be; finding ranges in it takes time with its square.
+MOST_CHARACTERS: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)

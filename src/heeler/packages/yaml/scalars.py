@@ -67,6 +67,15 @@ def _finite(plain: str, text: str) -> float | str:
     return text if math.isinf(value) else value
 
 
+#: More digits than any whole number that is looked at; Python counts time for more, and refuses some thousands.
+MOST_DIGITS: Final = 100
+
+
+def decimal(digits: str) -> int:
+    """The number that decimal digits stand for; of too many, one that is too large for any type as well."""
+    return int(digits) if len(digits) <= MOST_DIGITS else int(digits.lstrip("0")[: MOST_DIGITS + 1] or "0")
+
+
 def whole(plain: str) -> int:
     """A whole number by Go's prefixes: `0x`, `0b`, `0o`, and `0` for octal."""
     sign = -1 if plain.startswith("-") else 1
@@ -78,7 +87,7 @@ def whole(plain: str) -> int:
             return sign * int(digits[2:], 2)
         case "0o":
             return sign * int(digits[2:], 8)
-    return sign * (int(digits, 8) if len(digits) > 1 and digits[0] == "0" else int(digits))
+    return sign * (int(digits, 8) if len(digits) > 1 and digits[0] == "0" else decimal(digits))
 
 
 def is_stamp(text: str) -> bool:

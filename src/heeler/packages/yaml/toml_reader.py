@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from heeler.packages.template.formatting import quote, quote_rune
 from heeler.packages.template.values import GoError, Int64, Slice
+from heeler.packages.yaml.scalars import decimal
 
 _BLANKS = re.compile(r"[ \t]*")
 _LINES = re.compile(r"(?:[ \t\n]|\r\n|#[^\n]*)*")
@@ -192,6 +193,8 @@ class Reader:
 
     def enter(self, path: tuple[str, ...], of_list: bool, keep: tuple[str, ...] | None = None) -> None:
         """Make the table at a path the one under way; `keep` is what faults tell as the place meanwhile."""
+        if len(path) > MAX_DEPTH:
+            raise self.fault("tables nest too deeply")
         table = self.root
         for place, name in enumerate(path[:-1], 1):
             if name not in table:
@@ -387,7 +390,8 @@ class Reader:
 
     def whole(self, given: str) -> Int64:
         self.check_number(given, "integer", given)
-        return self.in_range(int(given.replace("_", "")), given)
+        number = decimal(given.replace("_", "").lstrip("+-"))
+        return self.in_range(-number if given[0] == "-" else number, given)
 
     def in_range(self, number: int, given: str) -> Int64:
         if not -(1 << 63) <= number < 1 << 63:

@@ -117,3 +117,7 @@ def test_what_is_random_has_its_shape() -> None:
     assert len(call("b64dec", call("randBytes", 16))) >= 8 and sorted(call("shuffle", "abc")) == ["a", "b", "c"]
     assert call("regexMatch", "^[0-9a-f]{8}-.{4}-4.{3}-[89ab].{3}-.{12}$", call("uuidv4"))
     assert call("htpasswd", "a:b", "c") == "invalid username: a:b"
+
+
+def test_a_common_name_may_be_long() -> None:
+    assert call("genCA", "x" * 70, 1).certificate.startswith("-----BEGIN CERTIFICATE-----")
