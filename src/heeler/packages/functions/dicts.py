@@ -61,7 +61,7 @@ def dug(*path: Any) -> Any:
 
 
 def _as_map(value: Any) -> dict[str, Any]:
-    if type(value) is not dict:
+    if not isinstance(value, dict) or type_name(value) != "map[string]interface {}":
         raise _conversion(value, "map[string]interface {}")
     return value
 
