@@ -201,9 +201,10 @@ def printed(frame: Frame, node: Node, value: Any) -> str:
         raise frame.fault(f"can't print {node} of type {type_name(value)}")
     try:
         return shown(value)
-    except GoError as error:
+    except (GoError, RecursionError) as error:
         frame.node = node
-        raise frame.fault(str(error)) from error
+        told = "value nests too deeply to be printed" if isinstance(error, RecursionError) else str(error)
+        raise frame.fault(told) from error
 
 
 def shown(value: Any) -> str:

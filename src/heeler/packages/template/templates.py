@@ -14,8 +14,9 @@ from heeler.packages.template.formatting import quote
 from heeler.packages.template.parse import parse
 from heeler.packages.template.values import Function, GoError
 
-CACHED_CHARACTERS: Final = 16 << 20
-"""How much text a cache keeps parsed; a chart with its subcharts has some hundred thousand characters."""
+CACHED_CHARACTERS: Final = 4 << 20
+"""How much text a library keeps parsed, at some 60 bytes of memory a character. A chart with its subcharts has some hundred
+thousand characters."""
 
 
 class Library:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from heeler.packages.template import execution
+from heeler.packages.template import execution, templates
 from heeler.packages.template.execution import ExecError
 from heeler.packages.template.parse import ParseError
 from heeler.packages.template.templates import Library, Templates
@@ -80,9 +80,9 @@ DATA = {"s": "text", "f": 3.5, "n": None, "l": ["a", "b"], "m": {"k": "v"}, "i":
 
 
 def run(text: str, data: Any = DATA) -> str:
-    templates = Templates(LIBRARY)
-    templates.parse("t", text)
-    return templates.execute("t", data)
+    known = Templates(LIBRARY)
+    known.parse("t", text)
+    return known.execute("t", data)
 
 
 @pytest.mark.parametrize(
@@ -219,15 +219,35 @@ def test_numbers_of_other_types_keep_them() -> None:
 
 
 def test_later_texts_win_unless_they_are_empty() -> None:
-    templates = Templates(LIBRARY)
-    templates.parse("a", '{{ define "d" }}first{{ end }}')
-    copy = templates.clone()
-    templates.parse("b", '{{ define "d" }}second{{ end }}')
-    templates.parse("c", '{{ define "d" }} {{ end }}{{ template "d" }}')
-    assert templates.execute("c", None) == "second"
+    known = Templates(LIBRARY)
+    known.parse("a", '{{ define "d" }}first{{ end }}')
+    copy = known.clone()
+    known.parse("b", '{{ define "d" }}second{{ end }}')
+    known.parse("c", '{{ define "d" }} {{ end }}{{ template "d" }}')
+    assert known.execute("c", None) == "second"
     assert copy.execute("d", None) == "first"
     with pytest.raises(GoError, match='no template "x" associated'):
-        templates.execute("x", None)
+        known.execute("x", None)
+
+
+def test_deep_values_far_down_are_printed_or_refused() -> None:
+    value: list[Any] = []
+    for _ in range(140):
+        value = [value]
+    text = '{{ define "r" }}{{ if .n }}{{ template "r" (dict "n" (slice .n 1) "v" .v) }}{{ end }}{{ .v }}{{ end }}'
+    try:
+        run(text + '{{ template "r" . }}', {"n": "x" * 40, "v": value})
+    except ExecError as error:
+        assert "too deeply" in error.message
+
+
+def test_a_library_keeps_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "CACHED_CHARACTERS", 100)
+    library = Library({})
+    first = library.parsed("a", "x" * 60)
+    assert library.parsed("a", "x" * 60) is first
+    library.parsed("b", "x" * 60)
+    assert library.parsed("a", "x" * 60) is not first
 
 
 def test_templates_nest_far_deeper_than_pythons_stack() -> None:
