@@ -435,9 +435,11 @@ class _Parser:
     # --- constants
 
     def unquoted(self, token: Token) -> str:
+        """A string constant's value. Between quotes, but not between backquotes, bytes that are no UTF-8 are lost."""
         text = token.text[1:-1]
         if token.kind == lex.RAW:
             return text.replace("\r", "")
+        text = _NO_UTF8.sub("\ufffd", text)
         if "\\" not in text:
             return text
         value = unescaped(text, '"')
@@ -457,7 +459,7 @@ class _Parser:
         return number
 
     def character(self, number: Number) -> None:
-        inside = number.text[1:-1]
+        inside = _NO_UTF8.sub("\ufffd", number.text[1:-1])
         value = unescaped(inside, "'", single=True)
         if not value:
             raise self.fault("invalid syntax")
@@ -512,6 +514,7 @@ _FLOAT: Final = re.compile(
 )
 _HEXADECIMAL: Final = re.compile(r"[+-]?0[xX]_?[0-9a-fA-F_]*\.?[0-9a-fA-F_]*[pP][+-]?[0-9_]+\Z")
 _ESCAPE: Final = re.compile(r"\\(?:([abfnrtv\\'\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))")
+_NO_UTF8: Final = re.compile("[\udc80-\udcff]")
 _PLAIN: Final = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 
 

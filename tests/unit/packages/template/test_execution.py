@@ -125,6 +125,7 @@ def run(text: str, data: Any = DATA) -> str:
             "{{ 0x1F }} {{ 0b11 }} {{ 017 }} {{ 1_000 }} {{ 1e3 }} {{ .5 }} {{ 0x1p4 }} {{ 'a' }} {{ 1+2i }}",
             "31 3 15 1000 1000 0.5 16 97 (1+2i)",
         ),
+        ('{{ "\udcff" }}{{ `\udcff` }}{{ "\\xff" }}', "\ufffd\udcff\udcff"),
         ("{{ keys nil }}{{ $n := .n }}{{ keys $n }}", "[][]"),
         ('{{ printf "%T %T" 1 1.0 }}', "int float64"),
     ],
