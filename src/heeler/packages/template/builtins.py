@@ -7,7 +7,6 @@ and `call` are here for their signatures: `compile.py` runs them itself.
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import quote_plus
 
 from heeler.packages.template.execution import INVALID, element_zero, indirect_text, truth
 from heeler.packages.template.formatting import sprint, sprintf, sprintln
@@ -260,6 +259,8 @@ def _js_char(char: str) -> str:
 
 @go("urlquery(...interface {}) string")
 def urlquery(*values: Any) -> str:
+    from urllib.parse import quote_plus  # costs more than the rest of this module, and hardly anybody calls it
+
     return quote_plus(_joined(values).encode("utf-8", "surrogateescape"), safe="~")
 
 
