@@ -41,7 +41,7 @@ def index(item: Any, *indexes: Any) -> Any:
         elif isinstance(item, (list, bytes, str)):
             item = _element(item, key)
         else:
-            raise GoError(f"can't index item of type {type_name(item)}")
+            raise GoError(f"can't index item of type {type_name(item).removeprefix('*')}")
     return item
 
 
@@ -103,7 +103,7 @@ def len_(item: Any) -> int:
         return len(item) if item.isascii() else len(item.encode("utf-8", "surrogateescape"))
     if isinstance(item, (dict, list, bytes)):
         return len(item)
-    raise GoError(f"len of type {type_name(item)}")
+    raise GoError(f"len of type {type_name(item).removeprefix('*')}")
 
 
 @go("not(reflect.Value) bool")

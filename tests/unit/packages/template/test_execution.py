@@ -178,6 +178,8 @@ def test_output(text: str, wanted: str) -> None:
         ("{{ index .n 1 }}", "1:3: index .n 1: error calling index: index of untyped nil"),
         ("{{ index .m 1 }}", "1:3: index .m 1: error calling index: value has type int; should be string"),
         ("{{ len .n }}", "1:3: len .n: error calling len: len of nil pointer"),
+        ("{{ index .box 1 }}", "1:3: index .box 1: error calling index: can't index item of type box.Box"),
+        ("{{ len .box }}", "1:3: len .box: error calling len: len of type box.Box"),
         ("{{ len true }}", "1:3: len true: error calling len: len of type bool"),
         ("{{ call .s }}", "1:3: call .s: error calling call: non-function .s of type string"),
         ("{{ 1 | eq }}", "1:7: eq: error calling eq: missing argument for comparison"),
