@@ -63,6 +63,8 @@ def faults(schema: Any, values: Any) -> list[str]:
         ({"oneOf": [{"minimum": 1}, {"type": "number"}]}, 3.0, ["- at '/p': 'oneOf' failed, subschemas 0, 1 matched"]),
         ({"multipleOf": 0.1}, 0.3, []),
         ({"const": 1}, True, ["- at '/p': value must be 1"]),
+        ({"type": "string", "minLength": 2}, 1.0, ["- at '/p': got number, want string"]),
+        ({"enum": ["a"], "minLength": 2, "format": "x"}, "b", ["- at '/p': value must be 'a'"]),
     ],
 )
 def test_keywords(schema: Any, value: Any, lines: list[str]) -> None:

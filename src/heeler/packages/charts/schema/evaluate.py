@@ -173,7 +173,7 @@ class Evaluation:
         self._patterns: dict[str, Any] = {}
         self._depth = 0
         self._scope: list[str] = []
-        self._under_way: set[tuple[int, int]] = set()
+        self.under_way: set[tuple[int, int]] = set()
 
     def check(self, schema: Any, value: Any) -> list[Fault]:
         try:
@@ -193,12 +193,17 @@ class Evaluation:
         if self._depth > MAX_DEPTH:
             raise ChartError("the schema leads into itself too deeply")
         self._scope.append(self.documents.base(schema))
+        mark = (id(schema), id(value))
+        fresh = mark not in self.under_way
+        self.under_way.add(mark)
         try:
             seen = Seen()
             return _One(self, schema, value, at, seen).all(), seen
         finally:
             self._scope.pop()
             self._depth -= 1
+            if fresh:
+                self.under_way.discard(mark)
 
     def one(self, schema: Any, value: Any, at: Location, seen: Seen | None = None) -> Fault | None:
         """The fault of a whole subschema: its only one, or a group of several."""
@@ -256,12 +261,19 @@ class _One:
     def all(self) -> list[Fault]:
         schema, value = self.schema, self.value
         reference = schema.get("$ref")
-        if self.draft <= 7 and isinstance(reference, str):
+        if self.draft <= 7 and isinstance(
+            reference, str
+        ):  # what else stands beside it counts for nothing, but for `const`
+            if "const" in schema and self.draft >= 6 and same(schema["const"]) != same(value):
+                self.constants()
+                return self.found
             self.follow(reference, "$ref")
             return self.found
         if (fault := self.type()) is not None:
             return [fault]
         self.constants()
+        if self.found:
+            return self.found
         self.format()
         if isinstance(reference, str):
             self.follow(reference, "$ref")
@@ -287,16 +299,11 @@ class _One:
 
     def follow(self, reference: str, keyword: str) -> None:
         target = self.run.documents.resolve(self.schema, reference)
-        mark = (id(target), id(self.value))
-        if mark in self.run._under_way and isinstance(target, dict):
+        if (id(target), id(self.value)) in self.run.under_way and isinstance(target, dict):
             where = urlpath(self.run.documents, target)
             self.add(f'both {where[1]}/$ref and {where[1]} resolve to "{where[0]}#{where[1]}" causing reference cycle')
             return
-        self.run._under_way.add(mark)
-        try:
-            self.target(target)
-        finally:
-            self.run._under_way.discard(mark)
+        self.target(target)
 
     def target(self, schema: Any) -> None:
         fault = self.run.one(schema, self.value, self.at, self.seen)
@@ -322,7 +329,7 @@ class _One:
         if "const" in schema and self.draft >= 6 and same(schema["const"]) != same(self.value):
             shown = _constant(schema["const"])
             self.add("'const' failed" if shown is None else f"value must be {shown}")
-        if isinstance(allowed := schema.get("enum"), list):
+        elif isinstance(allowed := schema.get("enum"), list):
             if same(self.value) not in {same(item) for item in allowed}:
                 constants = [text for item in allowed if (text := _constant(item)) is not None]
                 if len(constants) != len(allowed) or not constants:
