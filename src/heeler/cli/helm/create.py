@@ -22,7 +22,7 @@ def create(call: Call) -> int:
         if given and not name:  # a slash at the end
             raise ChartError(f"stat {folder}: no such file or directory")
         if not starter:
-            write_new(name, Path(folder), call.say)
+            write_new(name, Path(folder), lambda line: call.write(line + "\n"))
             return 0
         check_name(name)
         path = Path(starter) if starter.startswith("/") else Path(data_home(call.environment), "starters", starter)

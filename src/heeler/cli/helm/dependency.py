@@ -27,6 +27,8 @@ def _given(call: Call) -> str:
 def list_dependencies(call: Call) -> int:
     shown = _given(call)
     path = call.path(shown)
+    if not path.exists():
+        raise HelmError(f"stat {shown}: no such file or directory")
     try:
         chart = load(Path(os.path.abspath(path)), call.log)
     except (ChartError, OSError) as error:
@@ -133,6 +135,7 @@ def _fetcher(call: Call, shown: str) -> Fetcher:
         _NoRemote(call),
         datetime.fromtimestamp(SystemClock().time(), UTC),
         refresh=not call.flags.on("skip-refresh"),
+        log=call.log,
     )
 
 

@@ -49,7 +49,6 @@ def run_install(call: Call, dry_run: str, arguments: list[str]) -> None:
         capabilities(call),
         include_crds=False,
         hide_secret=flags.on("hide-secret"),
-        hide_notes=flags.on("hide-notes"),
     )
     show(call, _release(outcome, "pending-install"), outcome)
 

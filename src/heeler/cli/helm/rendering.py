@@ -148,7 +148,6 @@ def prepare(
     is_upgrade: bool = False,
     revision: int = 1,
     hide_secret: bool = False,
-    hide_notes: bool = False,
 ) -> Outcome:
     """Render a chart. Raises `RenderFailed` after the point from which Helm has a release to show, `HelmError` before."""
     from heeler.packages.charts.manifests import INSTALL_ORDER, sort
@@ -177,7 +176,7 @@ def prepare(
         outcome.hooks, outcome.manifests = sort(rendered.files, INSTALL_ORDER, call.log)
     except ChartError as error:
         raise RenderFailed(str(error), _as_it_is(rendered.files)) from None
-    outcome.notes = "" if hide_notes else rendered.notes
+    outcome.notes = rendered.notes
     parts = [f"---\n# Source: {path}\n{_text(data)}\n" for path, _, data in chart.crds()] if include_crds else []
     for one in outcome.manifests:
         if hide_secret and one.head.kind == "Secret" and one.head.api_version == "v1":

@@ -110,7 +110,7 @@ def index(call: Call) -> int:
             try:
                 made.merge(parse(file.read_bytes()))
             except (ChartError, OSError) as error:
-                raise HelmError(f"merge failed: {error}") from None
+                raise HelmError(f"merge failed: error loading {merged}: {error}") from None
         else:
             file.write_text(dump({"apiVersion": "v1", "entries": {}, "generated": now}))
     made.sort()

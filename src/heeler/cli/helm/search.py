@@ -27,7 +27,7 @@ class _Found(NamedTuple):
 
 def hub(call: Call) -> int:
     endpoint = call.flags.text("endpoint") or "https://hub.helm.sh"
-    raise HelmError(f'unable to perform search against "{endpoint}": heeler helm searches no hub yet')
+    raise HelmError(f'unable to perform search against "{endpoint}"')
 
 
 def repo(call: Call) -> int:
@@ -43,8 +43,8 @@ def repo(call: Call) -> int:
     found = sorted(_matching(call, entries), key=lambda one: (one.score, one.name, _Older(one.entry)))
     try:
         check_range(range_)
-    except ValueError:
-        raise HelmError(f'an invalid version/constraint format: improper constraint: "{range_}"') from None
+    except ValueError as error:
+        raise HelmError(f"an invalid version/constraint format: {error}") from None
     kept = _kept(found, range_, every=flags.on("versions"))
     if not kept and flags.on("fail-on-no-result"):
         raise HelmError("no results found")

@@ -15,9 +15,7 @@ def read_file(call: Call, name: str) -> bytes:
     """A file that a flag names; `-` is standard input."""
     if name.strip() == "-":
         return call.stdin()
-    if "://" in name and (scheme := name.partition("://")[0].lower()):
-        if scheme not in ("http", "https", "oci"):
-            raise HelmError(f'scheme "{scheme}" not supported')
+    if (scheme := name.partition("://")[0].lower()) in ("http", "https", "oci"):
         raise HelmError(f"heeler reads no values from {scheme} addresses yet: {name}")
     try:
         if not name:

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from heeler.packages.charts import lock
 from heeler.packages.charts.chart import Chart, ChartError, Dependency
-from heeler.packages.charts.load import load
+from heeler.packages.charts.load import Log, load, silent
 from heeler.packages.charts.save import save
 from heeler.packages.charts.versions import check_range, in_range
 
@@ -42,16 +42,26 @@ class Remote(Protocol):
 class Fetcher:
     """The dependencies of the chart in `folder`, which messages call `shown`."""
 
-    def __init__(self, folder: Path, shown: str, say: Say, remote: Remote, now: datetime, *, refresh: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        shown: str,
+        say: Say,
+        remote: Remote,
+        now: datetime,
+        *,
+        refresh: bool,
+        log: Log = silent,
+    ) -> None:
         self.folder, self.shown, self.say, self.remote, self.now = folder, shown, say, remote, now
-        self.wants_refresh = refresh
+        self.wants_refresh, self.log = refresh, log
 
     def load(self) -> Chart:
         if not self.folder.exists():
-            raise ChartError(f"could not find {self.folder}: stat {self.folder}: no such file or directory")
+            raise ChartError(f"could not find {self.shown}: stat {self.shown}: no such file or directory")
         if not self.folder.is_dir():
             raise ChartError("only unpacked charts can be updated")
-        return load(self.folder)
+        return load(self.folder, self.log)
 
     def update(self) -> None:
         """Resolve versions, fetch, and write the lock."""

@@ -123,7 +123,11 @@ def render(
     own = f"{chart.name}/templates/{NOTES}"
     said = {path: files[path] for path in notes}
     kept = {path: text for path, text in files.items() if path not in said}
-    shown = [text for path, text in sorted(said.items()) if subchart_notes or path == own]
+    shown = [
+        text
+        for path, text in sorted(said.items(), key=lambda one: (one[0].count("/"), one[0]))
+        if subchart_notes or path == own
+    ]
     return Rendered(kept, "\n".join(text for text in shown))
 
 

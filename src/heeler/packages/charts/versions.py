@@ -108,7 +108,7 @@ class _Limit(NamedTuple):
 def _limits(text: str) -> tuple[tuple[_Limit, ...], ...]:
     """Groups of limits, of which one must hold. `ValueError` for what is no range."""
     if len(text) > 4 * _MAX_LENGTH:
-        raise ValueError(f"improper constraint: {text}")
+        raise ValueError(f'improper constraint: "{text}"')
     groups: list[tuple[_Limit, ...]] = []
     for group in text.split("||"):
         if (hyphen := _HYPHEN.fullmatch(group)) is not None:
@@ -118,11 +118,11 @@ def _limits(text: str) -> tuple[tuple[_Limit, ...], ...]:
         while at < len(group.rstrip()):
             match = _ONE.match(group, at)
             if match is None or match.end() == at:
-                raise ValueError(f"improper constraint: {text}")
+                raise ValueError(f'improper constraint: "{text}"')
             limits.append(_limit(match[1] or "", match.groups()[1:5]))
             at = match.end()
         if not limits:
-            raise ValueError(f"improper constraint: {text}")
+            raise ValueError(f'improper constraint: "{text}"')
         groups.append(tuple(limits))
     return tuple(groups)
 

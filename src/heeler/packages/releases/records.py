@@ -201,7 +201,7 @@ def chart_json(chart: Chart) -> Object:
         "metadata": as_map(chart.metadata),
         "lock": None if chart.lock is None else {"generated": _NEVER[1], **as_json(chart.lock, LOCK)},
         "templates": [_file_json(file) for file in chart.templates] or None,
-        "values": chart.values,
+        "values": chart.values or (chart.values if "values.yaml" in moments else None),
         "schema": None if chart.schema is None else base64.b64encode(chart.schema).decode(),
         "schemamodtime": moment(moments.get("values.schema.json", 0)),
         "files": [_file_json(file) for file in chart.files] or None,

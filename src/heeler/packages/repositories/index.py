@@ -20,6 +20,10 @@ MAX_BYTES = 256 << 20
 """How large an index may be."""
 
 
+#: What an index may say beside its entries; whatever else is in it makes it none.
+_FIELDS = ("serverInfo", "apiVersion", "generated", "entries", "publicKeys", "annotations")
+
+
 @dataclass(slots=True)
 class _More:
     urls: list[str] = field(default_factory=list)
@@ -99,6 +103,9 @@ def parse(data: bytes) -> Index:
         raise ChartError(str(error)) from None
     if content is None:
         raise ChartError("empty index.yaml file")
+    for key in content if isinstance(content, dict) else ():
+        if key not in _FIELDS:
+            raise ChartError(f'error unmarshaling JSON: while decoding JSON: json: unknown field "{key}"')
     if not isinstance(content, dict) or not content.get("apiVersion"):
         raise ChartError("no API version specified")
     index = Index(generated=str(content.get("generated") or ""))
