@@ -26,13 +26,12 @@ def check(folder: Path) -> Iterator[Message]:
         return
     for _, name, data in chart.crds():
         try:
-            found = list(documents(data.decode("utf-8", "surrogateescape")))
+            for document in documents(data.decode("utf-8", "surrogateescape")):
+                if document is not None:
+                    yield from _one(name, document)
         except GoError as error:
             yield Message(ERROR, name, f"unable to parse YAML: {error}")
             return
-        for document in found:
-            if document is not None:
-                yield from _one(name, document)
 
 
 def _one(name: str, document: Document) -> Iterator[Message]:

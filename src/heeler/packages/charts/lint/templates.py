@@ -49,24 +49,53 @@ _DOCUMENT = Record(
 
 
 def documents(text: str) -> Iterator[Document | None]:
-    """The objects of a text of several; None for an empty one. Raises `GoError`."""
-    for part in read.documents(text):
-        try:
-            value = read.parse(part)
-        except GoError as error:
-            raise _json_fault(part) or error from None
-        yield None if value is None else decode(value, _DOCUMENT)
+    """The objects of a text of several; None for an empty one. Raises `GoError`.
+
+    As Kubernetes' reader: a text that begins with `{` is JSON, object after object, as long as that goes well.
+    """
+    at = 0
+    if text.lstrip().startswith("{"):
+        while True:
+            at += len(text) - at - len(text[at:].lstrip())
+            end, fault = _json_end(text, at)
+            if fault is not None:
+                if at == len(text) - len(text.lstrip()) and _is_yaml(text):
+                    break  # a flow mapping
+                raise fault
+            yield _document(text[at:end])
+            at = end + len(text) - end - len(text[end:].lstrip())
+            if at == len(text):
+                return
+            if text.startswith("---", at):
+                break
+    for part in read.documents(text[at:]):
+        yield _document(part)
 
 
-def _json_fault(text: str) -> GoError | None:
-    """What begins like JSON is told as JSON."""
-    if not text.lstrip().startswith("{"):
-        return None
-    from heeler.packages.charts.schema.documents import syntax_fault
+def _document(text: str) -> Document | None:
+    value = read.parse(text)
+    return None if value is None else decode(value, _DOCUMENT)
 
-    said, offset = syntax_fault(text.lstrip())
-    offset += len(text) - len(text.lstrip())
-    return GoError(said if said == "unexpected EOF" else f"json: offset {offset}: {said}") if said else None
+
+def _is_yaml(text: str) -> bool:
+    try:
+        for part in read.documents(text):
+            read.parse(part)
+            break
+    except GoError:
+        return False
+    return True
+
+
+def _json_end(text: str, at: int) -> tuple[int, GoError | None]:
+    """(where the JSON value that begins at `at` ends, what is wrong with it)."""
+    try:
+        return json.JSONDecoder().raw_decode(text, at)[1], None
+    except (ValueError, RecursionError):
+        from heeler.packages.charts.schema.documents import syntax_fault
+
+        said, offset = syntax_fault(text[at:])
+        return at, GoError(said if said == "unexpected EOF" else f"json: offset {at + offset}: {said}")
 
 
 def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
@@ -84,7 +113,11 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
         yield Message(ERROR, _FOLDER, str(error))
         return
     for file in chart.templates:
-        yield from _file(chart, file.name, rendered, options)
+        try:
+            yield from _file(chart, file.name, rendered, options)
+        except GoError as error:  # as Helm, which looks at no more files then
+            yield Message(ERROR, file.name, f"unable to parse YAML: {error}")
+            return
 
 
 def _rendered(chart: Chart, options: Options, log: Log) -> dict[str, str]:
@@ -98,6 +131,7 @@ def _rendered(chart: Chart, options: Options, log: Log) -> dict[str, str]:
 
 
 def _file(chart: Chart, name: str, rendered: dict[str, str], options: Options) -> Iterator[Message]:
+    """What is wrong with one file. Raises `GoError` where it isn't YAML."""
     extension = re.search(r"\.[^./]*$", name)
     ending = extension[0] if extension else ""
     if ending not in (".yaml", ".yml", ".tpl", ".txt"):
@@ -110,12 +144,9 @@ def _file(chart: Chart, name: str, rendered: dict[str, str], options: Options) -
     if first := _indented(content):
         said = f"document starts with an illegal indent: {json.dumps(first, ensure_ascii=False)}"
         yield Message(WARNING, name, f"{said}, which may cause parsing problems")
-    try:
-        for document in documents(content):
-            if document is not None:
-                yield from _object(name, document, content, options)
-    except GoError as error:
-        yield Message(ERROR, name, f"unable to parse YAML: {error}")
+    for document in documents(content):
+        if document is not None:
+            yield from _object(name, document, content, options)
 
 
 def _indented(content: str) -> str:
