@@ -183,17 +183,18 @@ class _Joiner:
             return shown(table if self.merge else without_nulls(table))
 
         for key, default in defaults.items():
+            whole = f"{path}.{key}" if path else key
             value = given.get(key)
             if value is None:
                 self.fill(given, key, default)
             elif isinstance(default, dict):
                 if isinstance(value, dict):
-                    self.tables(value, default, f"{path}.{key}")
+                    self.tables(value, default, whole)
                 else:
-                    self.warn(f"warning: cannot overwrite table with non table for {path}.{key} ({seen(default)})")
+                    self.warn(f"warning: cannot overwrite table with non table for {whole} ({seen(default)})")
             elif isinstance(value, dict) and default is not None:
                 said = f"Ignoring non-table value ({shown(default)})"
-                self.warn(f"warning: destination for {path}.{key} is a table. {said}")
+                self.warn(f"warning: destination for {whole} is a table. {said}")
         return given
 
 

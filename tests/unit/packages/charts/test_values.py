@@ -83,6 +83,12 @@ def test_import_values_in_both_forms() -> None:
     assert told == ["WARN ImportValues missing table"]
 
 
+def test_conflicts_of_imported_values_are_told_by_their_path() -> None:
+    needs: list[Dependency | None] = [Dependency("sub", "1.0.0", import_values=["data"])]
+    top = chart("app", {"a": {"b": {"x": 1}}}, chart("sub", {"exports": {"data": {"a": {"b": [1.0]}}}}), needs=needs)
+    assert seen(top, {})[1] == ["INFO warning: destination for a.b is a table. Ignoring non-table value ([1])"]
+
+
 def test_what_chart_yaml_names_must_be_there() -> None:
     with pytest.raises(ChartError, match=r"^found in Chart\.yaml, but missing in charts/ directory: sub$"):
         dependencies.check(chart("app", {}, needs=[Dependency("sub", "1")]))
