@@ -78,39 +78,28 @@ class Connection:
             self._client = self.run(made())
         return self._client
 
-    def doing(self, *, most: int = 0) -> Doing:
-        """What actions on releases need. `most`: revisions that are kept."""
+    def doing(self, *, most: int = 0, everywhere: bool = False) -> Doing:
+        """What actions on releases need. `most`: revisions that are kept; `everywhere`: releases of all namespaces."""
         from heeler.base.clock import SystemClock
         from heeler.packages.releases.cluster import Cluster
         from heeler.packages.releases.doing import Doing
+        from heeler.packages.releases.records import moment
         from heeler.packages.releases.storage import Storage
 
         clock = SystemClock()
-        storage = Storage(self.driver(clock.time), most)
+        storage = Storage(self._driver(clock.time, everywhere), most)
         cluster = Cluster(self.client, self._namespace, self.client.server)
         return Doing(cluster, storage, lambda: moment(clock.time()), self._call.log, self._call.write)
 
-    def driver(self, now: Callable[[], float], *, everywhere: bool = False) -> Driver:
-        """Where releases are recorded, by HELM_DRIVER. Raises HelmError for one that isn't there."""
+    def _driver(self, now: Callable[[], float], everywhere: bool) -> Driver:
         from heeler.packages.releases.storage import ConfigMaps, Secrets
 
-        name = self._call.environment.get("HELM_DRIVER", "")
-        kinds = {"": Secrets, "secret": Secrets, "secrets": Secrets, "configmap": ConfigMaps, "configmaps": ConfigMaps}
-        if name not in kinds:
-            raise HelmError(f"unknown driver {name!r}: choose of secret, configmap and memory".replace("'", '"'))
-        return kinds[name](self.client, "" if everywhere else self._namespace, now)
+        driver = ConfigMaps if self._call.environment.get("HELM_DRIVER", "").startswith("configmap") else Secrets
+        return driver(self.client, "" if everywhere else self._namespace, now)
 
 
 def connect(call: Call) -> Connection:
     return Connection(call, namespace(call))
-
-
-def moment(seconds: float) -> str:
-    """RFC 3339 with fractions, as records hold it."""
-    from heeler.base.clock import rfc3339_micro
-
-    text = rfc3339_micro(seconds)
-    return text[:-1].rstrip("0").rstrip(".") + "Z"
 
 
 def access(call: Call) -> Access:

@@ -7,16 +7,16 @@ from typing import Any
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.printing import ansic, chart_metadata, chart_name, rows, structured
-from heeler.cli.helm.releases import is_name, storage, wait_for
+from heeler.cli.helm.releases import is_name, session
 from heeler.packages.releases.records import Release
 
 
 def history(call: Call) -> int:
     name = call.arguments[0]
-    kept = storage(call)
-    if not is_name(name):
-        raise HelmError(f"release name is invalid: {name}")
-    releases = wait_for(kept.history(name))[: call.flags.number("max")]
+    with session(call) as found:
+        if not is_name(name):
+            raise HelmError(f"release name is invalid: {name}")
+        releases = found.run(found.storage.history(name))[: call.flags.number("max")]
     releases.reverse()
     if structured(call, [_entry(release) for release in releases]):
         return 0

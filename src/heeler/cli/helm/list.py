@@ -5,7 +5,7 @@ from __future__ import annotations
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.printing import chart_metadata, chart_name, go_time, rows, structured
-from heeler.cli.helm.releases import storage, wait_for
+from heeler.cli.helm.releases import session
 from heeler.packages.releases.records import Release
 
 #: Flags that ask for statuses.
@@ -21,9 +21,8 @@ _STATUSES = {
 
 def list_releases(call: Call) -> int:
     flags = call.flags
-    if flags.on("all-namespaces"):
-        raise HelmError("heeler helm keeps no releases in clusters yet: --all-namespaces needs one")
-    found = _wanted(call, wait_for(storage(call).all()))
+    with session(call, everywhere=flags.on("all-namespaces")) as kept:
+        found = _wanted(call, kept.run(kept.storage.all()))
     _sort(call, found)
     first, most = flags.number("offset"), flags.number("max")
     found = found[first : first + most] if most else found[first:]
@@ -45,10 +44,11 @@ def _wanted(call: Call, releases: list[Release]) -> list[Release]:
     flags = call.flags
     statuses = {status for flag, names in _STATUSES.items() if flags.on(flag) for status in names}
     if not flags.on("superseded"):
-        newest: dict[str, Release] = {}
+        newest: dict[tuple[str, str], Release] = {}
         for release in releases:
-            if release.name not in newest or newest[release.name].version < release.version:
-                newest[release.name] = release
+            key = (release.namespace, release.name)
+            if key not in newest or newest[key].version < release.version:
+                newest[key] = release
         releases = list(newest.values())
     if statuses:
         releases = [release for release in releases if release.status in statuses]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.table import table
 from heeler.packages.charts.chart import Chart
 from heeler.packages.releases.records import Hook, Release, to_json
 from heeler.packages.yaml import json as go_json
+
+if TYPE_CHECKING:
+    from heeler.packages.releases.resources import Resources
 
 
 def ansic(moment: str) -> str:
@@ -112,6 +115,7 @@ def status_text(
     documents: bool = False,
     notes: bool = True,
     whole: dict[str, Any] | None = None,
+    resources: Resources | None = None,
 ) -> str:
     """`helm status`; with `values` and `documents` also what `get all` and dry runs show."""
     from heeler.packages.yaml.write import dump
@@ -124,9 +128,12 @@ def status_text(
         fields = (("CHART", "name"), ("VERSION", "version"), ("APP_VERSION", "appVersion"))
         out += [f"{title}: {chart_metadata(release, field)}\n" for title, field in fields]
     out.append(f"DESCRIPTION: {release.description}\n")
+    if resources is not None:
+        out.append(_resources(resources))
     out += _tests(release.hooks)
     if values:
-        out.append(f"USER-SUPPLIED VALUES:\n{dump(release.config)}\n")
+        # a record without values has none, a dry run's are an empty map
+        out.append(f"USER-SUPPLIED VALUES:\n{dump(release.config if whole is not None else release.config or None)}\n")
         out.append(f"COMPUTED VALUES:\n{dump(computed(release) if whole is None else whole)}\n")
     if documents:
         out.append("HOOKS:\n")
@@ -135,6 +142,19 @@ def status_text(
     if notes and release.notes.strip():
         out.append(f"NOTES:\n{release.notes.strip()}\n")
     return "".join(out)
+
+
+def _resources(found: Resources) -> str:
+    """What is there of the release's objects, a table for each kind."""
+    out = ["RESOURCES:\n"]
+    for title, head in found.heads.items():
+        lines = [head, *found.rows.get(title, ())]
+        widths = [max(6, max(len(line[at]) for line in lines) + 3) for at in range(len(head))]
+        out.append(f"==> {title}\n")
+        for line in lines:
+            out.append("".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() + "\n")
+        out.append("\n")
+    return "".join(out) + "\n"
 
 
 def _tests(hooks: Sequence[Hook]) -> list[str]:

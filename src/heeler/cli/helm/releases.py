@@ -1,28 +1,91 @@
-"""The releases that a command is about: by `HELM_DRIVER`, in memory (out of files, as Helm's memory driver) or in a cluster."""
+"""The releases that a command is about: by `HELM_DRIVER`, in a cluster or in memory (out of files, as Helm's memory driver).
+
+`with session(call) as found:` opens them; `found.run(…)` asks, and turns what fails into Helm's errors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from dataclasses import replace
-from typing import Any, TypeVar
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.settings import namespace
-from heeler.packages.releases.records import RecordError, Release, from_json
+from heeler.packages.releases.records import RecordError, Release, from_json, moment
 from heeler.packages.releases.storage import Memory, ReleaseNotFound, Storage, StorageError
+
+if TYPE_CHECKING:
+    from heeler.packages.releases.doing import Doing
 
 T = TypeVar("T")
 
 
-def storage(call: Call) -> Storage:
-    """Where the releases of the call's namespace are. Raises `HelmError`."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What actions need, and `execute`, which runs them. `in_memory`: there is no cluster."""
+
+    doing: Doing
+    execute: Callable[[Coroutine[Any, Any, Any]], Any]
+    in_memory: bool = False
+
+    @property
+    def storage(self) -> Storage:
+        return self.doing.storage
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        """The result of what is asked of releases. Raises `HelmError`."""
+        from heeler.packages.releases.cluster import ClusterError
+        from heeler.packages.releases.doing import ActionError
+
+        try:
+            found: T = self.execute(step)
+        except (StorageError, ActionError, ClusterError) as error:
+            raise HelmError(str(error)) from None
+        return found
+
+    def last(self, name: str) -> Release | None:
+        """The newest revision, None if there is no such release. Raises `HelmError`."""
+        try:
+            found: Release = self.execute(self.storage.last(name))
+        except ReleaseNotFound:
+            return None
+        except StorageError as error:
+            raise HelmError(str(error)) from None
+        return found
+
+
+@contextlib.contextmanager
+def session(call: Call, *, most: int = 0, everywhere: bool = False) -> Iterator[Session]:
+    """The releases of the call's namespace, or of all. `most`: revisions that are kept. Raises `HelmError`."""
     driver = call.environment.get("HELM_DRIVER", "")
     if driver == "memory":
-        return Storage(Memory(namespace(call), _read(call)))
-    if driver not in ("", "secret", "secrets", "configmap", "configmaps", "sql"):
+        yield _in_memory(call, most, everywhere)
+        return
+    if driver == "sql":
+        raise HelmError("heeler helm keeps no releases in SQL: choose HELM_DRIVER secret, configmap or memory")
+    if driver not in ("", "secret", "secrets", "configmap", "configmaps"):
         raise HelmError(f'unknown driver "{driver}"')
-    raise HelmError("heeler helm keeps no releases in clusters yet: only HELM_DRIVER=memory is there")
+    from heeler.cli.helm.connect import connect
+
+    with connect(call) as connection:
+        found = Session(connection.doing(most=most, everywhere=everywhere), connection.run)
+        found.run(found.doing.cluster.version())
+        yield found
+
+
+def _in_memory(call: Call, most: int, everywhere: bool) -> Session:
+    import asyncio
+
+    from heeler.base.clock import SystemClock
+    from heeler.packages.releases.cluster import NoCluster
+    from heeler.packages.releases.doing import Doing
+
+    place, clock = namespace(call), SystemClock()
+    storage = Storage(Memory("" if everywhere else place, _read(call)), most)
+    doing = Doing(NoCluster(place), storage, lambda: moment(clock.time()), call.log, call.write)
+    return Session(doing, asyncio.run, in_memory=True)
 
 
 def _read(call: Call) -> list[Release]:
@@ -68,16 +131,6 @@ def _in_default(release: Release) -> Release:
     return replace(release, namespace="default")
 
 
-def wait_for(step: Coroutine[Any, Any, T]) -> T:
-    """Run what the storage is asked. Its errors become Helm's. Raises `HelmError`."""
-    import asyncio
-
-    try:
-        return asyncio.run(step)
-    except StorageError as error:
-        raise HelmError(str(error)) from None
-
-
 def is_name(name: str) -> bool:
     """Whether releases may be called that."""
     from heeler.cli.helm.rendering import NAME_LIMIT, NAME_PATTERN
@@ -87,10 +140,12 @@ def is_name(name: str) -> bool:
 
 def find(call: Call, name: str, version: int = 0) -> Release:
     """A release's revision, the last one for 0. Raises `HelmError`."""
+    with session(call) as found:
+        return find_in(found, name, version)
+
+
+def find_in(found: Session, name: str, version: int) -> Release:
+    """The same of a session that is open."""
     if not is_name(name):
         raise HelmError(f"releaseContent: Release name is invalid: {name}")
-    kept = storage(call)
-    return wait_for(kept.last(name) if version <= 0 else kept.get(name, version))
-
-
-__all__ = ["ReleaseNotFound", "find", "is_name", "storage", "wait_for"]
+    return found.run(found.storage.last(name) if version <= 0 else found.storage.get(name, version))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from heeler.packages.charts.load import load_for_release
 from heeler.packages.charts.render import ReleaseInfo, check_installable, process, render, render_values
 
 if TYPE_CHECKING:
+    from heeler.cli.helm.releases import Session
     from heeler.packages.charts.manifests import Hook, Manifest
+    from heeler.packages.engine import Lookup
     from heeler.packages.objects import Capabilities
 
 NAME_LIMIT = 53
@@ -92,12 +94,18 @@ def _from_template(text: str) -> str:
         raise HelmError(str(error)) from None
 
 
-def capabilities(call: Call) -> Capabilities:
+def capabilities(call: Call, session: Session | None = None) -> Capabilities:
+    """What templates know of the cluster: the flags' say, the session's, or the defaults. Raises `HelmError`."""
     from heeler.packages import objects
     from heeler.packages.template.values import GoError
 
     given = call.flags.text("kube-version")
     try:
+        if session is not None and not session.in_memory:
+            cluster = session.doing.cluster
+            version = str(session.run(cluster.version()).get("gitVersion") or objects.KUBE_VERSION)
+            known = session.run(cluster.api_versions())
+            return objects.capabilities(given or version, [*known, *call.flags.many("api-versions")], more=False)
         return objects.capabilities(given or objects.KUBE_VERSION, call.flags.many("api-versions"))
     except GoError as error:
         raise HelmError(f"invalid kube version '{given}': {error}") from None
@@ -148,15 +156,13 @@ def prepare(
     is_upgrade: bool = False,
     revision: int = 1,
     hide_secret: bool = False,
+    session: Session | None = None,
 ) -> Outcome:
     """Render a chart. Raises `RenderFailed` after the point from which Helm has a release to show, `HelmError` before."""
     from heeler.packages.charts.manifests import INSTALL_ORDER, sort
     from heeler.packages.template.values import GoError
 
-    if not NAME_PATTERN.match(name) or len(name) > NAME_LIMIT:
-        said = f'release name "{name}": {_NAME_RULE}'
-        call.log("ERROR", "release name check failed", error=said)
-        raise HelmError(f"release name check failed: {said}")
+    check_name(call, name)
     entries = chart.metadata.dependencies
     call.log("DEBUG", "number of dependencies in the chart", chart=chart.name, dependencies=len(entries))
     outcome = Outcome(name, namespace(call), chart, config)
@@ -169,7 +175,15 @@ def prepare(
     outcome.values = values
     notes = call.flags.on("render-subchart-notes")
     try:
-        rendered = render(chart, values, release, known, subchart_notes=notes, enable_dns=call.flags.on("enable-dns"))
+        rendered = render(
+            chart,
+            values,
+            release,
+            known,
+            subchart_notes=notes,
+            enable_dns=call.flags.on("enable-dns"),
+            lookup=_lookup(session),
+        )
     except (ChartError, GoError) as error:
         raise RenderFailed(str(error)) from None
     try:
@@ -185,6 +199,44 @@ def prepare(
             parts.append(f"---\n# Source: {one.path}\n{one.content}\n")
     outcome.manifest = "".join(parts)
     return outcome
+
+
+def check_name(call: Call, name: str) -> None:
+    """Refuse what no release may be called. Raises `HelmError`."""
+    if not NAME_PATTERN.match(name) or len(name) > NAME_LIMIT:
+        said = f'release name "{name}": {_NAME_RULE}'
+        call.log("ERROR", "release name check failed", error=said)
+        raise HelmError(f"release name check failed: {said}")
+
+
+def _lookup(session: Session | None) -> Lookup | None:
+    """The function `lookup` of templates: it asks the cluster, where there is one."""
+    if session is None or session.in_memory:
+        return None
+
+    def lookup(api_version: str, kind: str, namespace: str, name: str) -> Mapping[str, Any]:
+        from heeler.packages.template.values import GoError
+
+        try:
+            found: Mapping[str, Any] = _sized(
+                session.run(session.doing.cluster.lookup(api_version, kind, namespace, name))
+            )
+        except HelmError as error:
+            raise GoError(str(error)) from None
+        return found
+
+    return lookup
+
+
+def _sized(value: Any) -> Any:
+    """What a server answered as templates see it: whole numbers are int64."""
+    from heeler.packages.template.values import Int64
+
+    if isinstance(value, dict):
+        return {key: _sized(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_sized(item) for item in value]
+    return Int64(value) if type(value) is int else value
 
 
 def _as_it_is(files: dict[str, str]) -> str:

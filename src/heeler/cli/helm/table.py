@@ -13,9 +13,12 @@ def _width(text: str) -> int:
 
 
 def _cut(text: str, most: int) -> str:
-    if not most or _width(text) <= most:
+    """The text as it fits; of several lines the longest one says how much that is."""
+    widest = max((_width(line) for line in text.split("\n")), default=0)
+    limit = min(most, widest) if most else widest
+    if _width(text) <= limit:
         return text
-    return text[: max(most - 3, 0)] + "..."
+    return text[: max(limit - 3, 0)] + "..."
 
 
 def table(rows: Iterable[Sequence[object]], most: int = 0) -> str:

@@ -6,6 +6,7 @@ import re
 
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
+from heeler.cli.helm.releases import Session, session
 from heeler.cli.helm.rendering import (
     Outcome,
     RenderFailed,
@@ -18,19 +19,41 @@ from heeler.cli.helm.rendering import (
 
 
 def template(call: Call) -> int:
-    known = capabilities(call)
     flags = call.flags
+    if flags.on("validate") or flags.text("dry-run") == "server":
+        with session(call) as found:
+            return _template(call, found)
+    return _template(call, None)
+
+
+def _template(call: Call, found: Session | None) -> int:
+    """Print what is rendered; `found` is asked what it thinks of it, where there is one."""
+    flags = call.flags
+    known = capabilities(call, found)
     name, given = name_and_chart(call, "release-name")
     chart, values = load_chart(call, given)
     try:
         outcome = prepare(
-            call, name, chart, values, known, include_crds=flags.on("include-crds"), is_upgrade=flags.on("is-upgrade")
+            call,
+            name,
+            chart,
+            values,
+            known,
+            include_crds=flags.on("include-crds"),
+            is_upgrade=flags.on("is-upgrade"),
+            session=found,
         )
     except RenderFailed as error:
         if not flags.on("debug"):
             raise HelmError(f"{error}\n\nUse --debug flag to render out invalid YAML") from None
         call.write(f"{error.manifest.strip()}\n")
         raise HelmError(str(error)) from None
+    if found is not None and not found.in_memory:
+        from heeler.cli.helm.install import release_of
+        from heeler.packages.releases import install as action
+        from heeler.packages.releases.doing import Applying
+
+        found.run(action.check(found.doing, release_of(outcome, "pending-install"), Applying()))
     if flags.text("output-dir"):
         _write_files(call, outcome)
         return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heeler.packages import objects
 from heeler.packages.charts import dependencies
@@ -12,6 +12,9 @@ from heeler.packages.charts.chart import Chart, ChartError
 from heeler.packages.charts.load import Log
 from heeler.packages.charts.metadata import as_map
 from heeler.packages.charts.values import Table, coalesce
+
+if TYPE_CHECKING:
+    from heeler.packages.engine import Lookup
 
 NOTES = "NOTES.txt"
 
@@ -112,13 +115,16 @@ def render(
     subchart_notes: bool = False,
     strict: bool = False,
     enable_dns: bool = False,
+    lookup: Lookup | None = None,
 ) -> Rendered:
     """Run the templates over `values` (as `render_values` gives them). Raises the engine's errors and `ChartError`."""
     from heeler.packages import engine
 
     if fault := kube_version_fault(chart, capabilities.kube_version.version):
         raise ChartError(fault)
-    files = engine.render(sources(chart, values, release, capabilities), strict=strict, enable_dns=enable_dns)
+    files = engine.render(
+        sources(chart, values, release, capabilities), strict=strict, enable_dns=enable_dns, lookup=lookup
+    )
     notes = [path for path in files if path.endswith(NOTES)]
     own = f"{chart.name}/templates/{NOTES}"
     said = {path: files[path] for path in notes}

@@ -16,6 +16,7 @@ from heeler.client.client import Client
 from heeler.client.discovery import Discovery, discover
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
+from heeler.packages.objects import KUBE_VERSION
 from heeler.packages.releases import ready
 from heeler.packages.releases.ready import Status
 
@@ -135,6 +136,26 @@ class Cluster:
             ) from error
         except OSError as error:
             raise ClusterError(f"could not get information about the resource {_about(target)}: {error}") from error
+
+    async def lookup(self, api_version: str, kind: str, namespace: str, name: str) -> Object:
+        """What templates' `lookup` gives: an object, a list without a name, {} for what isn't there. Raises ClusterError."""
+        found = (await self._discovery()).of_kind(api_version, kind)
+        if found is None:
+            why = f'no matches for kind "{kind}" in version "{api_version}"'
+            raise ClusterError(f"unable to get apiresource from unstructured: {api_version}, Kind={kind}: {why}")
+        where = (namespace or None) if found.namespaced else None
+        try:
+            if name:
+                return await self.client.get(found.name, name, where)
+            listed = await self.client.list(found.name, where)
+        except StatusError as error:
+            if error.code == 404:
+                return {}
+            raise ClusterError(error.message) from error
+        except OSError as error:
+            raise self._unreachable("GET", found.name.path(where, name or None), error) from error
+        metadata = {"resourceVersion": listed.resource_version}
+        return {"apiVersion": api_version, "kind": f"{kind}List", "metadata": metadata, "items": listed.items}
 
     async def apply(
         self, target: Target, *, force: bool = False, dry_run: bool = False, manager: str = MANAGER, strict: bool = True
@@ -309,6 +330,56 @@ class Cluster:
 
         url = self._server + path
         return ClusterError(f'kubernetes cluster unreachable: {method.title()} "{url}": {why(error, url)}')
+
+
+class NoCluster(Cluster):
+    """Stands in where releases are kept in memory: nothing is there, and what is asked for is done at once."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    async def version(self) -> Object:
+        return {"gitVersion": KUBE_VERSION}
+
+    async def api_versions(self) -> list[str]:
+        return []
+
+    async def look_again(self) -> None:
+        return None
+
+    async def targets(self, objects: Iterable[Object]) -> list[Target]:
+        return [self._target(obj) for obj in objects]
+
+    def _target(self, obj: Object) -> Target:
+        group, _, version = (obj.get("apiVersion") or "").rpartition("/")
+        metadata, kind = obj.get("metadata") or {}, obj.get("kind") or ""
+        namespace = metadata.get("namespace") or self.namespace
+        resource = GroupVersionResource(group, version, kind.lower())
+        return Target(resource, kind, namespace, metadata.get("name") or "", obj)
+
+    async def get(self, target: Target) -> Object | None:
+        return None
+
+    async def apply(
+        self, target: Target, *, force: bool = False, dry_run: bool = False, manager: str = MANAGER, strict: bool = True
+    ) -> Object:
+        return target.object
+
+    async def create(
+        self, target: Target, *, dry_run: bool = False, manager: str = MANAGER, strict: bool = True
+    ) -> Object:
+        return target.object
+
+    async def delete(self, target: Target, *, propagation: str = "Background") -> bool:
+        return True
+
+    async def wait_ready(
+        self, targets: Sequence[Target], seconds: float, *, jobs: bool = False, hook: bool = False
+    ) -> None:
+        return None
+
+    async def wait_gone(self, targets: Sequence[Target], seconds: float) -> None:
+        return None
 
 
 def _unready(

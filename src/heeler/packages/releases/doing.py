@@ -15,7 +15,7 @@ from heeler.objects.value import Object
 from heeler.packages.charts.load import Log
 from heeler.packages.charts.manifests import split
 from heeler.packages.releases import owners, three_way
-from heeler.packages.releases.cluster import Cluster, ClusterError, Key, Target
+from heeler.packages.releases.cluster import Cluster, ClusterError, Key, Target, Unready
 from heeler.packages.releases.records import Release
 from heeler.packages.releases.storage import Storage
 from heeler.packages.yaml import read
@@ -140,8 +140,14 @@ class Doing:
 
     async def wait(self, targets: Sequence[Target], waiting: Waiting) -> None:
         """Raises ClusterError when the time is over."""
-        if waiting.everything:
+        if not waiting.everything:
+            return
+        try:
             await self.cluster.wait_ready(targets, waiting.seconds, jobs=waiting.jobs)
+        except Unready as error:
+            if waiting.strategy == "legacy":  # which says no more
+                raise ClusterError("context deadline exceeded") from error
+            raise
 
     async def keep(self, release: Release, status: str, description: str, **more: Any) -> Release:
         """The release in another state, recorded."""

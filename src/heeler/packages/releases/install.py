@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from heeler.objects.value import Object
 from heeler.packages.releases import hooks, uninstall
-from heeler.packages.releases.cluster import ClusterError
+from heeler.packages.releases.cluster import ClusterError, Key, Target
 from heeler.packages.releases.doing import ActionError, Applying, Doing, Waiting, objects, with_owner
 from heeler.packages.releases.hooks import HookFailed
 from heeler.packages.releases.records import Release
@@ -75,17 +75,12 @@ async def definitions(doing: Doing, documents: Sequence[str], applying: Applying
 
 async def install(doing: Doing, release: Release, options: Options) -> Release:
     """Record the release and make its objects; the release as it is then. Raises ActionError, InstallFailed."""
-    targets = with_owner(await doing.targets(release.manifest), release.name, release.namespace)
-    there: set[object] = set()
-    try:
-        if options.applying.take_ownership:
-            there = {target.key for target in targets if await doing.cluster.get(target) is not None}
-        else:
-            there = {target.key for target in await doing.check_owners(targets, release)}
-        if options.create_namespace:
+    targets, there = await check(doing, release, options.applying)
+    if options.create_namespace:
+        try:
             await _namespace(doing, release.namespace, options.applying)
-    except ClusterError as error:
-        raise ActionError(f"unable to continue with install: {error}") from error
+        except ClusterError as error:
+            raise ActionError(str(error)) from error
     release = replace(release, apply_method=options.applying.method)
     if options.replace and release.version > 1:
         await _supersede(doing, release.name)
@@ -108,6 +103,19 @@ async def install(doing: Doing, release: Release, options: Options) -> Release:
     except (ActionError, ClusterError, StorageError) as error:
         return await _failed(doing, release, error, options)
     return await doing.keep(release, "deployed", options.description or "Install complete")
+
+
+async def check(doing: Doing, release: Release, applying: Applying) -> tuple[list[Target], set[Key]]:
+    """The release's objects, and which of them are there already. Raises ActionError if one is somebody else's."""
+    targets = with_owner(await doing.targets(release.manifest), release.name, release.namespace)
+    try:
+        if applying.take_ownership:
+            there = [target for target in targets if await doing.cluster.get(target) is not None]
+        else:
+            there = await doing.check_owners(targets, release)
+    except ClusterError as error:
+        raise ActionError(f"unable to continue with install: {error}") from error
+    return targets, {target.key for target in there}
 
 
 async def _failed(doing: Doing, release: Release, error: Exception, options: Options) -> Release:

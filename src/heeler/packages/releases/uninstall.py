@@ -28,6 +28,7 @@ class Options:
     keep_history: bool = False
     no_hooks: bool = False
     ignore_not_found: bool = False
+    dry_run: bool = False
     cascade: str = "background"
     description: str = ""
 
@@ -47,8 +48,12 @@ async def uninstall(doing: Doing, name: str, options: Options) -> Uninstalled:
     except ReleaseNotFound as error:
         if options.ignore_not_found:
             return Uninstalled(None)
+        if options.dry_run:
+            raise ActionError(str(error)) from error
         raise ActionError(f"uninstall: Release not loaded: {name}: {error}") from error
     release = history[0]
+    if options.dry_run:
+        return Uninstalled(release)
     if release.status == "uninstalled":
         if options.keep_history:
             raise ActionError(f'the release named "{name}" is already deleted')
