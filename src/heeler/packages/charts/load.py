@@ -32,6 +32,10 @@ Log = Callable[..., None]
 _BOM = b"\xef\xbb\xbf"
 
 
+#: Links in links that are followed, as the kernel does.
+MAX_LINKS = 40
+
+
 def silent(level: str, message: str, /, **attributes: object) -> None:
     """A log for whoever needs none."""
 
@@ -126,7 +130,7 @@ def read_folder(folder: Path, log: Log = silent, first: Callable[[], None] | Non
                 path=str(top / shown),
                 resolved=resolved,
             )
-            if depth > 255:
+            if depth > MAX_LINKS:
                 raise ChartError(f"error evaluating symlink {top / shown}: EvalSymlinks: too many links")
             real, depth = Path(resolved), depth + 1
             mode = os.lstat(real).st_mode
