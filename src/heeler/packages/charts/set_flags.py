@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 from heeler.packages.charts.chart import ChartError
@@ -200,18 +201,18 @@ def assign(values: dict[str, Any], steps: list[Step], value: Any) -> None:
     holder: Any = values
     entered: list[tuple[str, Any]] = []
     for number, step in enumerate(steps):
-        last = number == len(steps) - 1
-        following = value if last else [] if isinstance(steps[number + 1], int) else {}
+        final = number == len(steps) - 1
+        following = value if final else [] if isinstance(steps[number + 1], int) else {}
         if isinstance(step, int):
             if step > MAX_INDEX:
                 raise ChartError(f"index of {step} is greater than maximum supported index of {MAX_INDEX}")
             if len(holder) <= step:
                 holder.extend([None] * (step + 1 - len(holder)))
             found = holder[step]
-            fresh = last or found is None
+            fresh = final or found is None
         else:
             found = holder.get(step, _MISSING)
-            fresh = last or found is _MISSING
+            fresh = final or found is _MISSING
         if fresh:
             if step != "":  # an empty key is dropped, with what stands under it
                 holder[step] = following
@@ -220,7 +221,7 @@ def assign(values: dict[str, Any], steps: list[Step], value: Any) -> None:
             holder = found
         else:
             raise _mismatch(found, "[]interface {}" if isinstance(following, list) else "map[string]interface {}")
-        if not last and isinstance(step, str) and isinstance(holder, dict):
+        if not final and isinstance(step, str) and isinstance(holder, dict):
             entered.append((step, holder))
     for key, inner in reversed(entered):
         if not inner:
@@ -234,6 +235,12 @@ def _into(values: dict[str, Any], given: str, read: Reader, stops: str = "[=,.",
             steps = _path(text, stops, escape)
             if steps is None:
                 return
+            if text.ended and (below := _below_an_index(steps)):
+                _make_list(values, steps[:below])  # nothing at the end of the text doesn't get into a list's maps
+                return
+            _check(values, steps)
+            if text.ended and "" in steps[1:]:
+                return  # nothing at the end of the text, under a key that is dropped
             assign(values, steps, read(text))
     except _End:
         return
@@ -242,6 +249,39 @@ def _into(values: dict[str, Any], given: str, read: Reader, stops: str = "[=,.",
         while isinstance(steps[-1], int):
             steps = steps[:-1]
         assign(values, steps, [])
+
+
+def _check(values: dict[str, Any], steps: list[Step]) -> None:
+    """Refuse a path through what is neither map nor list, before the value is looked at."""
+    holder: Any = values
+    for step, following in pairwise(steps):
+        if isinstance(step, int):
+            holder = holder[step] if step < len(holder) else None
+            if holder is None:
+                return
+        elif step in holder:
+            holder = holder[step]
+        else:
+            return
+        if not isinstance(holder, list if isinstance(following, int) else dict):
+            raise _mismatch(holder, "[]interface {}" if isinstance(following, int) else "map[string]interface {}")
+
+
+def _below_an_index(steps: list[Step]) -> int:
+    """Where the first index stands that a key follows; 0 if there is none."""
+    pairs = enumerate(pairwise(steps))
+    return next((place for place, (one, two) in pairs if isinstance(one, int) and isinstance(two, str)), 0)
+
+
+def _make_list(values: dict[str, Any], steps: list[Step]) -> None:
+    while isinstance(steps[-1], int):
+        steps = steps[:-1]
+    holder: Any = values
+    for step in steps:
+        if not isinstance(holder, dict) or step not in holder:
+            assign(values, steps, [])
+            return
+        holder = holder[step]
 
 
 def set_typed(values: dict[str, Any], text: str) -> None:

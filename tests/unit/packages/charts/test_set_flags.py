@@ -28,6 +28,8 @@ def made(text: str, into: dict[str, Any] | None = None) -> dict[str, Any]:
         ("a=k=v,b=[1]", {"a": "k=v", "b": "[1]"}),
         ("x[0=1", {}),
         ("x[0][1]", {"x": []}),
+        ("x[0].y=", {"x": []}),
+        ("x[0]=,y..z=", {"x": [""]}),
         ("a=", {"a": ""}),
     ],
 )
