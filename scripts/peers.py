@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Build upstream's own programs into build/peers/, to run beside Heeler and to compare with (needs Go; slow when cold).
 
-    peers.py [NAME ...]        kube-apiserver kube-controller-manager kube-scheduler etcd; all without a name
+    peers.py [NAME ...]        kube-apiserver kube-controller-manager kube-scheduler etcd helm; all without a name
 
 Sources come through Go's module proxy, in the versions below. A cold build of kube-apiserver takes a quarter of an hour on
 two cores, each further program minutes; Go's build cache and build/peers/ keep what was made.
@@ -18,8 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "peers"
-KUBERNETES, ETCD = "v1.37.2", "v3.7.3"
-PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
+KUBERNETES, ETCD, HELM = "v1.37.2", "v3.7.3", "v4.3.1"
+PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "helm")
 
 
 def go(folder: Path, *words: str) -> str:
@@ -45,17 +45,21 @@ def kubernetes(folder: Path) -> None:
 
 def build(name: str) -> Path:
     target = OUT / name
-    version = KUBERNETES if name != "etcd" else ETCD
+    version = {"etcd": ETCD, "helm": HELM}.get(name, KUBERNETES)
     mark = OUT / f".{name}.{version}"
     if target.exists() and mark.exists():
         return target
-    folder = OUT / "src" / ("etcd" if name == "etcd" else "kubernetes")
+    folder = OUT / "src" / (name if name in ("etcd", "helm") else "kubernetes")
     folder.mkdir(parents=True, exist_ok=True)
     print(f"building {name} {version}", flush=True)
+    flags: tuple[str, ...] = ()
     if name == "etcd":
         package = "go.etcd.io/etcd/server/v3"
         (folder / "go.mod").write_text(f"module heeler/peers\n\ngo 1.26.0\n\nrequire {package} {version}\n")
-        flags: tuple[str, ...] = ()
+    elif name == "helm":
+        (folder / "go.mod").write_text(f"module heeler/peers\n\ngo 1.26.0\n\nrequire helm.sh/helm/v4 {version}\n")
+        package = "helm.sh/helm/v4/cmd/helm"
+        flags = (f"-X helm.sh/helm/v4/internal/version.version={version}",)
     else:
         kubernetes(folder)
         package = f"k8s.io/kubernetes/cmd/{name}"

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Seconds that an interrupted command has to record how far it came.
+LAST_SECONDS = 10.0
 #: Where a cluster is looked for if nothing says where it is.
 NOWHERE = "http://localhost:8080"
 
@@ -59,6 +61,8 @@ class Connection:
             return future.result()
         except KeyboardInterrupt:
             future.cancel()
+            # what was begun is recorded as failed before the command ends
+            asyncio.run_coroutine_threadsafe(_ended(), self._loop).result()
             raise
 
     @property
@@ -96,6 +100,13 @@ class Connection:
 
         driver = ConfigMaps if self._call.environment.get("HELM_DRIVER", "").startswith("configmap") else Secrets
         return driver(self.client, "" if everywhere else self._namespace, now)
+
+
+async def _ended() -> None:
+    """Until everything that runs here has ended, or a while is over."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=LAST_SECONDS)
 
 
 def connect(call: Call) -> Connection:

@@ -44,4 +44,5 @@ def _entry(release: Release) -> dict[str, Any]:
         "chart": chart_name(release),
         "app_version": chart_metadata(release, "appVersion"),
         "description": release.description,
+        **({"rollback_revision": release.rollback_revision} if release.rollback_revision else {}),
     }

@@ -43,7 +43,7 @@ def labels(call: Call, before: Mapping[str, str] | None = None) -> dict[str, str
     """The release's labels: those it had, with what --labels sets and takes away. Raises `HelmError`."""
     given = call.flags.pairs("labels")
     if any(key in SYSTEM_LABELS for key in given):
-        shown = " ".join(sorted(SYSTEM_LABELS))
+        shown = " ".join(SYSTEM_LABELS)
         raise HelmError(f"user supplied labels contains system reserved label name. System labels: [{shown}]")
     found = {**(before or {}), **given}
     return {key: value for key, value in found.items() if value != "null"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,11 @@ def capabilities(call: Call, session: Session | None = None) -> Capabilities:
             cluster = session.doing.cluster
             version = str(session.run(cluster.version()).get("gitVersion") or objects.KUBE_VERSION)
             known = session.run(cluster.api_versions())
-            return objects.capabilities(given or version, [*known, *call.flags.many("api-versions")], more=False)
+            found = objects.capabilities(given or version, [*known, *call.flags.many("api-versions")], more=False)
+            if given:
+                return found
+            # a cluster's version is shown whole
+            return replace(found, kube_version=replace(found.kube_version, normalized=""))
         return objects.capabilities(given or objects.KUBE_VERSION, call.flags.many("api-versions"))
     except GoError as error:
         raise HelmError(f"invalid kube version '{given}': {error}") from None

@@ -48,7 +48,7 @@ async def run(doing: Doing, release: Release, event: str, waiting: Waiting, appl
             # those that ran well before it are cleaned up as if all had
             for earlier in hooks[:number]:
                 await _clean(doing, earlier, waiting)
-            raise HookFailed(f"failed {event}: {error}", release) from error
+            raise HookFailed(event, str(error), release) from error
         release = _ended(doing, release, hook, "Succeeded")
     for hook in hooks:
         await _show_logs(doing, hook, None, SUCCEEDED)
@@ -57,11 +57,11 @@ async def run(doing: Doing, release: Release, event: str, waiting: Waiting, appl
 
 
 class HookFailed(ActionError):
-    """A hook failed; `release` knows which."""
+    """A hook failed, for `why`; `release` knows which."""
 
-    def __init__(self, message: str, release: Release) -> None:
-        super().__init__(message)
-        self.release = release
+    def __init__(self, event: str, why: str, release: Release) -> None:
+        super().__init__(f"failed {event}: {why}")
+        self.event, self.why, self.release = event, why, release
 
 
 def _with_policy(hook: Hook) -> Hook:

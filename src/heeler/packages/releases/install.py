@@ -5,6 +5,7 @@ Source: https://helm.sh/docs/helm/helm_install/ and what helm 4.3 asked of a ser
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -102,6 +103,9 @@ async def install(doing: Doing, release: Release, options: Options) -> Release:
         return await _failed(doing, error.release, error, options)
     except (ActionError, ClusterError, StorageError) as error:
         return await _failed(doing, release, error, options)
+    except asyncio.CancelledError:
+        await doing.keep(release, "failed", f'Release "{release.name}" failed: context canceled')
+        raise
     return await doing.keep(release, "deployed", options.description or "Install complete")
 
 

@@ -211,9 +211,11 @@ def _hook_pod(obj: Object) -> Status:
 
 
 def _job(obj: Object, *, done: bool) -> Status:
+    failed = _status(obj).get("failed", 0)
+    pods = _number(obj, "spec", "completions", default=1)
     for type, answer in (
         ("Complete", Status(CURRENT, "Job Completed")),
-        ("Failed", Status(FAILED, "Job Failed")),
+        ("Failed", Status(FAILED, f"Job Failed. failed: {failed}/{pods}")),
     ):
         found = _condition(obj, type)
         if found is not None and found.get("status") == "True":

@@ -82,6 +82,8 @@ class Release:
     first_deployed: str = ""
     last_deployed: str = ""
     deleted: str = ""
+    #: the revision that this one went back to, 0 for none.
+    rollback_revision: int = 0
     #: "ssa" (server-side apply) or "csa" (patches made here).
     apply_method: str = ""
     #: what the user says of it; stored beside the record.
@@ -109,7 +111,7 @@ class Release:
         return replace(self, hooks=tuple(changed if hook.key == changed.key else hook for hook in self.hooks))
 
 
-_INFO = ("first_deployed", "last_deployed", "deleted", "description", "status", "notes")
+_INFO = ("first_deployed", "last_deployed", "deleted", "description", "status", "notes", "rollback_revision")
 _OWN = ("name", "info", "chart", "config", "manifest", "hooks", "version", "namespace", "apply_method")
 
 
@@ -119,7 +121,7 @@ def to_json(release: Release) -> Object:
         "first_deployed": release.first_deployed or _NEVER[1],
         "last_deployed": release.last_deployed or _NEVER[1],
     }
-    for name in ("deleted", "description", "status", "notes"):
+    for name in ("deleted", "description", "status", "notes", "rollback_revision"):
         if value := getattr(release, name):
             info[name] = value
     out: Object = {"name": release.name, "info": {**info, **release.rest_of_info}, "chart": release.chart}
@@ -170,6 +172,7 @@ def from_json(value: Any, labels: Mapping[str, str] | None = None) -> Release:
             first_deployed=_time(info.get("first_deployed")),
             last_deployed=_time(info.get("last_deployed")),
             deleted=_time(info.get("deleted")),
+            rollback_revision=int(info.get("rollback_revision") or 0),
             apply_method=value.get("apply_method") or "",
             labels=dict(labels or {}),
             rest={k: v for k, v in value.items() if k not in _OWN},

@@ -5,6 +5,7 @@ Source: https://helm.sh/docs/helm/helm_rollback/ and what helm 4.3 asked of a se
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from heeler.packages.releases import hooks
@@ -45,6 +46,7 @@ async def prepare(doing: Doing, name: str, version: int) -> tuple[Release, Relea
         status="pending-rollback",
         description=f"Rollback to {wanted}",
         first_deployed=current.first_deployed,
+        rollback_revision=wanted,
         last_deployed=doing.now(),
         deleted="",
     )
@@ -75,9 +77,16 @@ async def rollback(doing: Doing, name: str, options: Options) -> Release:
         if not options.no_hooks:
             release = await hooks.run(doing, release, "post-rollback", options.waiting, applying)
     except HookFailed as error:
-        raise await _failed(doing, current, error.release, error, created, options) from error
+        # helm leaves such a revision pending for ever, and so refuses the next upgrade
+        await doing.keep(error.release, "failed", f'Rollback "{name}" failed: {error}')
+        if error.event == "post-rollback":
+            await doing.storage.update(replace(current, status="superseded"))
+        raise ActionError(error.why) from error
     except (ActionError, ClusterError, StorageError) as error:
         raise await _failed(doing, current, release, error, created, options) from error
+    except asyncio.CancelledError:
+        await doing.keep(release, "failed", f'Rollback "{name}" failed: context canceled')
+        raise
     for one in await doing.storage.every_deployed(name):
         await doing.storage.update(replace(one, status="superseded"))
     return await doing.keep(release, "deployed", release.description)

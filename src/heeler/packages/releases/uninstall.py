@@ -65,12 +65,27 @@ async def uninstall(doing: Doing, name: str, options: Options) -> Uninstalled:
     )
     if not options.no_hooks:
         release = await _hooks(doing, release, "pre-delete", options)
-    kept, failures = await _delete(doing, release, options)
-    if not options.no_hooks and not failures:
-        release = await _hooks(doing, release, "post-delete", options)
+    kept, gone, refused = await _delete(doing, release, options)
+    if refused:
+        # the records stay: they are all that knows of what is left
+        for why in refused:
+            doing.log("ERROR", "failed to delete an object", release=name, error=why)
+        raise ActionError(f"failed to delete release: {name}")
+    failures = await _wait(doing, gone, options)
+    if not options.no_hooks:
+        try:
+            release = await _hooks(doing, release, "post-delete", options)
+        except ActionError as error:
+            failures.append(str(error))
+    await _forget(doing, release, history, options)
     if failures:
-        shown = "; ".join(failures)
-        raise ActionError(f"uninstallation completed with {len(failures)} error(s): {shown}")
+        raise ActionError(f"uninstallation completed with {len(failures)} error(s): {'; '.join(failures)}")
+    return Uninstalled(release, _told(kept))
+
+
+async def _forget(doing: Doing, release: Release, history: list[Release], options: Options) -> None:
+    """The records go, or say that the release is gone."""
+    name = release.name
     if options.keep_history:
         release = await doing.keep(release, "uninstalled", options.description or "Uninstallation complete")
         for one in await doing.storage.every_deployed(name):
@@ -78,7 +93,6 @@ async def uninstall(doing: Doing, name: str, options: Options) -> Uninstalled:
     else:
         for one in reversed(history):
             await doing.storage.delete(one)
-    return Uninstalled(release, _told(kept))
 
 
 async def _hooks(doing: Doing, release: Release, event: str, options: Options) -> Release:
@@ -86,11 +100,11 @@ async def _hooks(doing: Doing, release: Release, event: str, options: Options) -
         return await hooks.run(doing, release, event, options.waiting, options.applying)
     except HookFailed as error:
         await doing.storage.update(error.release)
-        raise
+        raise ActionError(error.why) from error
 
 
-async def _delete(doing: Doing, release: Release, options: Options) -> tuple[list[Target], list[str]]:
-    """Delete what isn't to be kept; what is, and what went wrong. One that can't go doesn't hold up the others."""
+async def _delete(doing: Doing, release: Release, options: Options) -> tuple[list[Target], list[Target], list[str]]:
+    """Delete what isn't to be kept; (what is, what goes, why some can't). One that can't doesn't hold up the others."""
     targets = await doing.targets(release.manifest, order=UNINSTALL_ORDER)
     kept = [target for target in targets if owners.kept(target)]
     there, gone, failures = [], [], []
@@ -111,12 +125,18 @@ async def _delete(doing: Doing, release: Release, options: Options) -> tuple[lis
             gone.append(target)
         except ClusterError as error:
             failures.append(str(error))
-    if options.waiting.everything:
-        try:
-            await doing.cluster.wait_gone(gone, options.waiting.seconds)
-        except ClusterError as error:
-            failures.append(str(error))
-    return kept, failures
+    return kept, gone, failures
+
+
+async def _wait(doing: Doing, gone: list[Target], options: Options) -> list[str]:
+    """Wait until all is gone, if that is asked for; what isn't when the time is over."""
+    if not options.waiting.everything:
+        return []
+    try:
+        await doing.cluster.wait_gone(gone, options.waiting.seconds)
+    except ClusterError as error:
+        return [str(error)]
+    return []
 
 
 def _told(kept: list[Target]) -> str:

@@ -5,6 +5,7 @@ Source: https://helm.sh/docs/helm/helm_upgrade/ and what helm 4.3 asked of a ser
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from heeler.packages.releases import hooks, rollback
@@ -80,9 +81,13 @@ async def upgrade(doing: Doing, current: Release, release: Release, options: Opt
         if not options.no_hooks:
             release = await hooks.run(doing, release, "post-upgrade", options.waiting, options.applying)
     except HookFailed as error:
-        return await _failed(doing, current, error.release, error, created, options)
+        failure = ActionError(f"{error.event} hooks failed: {error.why}")
+        return await _failed(doing, current, error.release, failure, created, options)
     except (ActionError, ClusterError, StorageError) as error:
         return await _failed(doing, current, release, error, created, options)
+    except asyncio.CancelledError:
+        await doing.keep(release, "failed", f'Upgrade "{release.name}" failed: context canceled')
+        raise
     await doing.storage.update(replace(current, status="superseded"))
     return await doing.keep(release, "deployed", options.description or "Upgrade complete")
 
