@@ -172,7 +172,7 @@ def required(run: _Rendering, warning: str, value: Any) -> Any:
     if value is not None and not (isinstance(value, str) and not value):
         return value
     if run.lint:
-        _warn(run, "WARN", "missing required value", warning)
+        _warn(run, "WARN", "missing required value" if value is None else "missing required values", warning)
         return ""
     raise GoError(f"{_START}{warning}{_END}")
 

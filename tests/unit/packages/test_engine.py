@@ -135,9 +135,14 @@ def test_strict_refuses_missing_keys() -> None:
 
 def test_lint_tells_of_what_would_have_failed() -> None:
     lines: list[Any] = []
-    text = output('{{ fail "no" }}{{ required "need" nil }}a', lint=True, log=lambda *line: lines.append(line))
+    text = output(
+        '{{ fail "no" }}{{ required "need" nil }}{{ required "more" "" }}a',
+        lint=True,
+        log=lambda *line: lines.append(line),
+    )
     assert text == "a"
     assert lines == [
         ("INFO", "funcMap fail", {"message": "no"}),
         ("WARN", "missing required value", {"message": "need"}),
+        ("WARN", "missing required values", {"message": "more"}),
     ]

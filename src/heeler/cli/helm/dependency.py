@@ -34,7 +34,7 @@ def list_dependencies(call: Call) -> int:
     except (ChartError, OSError) as error:
         raise HelmError(str(error).replace(os.path.abspath(path), shown)) from None
     entries = [entry for entry in chart.metadata.dependencies if entry is not None]
-    if not entries:
+    if not entries and not _has_list(chart):
         call.write(f"WARNING: no dependencies at {os.path.normpath(f'{shown}/charts')}\n")
         return 0
     rows = [("NAME", "VERSION", "REPOSITORY", "STATUS")]
@@ -42,6 +42,18 @@ def list_dependencies(call: Call) -> int:
     call.write(table(rows, call.flags.number("max-col-width")) + "\n\n")
     _unlisted(call, shown, {entry.name for entry in entries})
     return 0
+
+
+def _has_list(chart: Chart) -> bool:
+    """Whether there is a list of dependencies, if only an empty one."""
+    from heeler.packages.yaml import read
+
+    for file in chart.raw:
+        if file.name in ("Chart.yaml", "requirements.yaml"):
+            value = read.parse(file.data)
+            if isinstance(value, dict) and isinstance(value.get("dependencies"), list):
+                return True
+    return False
 
 
 def _status(path: Path, entry: Dependency, parent: Chart) -> str:

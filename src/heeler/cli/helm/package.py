@@ -11,6 +11,7 @@ from heeler.cli.helm.frame import Call
 from heeler.packages.charts import dependencies
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.load import load_for_release
+from heeler.packages.charts.render import check_version
 from heeler.packages.charts.save import save
 from heeler.packages.charts.versions import Version
 
@@ -47,6 +48,7 @@ def _package(call: Call, path: Path) -> str:
         lacking = path / "Chart.yaml"
         raise ChartError(f"unable to detect chart at {lacking}: open {lacking}: not a directory")
     chart = load_for_release(path, call.log)
+    check_version(chart)
     if version := flags.text("version"):
         chart.metadata.version = _checked(version)
     elif chart.metadata.version:

@@ -16,7 +16,7 @@ from heeler.cli.helm.values_flags import collect
 from heeler.packages.charts import dependencies
 from heeler.packages.charts.chart import Chart, ChartError
 from heeler.packages.charts.load import load_for_release
-from heeler.packages.charts.render import ReleaseInfo, check_installable, process, render, render_values
+from heeler.packages.charts.render import ReleaseInfo, check_installable, check_version, process, render, render_values
 
 if TYPE_CHECKING:
     from heeler.cli.helm.releases import Session
@@ -127,6 +127,7 @@ def load_chart(call: Call, given: str) -> tuple[Chart, dict[str, Any]]:
         if chart.metadata.deprecated:
             call.log("WARN", "this chart is deprecated")
         chart = _with_dependencies(call, chart, path)
+        check_version(chart)
     except ChartError as error:
         raise HelmError(str(error)) from None
     return chart, values

@@ -16,6 +16,12 @@ from heeler.packages.charts.values import Table, coalesce, coalesce_tables, copy
 
 def check(chart: Chart) -> None:
     """Refuse a chart whose Chart.yaml names what isn't in `charts/`."""
+    if chart.metadata.api_version == "v3":
+        named, there_are = len(chart.metadata.dependencies), len(chart.dependencies)
+        if named < there_are:  # Helm counts the wrong ones here
+            raise ChartError("unsupported chart dependency type")
+        if named > there_are:  # and panics here: who calls says that the version is of no use
+            return
     there = {sub.name for sub in chart.dependencies}
     missing = [entry.name for entry in chart.metadata.dependencies if entry is not None and entry.name not in there]
     if missing:

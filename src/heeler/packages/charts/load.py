@@ -54,7 +54,7 @@ def load_for_release(path: Path, log: Log = silent) -> Chart:
             lacking = path / "Chart.yaml"
             raise ChartError(f"unable to detect chart at {lacking}: open {lacking}: no such file or directory")
         files = read_folder(path, log, first=lambda: _check_version((path / "Chart.yaml").read_bytes()))
-        return _of_known_version(build(files, log))
+        return build(files, log)
     data = _archive_bytes(path)
     try:
         files = read_archive(data)
@@ -63,15 +63,8 @@ def load_for_release(path: Path, log: Log = silent) -> Chart:
     for file in files:
         if file.name == "Chart.yaml":
             _check_version(file.data)
-            return _of_known_version(build(files, log))
+            return build(files, log)
     raise ChartError("unable to detect chart version, no Chart.yaml found")
-
-
-def _of_known_version(chart: Chart) -> Chart:
-    """Helm reads charts of version 3, and then has no use for them."""
-    if chart.metadata.api_version == "v3":
-        raise ChartError("invalid chart apiVersion")
-    return chart
 
 
 def _check_version(data: bytes) -> None:
@@ -108,7 +101,7 @@ def read_folder(folder: Path, log: Log = silent, first: Callable[[], None] | Non
     top = Path(os.path.abspath(folder))
     rules: list[ignore.Rule] = []
     if (top / ".helmignore").is_file():
-        rules = ignore.parse((top / ".helmignore").read_bytes().decode("utf-8", "surrogateescape"))
+        rules = ignore.parse((top / ".helmignore").read_bytes().removeprefix(_BOM).decode("utf-8", "surrogateescape"))
     rules.append(ignore.ALWAYS)
     files: list[File] = []
 

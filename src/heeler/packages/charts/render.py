@@ -43,6 +43,12 @@ def check_installable(chart: Chart) -> None:
         raise ChartError(f"{chart.metadata.type} charts are not installable")
 
 
+def check_version(chart: Chart) -> None:
+    """Refuse a chart of version 3: Helm reads them, and has no use for them."""
+    if chart.metadata.api_version == "v3":
+        raise ChartError("invalid chart apiVersion")
+
+
 def render_values(chart: Chart, values: Table, log: Log, *, skip_schema: bool) -> Table:
     """`.Values` of the chart and those below: coalesced and held against schemas."""
 

@@ -15,6 +15,7 @@ from heeler.packages.charts.decode import Record, decode
 from heeler.packages.charts.lint import ERROR, WARNING, Message, Options
 from heeler.packages.charts.load import Log, load
 from heeler.packages.charts.render import ReleaseInfo, render_lint, render_values
+from heeler.packages.charts.values import coalesce
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
 
@@ -126,7 +127,9 @@ def _rendered(chart: Chart, options: Options, log: Log) -> dict[str, str]:
     dependencies.process(chart, options.values, log)
     release = ReleaseInfo(RELEASE, options.namespace)
     known = objects.capabilities(options.kube_version or objects.KUBE_VERSION)
-    values = render_values(chart, options.values, log, skip_schema=options.skip_schema)
+    # Helm brings values together twice here, so that a default that the caller set to null is back
+    values = coalesce(chart, options.values, lambda message: log("INFO", message))
+    values = render_values(chart, values, log, skip_schema=options.skip_schema)
     return render_lint(chart, values, release, known, log)
 
 
