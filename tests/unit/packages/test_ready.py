@@ -73,7 +73,7 @@ CRD = "apiextensions.k8s.io/v1"
             "Current",
             "Job in progress. success:0, active: 1, failed: 0",
         ),
-        (obj("Job", "batch/v1", status=condition("Failed")), "Failed", "Job Failed"),
+        (obj("Job", "batch/v1", status=condition("Failed") | {"failed": 1}), "Failed", "Job Failed. failed: 1/1"),
         (obj("CustomResourceDefinition", CRD), "InProgress", "Install in progress"),
         (obj("CustomResourceDefinition", CRD, status=condition("Established")), "Current", "CRD is established"),
         (obj("Widget", "a.b/v1", status=condition("Ready", "False", message="not yet")), "InProgress", "not yet"),

@@ -63,7 +63,7 @@ WRITTEN = {
 
 
 def packed(value: Any) -> str:
-    return base64.b64encode(gzip.compress(orjson.dumps(value))).decode()
+    return base64.b64encode(gzip.compress(orjson.dumps(value), mtime=0)).decode()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
