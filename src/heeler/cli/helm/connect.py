@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heeler.client.https import HttpsClient
     from heeler.client.kubeconfig import Access
     from heeler.packages.releases.doing import Doing
+    from heeler.packages.releases.sql import Sql
     from heeler.packages.releases.storage import Driver
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Connection:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cluster", daemon=True)
         self._client: HttpsClient | None = None
+        self._database: Sql | None = None
 
     def __enter__(self) -> Connection:
         self._thread.start()
@@ -48,6 +50,8 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._database is not None:
+            self._database.close()
         if self._client is not None:
             self.run(self._client.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -98,8 +102,20 @@ class Connection:
     def _driver(self, now: Callable[[], float], everywhere: bool) -> Driver:
         from heeler.packages.releases.storage import ConfigMaps, Secrets
 
-        driver = ConfigMaps if self._call.environment.get("HELM_DRIVER", "").startswith("configmap") else Secrets
-        return driver(self.client, "" if everywhere else self._namespace, now)
+        named, where = self._call.environment.get("HELM_DRIVER", ""), "" if everywhere else self._namespace
+        if named == "sql":
+            return self._sql(where, now)
+        return (ConfigMaps if named.startswith("configmap") else Secrets)(self.client, where, now)
+
+    def _sql(self, where: str, now: Callable[[], float]) -> Driver:
+        from heeler.packages.releases.sql import Sql
+        from heeler.packages.releases.storage import StorageError
+
+        try:
+            self._database = Sql(self._call.environment.get("HELM_DRIVER_SQL_CONNECTION_STRING", ""), where, now)
+        except StorageError as error:
+            raise HelmError(str(error)) from None
+        return self._database
 
 
 async def _ended() -> None:

@@ -63,9 +63,7 @@ def session(call: Call, *, most: int = 0, everywhere: bool = False) -> Iterator[
     if driver == "memory":
         yield _in_memory(call, most, everywhere)
         return
-    if driver == "sql":
-        raise HelmError("heeler helm keeps no releases in SQL: choose HELM_DRIVER secret, configmap or memory")
-    if driver not in ("", "secret", "secrets", "configmap", "configmaps"):
+    if driver not in ("", "secret", "secrets", "configmap", "configmaps", "sql"):
         raise HelmError(f'unknown driver "{driver}"')
     from heeler.cli.helm.connect import connect
 
