@@ -16,9 +16,13 @@ def run(argv: list[str], cwd: str | os.PathLike[str]) -> tuple[int, str, str]:
 
 def main(argv: list[str]) -> int:
     """Run a command for a terminal; the exit code."""
+    from heeler.cli.helm.frame import run_command
+
     # Templates become many objects that stay until the end: looking for cycles among them took half of a large chart's time.
     gc.set_threshold(200_000, 20, 50)
-    code, out, errors = run(argv, os.getcwd())
+    code, out, errors = run_command(
+        argv, os.getcwd(), out_terminal=sys.stdout.isatty(), errors_terminal=sys.stderr.isatty()
+    )
     for text, stream in ((out, sys.stdout), (errors, sys.stderr)):
         stream.flush()
         stream.buffer.write(text.encode("utf-8", "surrogateescape"))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from heeler.cli.helm.extensions import FLAGS
 from heeler.cli.helm.flags import Flag, Flags, HelmError, parse, read_flags
 
 TEXTS = Path(__file__).parent / "texts"
@@ -92,6 +93,11 @@ COMMANDS: Mapping[str, Command] = {
     "completion powershell": Command("completion:powershell", 0, 0),
     "help": Command(),
 }
+#: Heeler's own, which Helm's texts don't tell of (`extensions.py`).
+OWN_COMMANDS: Mapping[str, Command] = {
+    "diff": Command("diff:diff", 1, 2),
+}
+_ALL: Mapping[str, Command] = {**COMMANDS, **OWN_COMMANDS}
 
 
 @dataclass
@@ -106,6 +112,11 @@ class Call:
     stdin: Callable[[], bytes] = lambda: sys.stdin.buffer.read()
     out: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    #: Lines of ours that follow Helm's own error.
+    explained: list[str] = field(default_factory=list)
+    #: Whether output and errors go to a terminal.
+    out_terminal: bool = False
+    errors_terminal: bool = False
 
     def path(self, name: str) -> Path:
         """A file that the caller named, from the caller's folder."""
@@ -156,7 +167,7 @@ def help_text(path: str, places: Mapping[str, str]) -> str:
 @cache
 def flags_of(path: str) -> tuple[Flag, ...]:
     own = read_flags(_text(path.replace(" ", "_") or "helm"), path)
-    return (*own, *(read_flags(_text("global")) if path else ()))
+    return (*own, *FLAGS.get(path, ()), *(read_flags(_text("global")) if path else ()))
 
 
 def usage_line(path: str) -> str:
@@ -172,7 +183,7 @@ def usage_line(path: str) -> str:
 def _children(path: str) -> dict[str, str]:
     """Names and aliases right below `path`, with the command's own name."""
     found = {}
-    for name, command in COMMANDS.items():
+    for name, command in _ALL.items():
         parent, _, last = name.rpartition(" ")
         if parent == path:
             found.update(dict.fromkeys((last, *command.aliases), last))
@@ -235,7 +246,7 @@ def _unknown(word: str) -> HelmError:
 
 
 def _check_number(path: str, arguments: list[str]) -> None:
-    command, count = COMMANDS[path], len(arguments)
+    command, count = _ALL[path], len(arguments)
     if command.least <= count and (command.most is None or count <= command.most):
         return
     if command.most == 0:
@@ -250,15 +261,19 @@ def _check_number(path: str, arguments: list[str]) -> None:
 # ---- the way of a call -----------------------------------------------------------------------------------------------
 
 
-def run_command(argv: list[str], cwd: str | os.PathLike[str]) -> tuple[int, str, str]:
+def run_command(
+    argv: list[str], cwd: str | os.PathLike[str], *, out_terminal: bool = False, errors_terminal: bool = False
+) -> tuple[int, str, str]:
     """(exit code, standard output, standard error) of `helm ARGV…` in the folder `cwd`."""
-    call = Call("", Flags({}), [], Path(cwd), os.environ)
+    call = Call("", Flags({}), [], Path(cwd), os.environ, out_terminal=out_terminal, errors_terminal=errors_terminal)
     try:
         code = _run(call, argv)
     except HelmError as error:
         if not error.quiet:
             call.say(f"Error: {error}")
         code = 1
+    for line in call.explained:
+        call.say(line)
     return code, "".join(call.out), "".join(call.errors)
 
 
@@ -275,11 +290,11 @@ def _run(call: Call, argv: list[str]) -> int:
         return 0
     if path == "help":
         return _help(call)
-    if not path or not COMMANDS[path].where:
+    if not path or not _ALL[path].where:
         call.write(help_text(path, places(call)))
         return 0
     _check_number(path, call.arguments)
-    module, _, name = COMMANDS[path].where.partition(":")
+    module, _, name = _ALL[path].where.partition(":")
     try:
         function = getattr(importlib.import_module(f"heeler.cli.helm.{module}"), name)
     except ModuleNotFoundError as error:

@@ -55,7 +55,7 @@ def _upgrade(call: Call, found: Session, name: str, given: str, dry_run: str) ->
     if found.in_memory and dry_run == "none":
         raise HelmError("HELM_DRIVER=memory keeps nothing: upgrade with --dry-run=client")
     chart, values = load_chart(call, given)
-    values = _reused(call, chart, values, current)
+    values = reused(call, chart, values, current)
     outcome = prepare(
         call,
         name,
@@ -96,7 +96,7 @@ def _upgrade(call: Call, found: Session, name: str, given: str, dry_run: str) ->
     show(call, release, outcome, documents=dry_run != "none" or flags.on("debug"))
 
 
-def _reused(call: Call, chart: Chart, values: dict[str, Any], current: Release) -> dict[str, Any]:
+def reused(call: Call, chart: Chart, values: dict[str, Any], current: Release) -> dict[str, Any]:
     """The values to use: what was given, over what the release had as far as flags want that (in place for the chart's own)."""
     from heeler.cli.helm.printing import computed
 

@@ -187,19 +187,26 @@ class Cluster:
         except StatusError as error:
             raise ClusterError(error.message) from error
 
-    async def replace(self, target: Target, live: Object, *, manager: str = MANAGER) -> Object:
+    async def replace(self, target: Target, live: Object, *, dry_run: bool = False, manager: str = MANAGER) -> Object:
         """Put the manifest's object in the place of what is there. Raises ClusterError."""
         metadata = {**target.object["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}
         query = {"fieldManager": manager, "fieldValidation": "Strict"}
+        if dry_run:
+            query["dryRun"] = "All"
         try:
             return await self._send("PUT", target, query, {**target.object, "metadata": metadata})
         except StatusError as error:
             raise ClusterError(f"failed to replace object: {error.message}") from error
 
-    async def patch(self, target: Target, patch: Any, media: str, *, manager: str = MANAGER) -> Object:
+    async def patch(
+        self, target: Target, patch: Any, media: str, *, dry_run: bool = False, manager: str = MANAGER
+    ) -> Object:
         """Raises ClusterError."""
+        query = {"fieldManager": manager}
+        if dry_run:
+            query["dryRun"] = "All"
         try:
-            return await self._send("PATCH", target, {"fieldManager": manager}, patch, media)
+            return await self._send("PATCH", target, query, patch, media)
         except StatusError as error:
             raise ClusterError(f'cannot patch "{target.name}" with kind {target.kind}: {error.message}') from error
 

@@ -46,13 +46,17 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Applying:
-    """How objects are written. `server_side`: apply on the server; `force`: over others' fields, or by replacing."""
+    """How objects are written. `server_side`: apply on the server; `force`: over others' fields, or by replacing.
+
+    `dry_run`: the server says what would be there, and nothing is written.
+    """
 
     server_side: bool = True
     force_conflicts: bool = False
     force_replace: bool = False
     take_ownership: bool = False
     strict: bool = True
+    dry_run: bool = False
 
     @property
     def method(self) -> str:
@@ -95,20 +99,25 @@ class Doing:
         if live is None:
             return await self.make(target, applying)
         if applying.force_replace:
-            return await self.cluster.replace(target, live)
+            return await self.cluster.replace(target, live, dry_run=applying.dry_run)
         if applying.server_side:
-            return await self.cluster.apply(target, force=applying.force_conflicts, strict=applying.strict)
+            return await self._apply(target, applying)
         type = type_of(target)
         found = three_way.patch(original, target.object, live, type)
         if not found:
             return live
-        return await self.cluster.patch(target, found, STRATEGIC if type is not None else MERGE)
+        media = STRATEGIC if type is not None else MERGE
+        return await self.cluster.patch(target, found, media, dry_run=applying.dry_run)
 
     async def make(self, target: Target, applying: Applying) -> Object:
         """Make an object that isn't there."""
         if applying.server_side:
-            return await self.cluster.apply(target, force=applying.force_conflicts, strict=applying.strict)
-        return await self.cluster.create(target, strict=applying.strict)
+            return await self._apply(target, applying)
+        return await self.cluster.create(target, strict=applying.strict, dry_run=applying.dry_run)
+
+    async def _apply(self, target: Target, applying: Applying) -> Object:
+        force, dry_run = applying.force_conflicts, applying.dry_run
+        return await self.cluster.apply(target, force=force, strict=applying.strict, dry_run=dry_run)
 
     async def change(
         self, old: list[Target], new: list[Target], current: Release, applying: Applying, created: list[Target]
