@@ -1,4 +1,4 @@
-"""Other people's clients, unmodified: kubernetes, kubernetes_asyncio, kr8s, lightkube, a Kopf operator, a client-go program."""
+"""Other people's clients, unmodified: kubernetes, kubernetes_asyncio, kr8s, lightkube, Kopf, client-go, controller-runtime."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[2]
 GO = ROOT / "tests" / "peers" / "clientgo"
+CONTROLLER_RUNTIME = ROOT / "tests" / "peers" / "controllerruntime"
 LABELS = {"app": "web"}
 CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -229,3 +230,14 @@ def test_a_client_go_program(cluster: FreshCluster, client_go: Path, encoding: s
     done = subprocess.run(words, env=cluster.environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + cluster.report()
     assert done.stdout.splitlines()[-1] == "all done"
+
+
+def test_a_controller_runtime_manager(cluster: FreshCluster, tmp_path: Path) -> None:
+    """Leader election, caches, owned objects, status, finalizers; webhooks that default, validate, warn and convert."""
+    program = tmp_path / "program"
+    build_go(CONTROLLER_RUNTIME, program)
+    done = subprocess.run(
+        [str(program)], env=cluster.environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr + cluster.report()
+    assert done.stdout.split("\n") == ["created", "converted", "refused", "deleted", "all done", ""]
