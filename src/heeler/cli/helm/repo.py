@@ -1,16 +1,27 @@
-"""`helm repo`: the repositories that charts come from. What needs the network isn't here yet."""
+"""`helm repo`: the repositories that charts come from."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from heeler.base.clock import SystemClock
+from heeler.cli.helm.fetching import said
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.printing import ordered_json, rows, structured
-from heeler.cli.helm.repositories import load_file, save_file
+from heeler.cli.helm.repositories import Repository, keep_index, load_file, locked_file, save_file
 from heeler.cli.helm.settings import place
 from heeler.packages.charts.chart import ChartError
+from heeler.packages.repositories.fetch import FAULTS, BadUrl, fetch_index, unreachable
+from heeler.packages.repositories.index import Index
+from heeler.packages.repositories.web import TIMEOUT_SECONDS, Web
+
+#: Repositories that are asked at the same time.
+AT_ONCE = 8
+HANG_TIGHT = "Hang tight while we grab the latest from your chart repositories...\n"
+UPDATED = "Update Complete. ⎈Happy Helming!⎈\n"
 
 #: Repositories that are no longer there, and where their charts are.
 _GONE = {
@@ -48,16 +59,18 @@ def remove(call: Call) -> int:
         content = None
     if content is None or not content.repositories:
         raise HelmError("no repositories configured")
-    for name in call.arguments:
-        entry = content.get(name)
-        if entry is None:
-            raise HelmError(f'no repo named "{name}" found')
-        content.repositories.remove(entry)
-        save_file(call, content)
-        cache = place(call, "repository-cache")
-        for file in (f"{cache}/{name}-index.yaml", f"{cache}/{name}-charts.txt"):
-            call.path(file).unlink(missing_ok=True)
-        call.write(f'"{name}" has been removed from your repositories\n')
+    with locked_file(call):
+        for name in call.arguments:
+            content = load_file(call)
+            entry = content.get(name)
+            if entry is None:
+                raise HelmError(f'no repo named "{name}" found')
+            content.repositories.remove(entry)
+            save_file(call, content)
+            cache = place(call, "repository-cache")
+            for file in (f"{cache}/{name}-index.yaml", f"{cache}/{name}-charts.txt"):
+                call.path(file).unlink(missing_ok=True)
+            call.write(f'"{name}" has been removed from your repositories\n')
     return 0
 
 
@@ -68,30 +81,98 @@ def add(call: Call) -> int:
         for host, instead in _GONE.items():
             if host in url:
                 raise HelmError(f'repo "{url}" is no longer available; try "{instead}" instead')
+    with locked_file(call):
+        _add(call, name, url)
+    return 0
+
+
+def _add(call: Call, name: str, url: str) -> None:
     content = load_file(call)
+    entry = Repository(name, url, _fields(call, name, url))
     if "/" in name:
         raise HelmError(f"repository name ({name}) contains '/', please specify a different name without '/'")
-    entry = content.get(name)
-    if entry is not None and not flags.on("force-update"):
-        given = {key: flags.text(flag) for flag, key in _CONFIGURATION.items()}
-        same = entry.url == url and all(str(entry.fields.get(key) or "") == value for key, value in given.items())
-        if not same:
+    old = content.get(name)
+    if old is not None and not call.flags.on("force-update"):
+        if any((old.fields.get(key) or "") != (value or "") for key, value in entry.fields.items()):
             raise HelmError(f"repository name ({name}) already exists, please specify a different name")
         call.write(f'"{name}" already exists with the same configuration, skipping\n')
-        return 0
-    scheme = url.partition("://")[0] if "://" in url else ""
-    if scheme not in ("http", "https", "oci"):
-        raise HelmError(f"could not find protocol handler for: {scheme}")
-    raise HelmError(f"heeler adds no repositories that are on the network yet: {url}")
+        return
+    try:
+        found, data = _index(call, entry)
+    except FAULTS as error:
+        text = said(call, error)
+        raise HelmError(text if isinstance(error, BadUrl) else unreachable(url, text)) from None
+    keep_index(call, name, found, data)
+    if old is None:
+        content.repositories.append(entry)
+    else:
+        content.repositories[content.repositories.index(old)] = entry
+    save_file(call, content)
+    call.write(f'"{name}" has been added to your repositories\n')
+
+
+def _fields(call: Call, name: str, url: str) -> dict[str, object]:
+    """What the repository file says of a repository, by the call's flags; a password that lacks is asked for."""
+    from heeler.cli.helm.fetching import secret
+
+    flags = call.flags
+    fields: dict[str, object] = {key: flags.text(flag) for flag, key in _CONFIGURATION.items()}
+    if flags.text("username") and not flags.text("password"):
+        if flags.on("password-stdin"):
+            fields["password"] = call.stdin().decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+        else:
+            fields["password"] = secret(call, "Password: ")
+    fields |= {"name": name, "url": url}
+    fields["insecure_skip_tls_verify"] = flags.on("insecure-skip-tls-verify")
+    fields["pass_credentials_all"] = flags.on("pass-credentials")
+    return fields
+
+
+def _index(call: Call, entry: Repository) -> tuple[Index, bytes]:
+    """A repository's index as it is there now. Raises one of `FAULTS`."""
+    source = entry.source(call)
+    seconds = call.flags.number("timeout") / 1e9 if call.flags.changed("timeout") else TIMEOUT_SECONDS
+    return fetch_index(source, Web(source.tls, seconds), call.log)
 
 
 def update(call: Call) -> int:
     entries = load_file(call).repositories
     if not entries:
         raise HelmError("no repositories found. You must add one before updating")
-    if missing := [name for name in call.arguments if name not in {entry.name for entry in entries}]:
+    known = {entry.name for entry in entries}
+    if missing := [name for name in call.arguments if name not in known]:
         raise HelmError(f"no repositories found matching '{missing[0]}'.  Nothing will be updated")
-    raise HelmError("heeler updates no repositories that are on the network yet")
+    if call.arguments:
+        entries = [entry for entry in entries if entry.name in call.arguments]
+    call.write(HANG_TIGHT)
+    if failed := refresh(call, entries):
+        raise HelmError(f"failed to update the following repositories: [{' '.join(failed)}]")
+    call.write(UPDATED)
+    return 0
+
+
+def refresh(call: Call, entries: Sequence[Repository], *, by_url: bool = False) -> list[str]:
+    """Fetch the indexes of repositories side by side and tell of each; the URLs of those that failed.
+
+    `by_url`: they aren't added, and are called by their URLs.
+    """
+    failed: list[str] = []
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        doing = {pool.submit(_index, call, entry): entry for entry in entries}
+        for done in as_completed(doing):
+            entry = doing[done]
+            try:
+                keep_index(call, entry.name, *done.result())
+            except (*FAULTS, HelmError) as error:
+                failed.append(entry.url)
+                shown = (
+                    f'"{entry.url}" chart repository' if by_url else f'"{entry.name}" chart repository ({entry.url})'
+                )
+                call.write(f"...Unable to get an update from the {shown}:\n\t{error}\n")
+            else:
+                shown = entry.url if by_url else entry.name
+                call.write(f'...Successfully got an update from the "{shown}" chart repository\n')
+    return failed
 
 
 def index(call: Call) -> int:

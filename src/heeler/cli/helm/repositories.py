@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.settings import place
+from heeler.packages.repositories.fetch import Repository as Source
 from heeler.packages.repositories.index import Index, parse
 
 _TEXTS = ("caFile", "certFile", "keyFile", "name", "password", "url", "username")
@@ -22,6 +25,20 @@ class Repository:
     name: str
     url: str = ""
     fields: dict[str, Any] = field(default_factory=dict)
+
+    def source(self, call: Call) -> Source:
+        """The repository as charts are fetched from it."""
+        from heeler.packages.repositories.web import Login, Tls
+
+        def text(name: str) -> str:
+            return str(self.fields.get(name) or "")
+
+        def file(name: str) -> str:
+            return str(call.path(text(name))) if text(name) else ""
+
+        login = Login(text("username"), text("password"), bool(self.fields.get("pass_credentials_all")))
+        insecure = bool(self.fields.get("insecure_skip_tls_verify"))
+        return Source(self.name, self.url, login, Tls(file("caFile"), file("certFile"), file("keyFile"), not insecure))
 
 
 @dataclass(slots=True)
@@ -64,7 +81,8 @@ def load_file(call: Call) -> RepositoryFile:
 
 
 def save_file(call: Call, content: RepositoryFile) -> None:
-    """Write the file with every field of every entry, readable by its owner only."""
+    """Write the file with every field of every entry, readable by its owner only. Raises `HelmError`."""
+    from heeler.base.files import write_atomic
     from heeler.packages.yaml.write import dump
 
     entries = [
@@ -74,12 +92,26 @@ def save_file(call: Call, content: RepositoryFile) -> None:
     ]
     generated = content.generated or "0001-01-01T00:00:00Z"
     file = path(call)
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = dump({"apiVersion": content.api_version, "generated": generated, "repositories": entries})
-    temporary = file.with_name(f"{file.name}.new")
-    temporary.touch(mode=0o600)
-    temporary.write_text(text)
-    temporary.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, text.encode("utf-8", "surrogateescape"), 0o600)
+    except OSError as error:
+        raise HelmError(f"open {file}: {(error.strerror or '').lower()}") from None
+
+
+@contextlib.contextmanager
+def locked_file(call: Call) -> Iterator[None]:
+    """Hold the repository file against other commands."""
+    from heeler.base.files import locked
+
+    file = path(call)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HelmError(f"mkdir {file.parent}: {(error.strerror or '').lower()}") from None
+    with locked(file.with_suffix(".lock")):
+        yield
 
 
 def known(call: Call) -> list[Repository]:
@@ -94,4 +126,19 @@ def index_name(call: Call, repository: str) -> str:
 
 def load_index(call: Call, repository: str) -> Index:
     """The index of a repository that is kept. Raises `ChartError`, `OSError`."""
-    return parse(call.path(index_name(call, repository)).read_bytes())
+    name = index_name(call, repository)
+    return parse(call.path(name).read_bytes(), name, call.log)
+
+
+def keep_index(call: Call, repository: str, index: Index, data: bytes) -> None:
+    """Keep a repository's index, and the names of its charts beside it (for completion). Raises `HelmError`."""
+    from heeler.base.files import write_atomic
+
+    file = call.path(index_name(call, repository))
+    names = "".join(f"{name}\n" for name in sorted(index.entries))
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file.with_name(f"{repository}-charts.txt"), names.encode("utf-8", "surrogateescape"), 0o644)
+        write_atomic(file, data, 0o644)
+    except OSError as error:
+        raise HelmError(f"open {file}: {(error.strerror or '').lower()}") from None

@@ -11,15 +11,21 @@ from heeler.packages.repositories.provenance import verify as check
 
 
 def verify(call: Call) -> int:
-    made = verify_archive(call, call.arguments[0])
-    call.write("".join(f"Signed by: {name}\n" for name in made.signers))
-    call.write(f"Using Key With Fingerprint: {made.fingerprint}\nChart Hash Verified: {made.digest}\n")
+    from heeler.cli.helm.fetching import keyring
+
+    given = call.arguments[0]
+    call.write(shown(verify_path(call.path(given), given, keyring(call))))
     return 0
 
 
-def verify_archive(call: Call, given: str) -> Verification:
-    """Who vouches for the archive that is called `given`. Raises `HelmError`."""
-    path = call.path(given)
+def shown(made: Verification, what: str = "Chart") -> str:
+    """What is printed of who vouches for an archive."""
+    signers = "".join(f"Signed by: {name}\n" for name in made.signers)
+    return f"{signers}Using Key With Fingerprint: {made.fingerprint}\n{what} Hash Verified: {made.digest}\n"
+
+
+def verify_path(path: Path, given: str, keyring: Path) -> Verification:
+    """Who vouches for the archive at `path`, which messages call `given`. Raises `HelmError`."""
     if not path.exists():
         raise HelmError(f"stat {given}: no such file or directory")
     if path.is_dir():
@@ -29,7 +35,6 @@ def verify_archive(call: Call, given: str) -> Verification:
     provenance = Path(f"{path}.prov")
     if not provenance.exists():
         raise HelmError(f"could not load provenance file {given}.prov: stat {given}.prov: no such file or directory")
-    keyring = call.path(call.flags.text("keyring").replace("<HOME>", call.environment.get("HOME", "")))
     try:
         keys = keyring.read_bytes()
     except OSError as error:

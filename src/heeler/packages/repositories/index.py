@@ -7,21 +7,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from heeler.packages.charts.chart import ChartError, Metadata
 from heeler.packages.charts.decode import METADATA, ListOf, Record, decode
-from heeler.packages.charts.load import load
-from heeler.packages.charts.metadata import as_map
-from heeler.packages.charts.versions import Version
+from heeler.packages.charts.load import Log, load, silent
+from heeler.packages.charts.metadata import as_map, faults
+from heeler.packages.charts.versions import Version, check_range, in_range
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
 
-MAX_BYTES = 256 << 20
-"""How large an index may be."""
+MAX_BYTES = 64 << 20
+"""How large an index may be; the largest public ones have some 20 MiB."""
 
 
 #: What an index may say beside its entries; whatever else is in it makes it none.
 _FIELDS = ("serverInfo", "apiVersion", "generated", "entries", "publicKeys", "annotations")
+
+
+#: A fault with which a version is still taken.
+_BORNE = "more than one dependency with name or alias"
 
 
 @dataclass(slots=True)
@@ -71,6 +76,22 @@ class Index:
     def has(self, name: str, version: str) -> bool:
         return any(entry.metadata.version == version for entry in self.entries.get(name, ()))
 
+    def get(self, name: str, wanted: str = "") -> Entry:
+        """The version that is called so, else the newest in the range `wanted`. Raises `ChartError`."""
+        if not self.entries.get(name):
+            raise ChartError("no chart name found")
+        entries = self.entries[name]
+        if exact := next((entry for entry in entries if wanted and entry.metadata.version == wanted), None):
+            return exact
+        try:
+            check_range(wanted or "*")
+        except ValueError as error:
+            raise ChartError(str(error)) from None
+        for entry in entries:
+            if in_range(wanted or "*", entry.metadata.version):
+                return entry
+        raise ChartError(f"no chart version found for {name}-{wanted}")
+
     def merge(self, other: Index) -> None:
         """Take over what `other` has and this hasn't."""
         for name, entries in other.entries.items():
@@ -87,6 +108,15 @@ class Index:
         return {"apiVersion": "v1", "generated": self.generated, "entries": entries}
 
 
+def absolute(repository: str, reference: str) -> str:
+    """A chart's URL, which an index may give relative to its repository's."""
+    base, at = urlsplit(repository), urlsplit(reference)
+    if at.scheme:
+        return reference
+    found = urlsplit(urljoin(f"{repository.partition('?')[0].rstrip('/')}/", reference))
+    return urlunsplit(found._replace(query=found.query or base.query))  # a token in the repository's URL
+
+
 def newest(entry: Entry) -> tuple[bool, Version]:
     """A key by which newer versions are greater; what is no version is the least."""
     try:
@@ -95,12 +125,11 @@ def newest(entry: Entry) -> tuple[bool, Version]:
         return False, Version((0, 0, 0))
 
 
-def parse(data: bytes) -> Index:
-    """An index out of its YAML or JSON. Raises `ChartError`."""
-    try:
-        content = read.parse(data)
-    except GoError as error:
-        raise ChartError(str(error)) from None
+def parse(data: bytes, source: str = "", log: Log = silent) -> Index:
+    """An index out of its YAML or JSON. `log` is told of versions that can't be and so are left out. Raises `ChartError`."""
+    if len(data) > MAX_BYTES:
+        raise ChartError(f"the index is larger than {MAX_BYTES >> 20} MiB")
+    content = _content(data)
     if content is None:
         raise ChartError("empty index.yaml file")
     for key in content if isinstance(content, dict) else ():
@@ -111,10 +140,38 @@ def parse(data: bytes) -> Index:
     index = Index(generated=str(content.get("generated") or ""))
     entries = content.get("entries")
     for name, versions in entries.items() if isinstance(entries, dict) else ():
-        kept = [entry for one in versions or () if (entry := _entry(one)) is not None]
-        index.entries[str(name)] = kept
+        for one in reversed(versions) if isinstance(versions, list) else ():
+            entry = _entry(one)
+            if entry is None:
+                continue
+            if fault := next((one for one in faults(entry.metadata) if not one.startswith(_BORNE)), None):
+                log(
+                    "WARN",
+                    "skipping loading invalid entry for chart",
+                    name=name,
+                    version=entry.metadata.version,
+                    source=source,
+                    error=f"validation: {fault}",
+                )
+                continue
+            index.entries.setdefault(str(name), []).append(entry)
+        index.entries.get(str(name), []).reverse()
     index.sort()
     return index
+
+
+def _content(data: bytes) -> Any:
+    if data.lstrip()[:1] == b"{":  # large indexes come as JSON for their speed
+        import orjson
+
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            pass  # YAML in braces, or the fault is told by the reader of YAML
+    try:
+        return read.parse(data)
+    except GoError as error:
+        raise ChartError(str(error)) from None
 
 
 def _entry(fields: Any) -> Entry | None:

@@ -6,9 +6,10 @@ https://distribution.github.io/distribution/spec/auth/token/
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -16,7 +17,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import orjson
 
 from heeler.packages.repositories.credentials import Credentials
-from heeler.packages.repositories.web import MAX_BYTES, Answer, Login, Web
+from heeler.packages.repositories.web import MAX_BYTES, Answer, Login, Web, WebError
 
 SCHEME = "oci://"
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -71,7 +72,7 @@ def reference(text: str) -> Reference:
     repository, _, tag = path.partition(":")
     tag = tag.replace("+", "_")
     if not slash or not host:
-        raise RegistryError(f'invalid reference: missing registry or repository: "{text}"')
+        raise RegistryError("invalid reference: missing registry or repository")
     if not _NAME.match(repository):
         raise RegistryError(f'invalid reference: invalid repository "{repository}"')
     if tag and not _TAG.match(tag):
@@ -127,7 +128,8 @@ class Registry:
     def pull(self, ref: Reference, *, provenance: bool = False) -> Pulled:
         """The chart, and its provenance if it is wanted. Raises RegistryError."""
         url = f"{self._root(ref.host)}/v2/{ref.repository}/manifests/{ref.wanted}"
-        answer = self._ask("GET", url, ref.host, _scope(ref, "pull"), headers={"Accept": _MANIFESTS})
+        with _told('failed to perform "FetchReference" on source'):
+            answer = self._ask("GET", url, ref.host, _scope(ref, "pull"), headers={"Accept": _MANIFESTS})
         if answer.status == 404:
             raise NotFound(f'failed to perform "FetchReference" on source: {ref}: not found')
         if answer.status != 200:
@@ -156,15 +158,16 @@ class Registry:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         root = f"{self._root(ref.host)}/v2/{ref.repository}"
         scope = _scope(ref, "pull,push")
-        answer = self._ask("HEAD", f"{root}/manifests/{digest}", ref.host, scope)
+        with _told('failed to perform "Exists" on destination'):
+            answer = self._ask("HEAD", f"{root}/manifests/{digest}", ref.host, scope)
         if answer.status not in (200, 404):
             raise RegistryError(f'failed to perform "Exists" on destination: {_refused(answer, "HEAD")}')
-        for blob in (config, chart, provenance):
-            if blob:
-                self._upload(ref, root, scope, blob)
-        answer = self._ask(
-            "PUT", f"{root}/manifests/{ref.tag}", ref.host, scope, headers={"Content-Type": MANIFEST}, body=data
-        )
+        with _told('failed to perform "Push" on destination'):
+            for blob in (config, chart, provenance):
+                if blob:
+                    self._upload(ref, root, scope, blob)
+            kind = {"Content-Type": MANIFEST}
+            answer = self._ask("PUT", f"{root}/manifests/{ref.tag}", ref.host, scope, headers=kind, body=data)
         if answer.status != 201:
             raise RegistryError(f'failed to perform "Push" on destination: {_refused(answer, "PUT")}')
         return digest
@@ -175,13 +178,13 @@ class Registry:
             return
         begun = self._ask("POST", f"{root}/blobs/uploads/", ref.host, scope, body=b"")
         if begun.status != 202 or "location" not in begun.headers:
-            raise RegistryError(f'failed to perform "Push" on destination: {_refused(begun, "POST")}')
+            raise RegistryError(_refused(begun, "POST"))
         url = urljoin(begun.url, begun.headers["location"])
         url += ("&" if urlsplit(url).query else "?") + urlencode({"digest": digest})
         kind = {"Content-Type": "application/octet-stream"}
         done = self._ask("PUT", url, ref.host, scope, headers=kind, body=blob)
         if done.status != 201:
-            raise RegistryError(f'failed to perform "Push" on destination: {_refused(done, "PUT")}')
+            raise RegistryError(_refused(done, "PUT"))
 
     def _blob(self, ref: Reference, descriptor: Mapping[str, Any]) -> bytes:
         """A blob, checked against its descriptor."""
@@ -245,6 +248,15 @@ class Registry:
             raise RegistryError(_refused(answer, "GET"))
         found = _json(answer)
         return str(found.get("token") or found.get("access_token") or "")
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say what was being done in front of why it didn't work."""
+    try:
+        yield
+    except (RegistryError, WebError) as error:
+        raise RegistryError(f"{what}: {error}") from error
 
 
 def _scope(ref: Reference, actions: str) -> str:

@@ -14,14 +14,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urljoin, urlsplit
+
+from heeler.base.clock import Clock, SystemClock
 
 #: Bytes of an answer that are read at most: charts and indexes are smaller by far.
 MAX_BYTES = 256 << 20
 MAX_REDIRECTS = 10
+#: Bytes that are read before the clock is looked at again.
+PIECE_BYTES = 1 << 20
 TIMEOUT_SECONDS = 120.0
 USER_AGENT = "Heeler"
+PORTS: Mapping[str, int] = {"http": 80, "https": 443}
+DEADLINE = "context deadline exceeded"
 
 
 class WebError(Exception):
@@ -39,6 +45,14 @@ class Tls:
 
     def context(self) -> ssl.SSLContext:
         """Raises WebError for files that can't be read."""
+        if self.authority:
+            try:
+                open(self.authority, "rb").close()
+            except OSError as error:
+                said = f"open {self.authority}: {(error.strerror or '').lower()}"
+                raise WebError(
+                    f"can't create TLS config for client: can't read CA file: \"{self.authority}\": {said}"
+                ) from None
         try:
             context = ssl.create_default_context(cafile=self.authority or None)
             if self.certificate:
@@ -48,6 +62,10 @@ class Tls:
         if not self.verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
+
+
+#: What the system trusts.
+PLAIN = Tls()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,41 +104,84 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class Web:
     """Asks; keeps nothing between two questions but the TLS settings."""
 
-    tls: Tls = Tls()
+    tls: Tls = PLAIN
     timeout: float = TIMEOUT_SECONDS
+    clock: Clock = field(default_factory=SystemClock, repr=False)
     _opener: Any = field(default=None, repr=False)
 
-    def get(self, url: str, *, login: Login = NOBODY, headers: Mapping[str, str] | None = None) -> Answer:
-        """GET, over redirects; the login goes to the first host only unless it is for everywhere. Raises WebError."""
-        first = urlsplit(url).netloc
+    def get(
+        self,
+        url: str,
+        *,
+        login: Login = NOBODY,
+        headers: Mapping[str, str] | None = None,
+        limit: int = MAX_BYTES,
+    ) -> Answer:
+        """GET, over redirects; the login goes to the first host only unless it is for everywhere. Raises WebError.
+
+        All of it has `timeout` seconds, however slowly the server speaks.
+        """
+        first, until = place(url), self.clock.monotonic() + self.timeout
+        location = url
         for _ in range(MAX_REDIRECTS):
             sent = dict(headers or {})
-            same = urlsplit(url).netloc == first
+            same = place(url) == first
             if not same:
                 sent.pop("Authorization", None)
             if login.name and login.password and (login.everywhere or same):
                 sent["Authorization"] = login.header
-            answer = self.ask("GET", url, headers=sent)
+            answer = self.ask("GET", url, headers=sent, limit=limit, until=until)
             if answer.status not in (301, 302, 303, 307, 308) or "location" not in answer.headers:
                 return answer
-            url = urljoin(url, answer.headers["location"])
-        raise WebError(f'Get "{url}": stopped after {MAX_REDIRECTS} redirects')
+            location = answer.headers["location"]
+            url = urljoin(url, location)
+        raise WebError(f'Get "{location}": stopped after {MAX_REDIRECTS} redirects')
 
     def ask(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limit: int = MAX_BYTES,
+        until: float | None = None,
     ) -> Answer:
         """One request, one answer, whatever its status. Raises WebError."""
+        scheme = urlsplit(url).scheme
+        if scheme not in ("http", "https"):  # urllib would read files too
+            raise WebError(f'{method.title()} "{url}": unsupported protocol scheme "{scheme}"')
+        until = self.clock.monotonic() + self.timeout if until is None else until
         request = urllib.request.Request(url, data=body, method=method, headers={"User-Agent": USER_AGENT})
         for name, value in (headers or {}).items():
             request.add_header(name, value)
         try:
-            with self._open().open(request, timeout=self.timeout) as found:
-                return _answer(found, url)
+            left = max(until - self.clock.monotonic(), 0.001)
+            with self._open().open(request, timeout=left) as found:
+                return self._answer(found, method, url, limit, until)
         except urllib.error.HTTPError as error:
             with error:
-                return _answer(error, url)
+                return self._answer(error, method, url, limit, until)
         except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, http.client.IncompleteRead):
+                raise WebError("unexpected EOF") from error
             raise WebError(f'{method.title()} "{url}": {why(error, url)}') from error
+
+    def _answer(self, found: Any, method: str, url: str, limit: int, until: float) -> Answer:
+        parts: list[bytes] = []
+        size = 0
+        while part := found.read1(PIECE_BYTES):  # what is there, so that the clock is looked at in between
+            size += len(part)
+            if size > limit:
+                raise WebError(f'Get "{url}": the answer is larger than {limit >> 20} MiB')
+            if self.clock.monotonic() > until:
+                raise WebError(f"{DEADLINE} (Client.Timeout or context cancellation while reading body)")
+            parts.append(part)
+        headers = {name.lower(): value for name, value in found.headers.items()}
+        promised = headers.get("content-length", "")
+        if method != "HEAD" and promised.isdigit() and size < int(promised):
+            raise WebError("unexpected EOF")
+        return Answer(found.status, found.reason, headers, b"".join(parts), url)
 
     def _open(self) -> Any:
         if self._opener is None:
@@ -130,12 +191,13 @@ class Web:
         return self._opener
 
 
-def _answer(found: Any, url: str) -> Answer:
-    body: IO[bytes] = found
-    data = body.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise WebError(f'Get "{url}": the answer is larger than {MAX_BYTES >> 20} MiB')
-    return Answer(found.status, found.reason, {k.lower(): v for k, v in found.headers.items()}, data, url)
+def place(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port) of a URL: what a login is for."""
+    parts = urlsplit(url)
+    try:
+        return parts.scheme, (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:  # no port at all
+        return parts.scheme, parts.netloc, 0
 
 
 def why(error: Exception, url: str) -> str:
@@ -144,20 +206,20 @@ def why(error: Exception, url: str) -> str:
         error = error.reason
     parts = urlsplit(url)
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
-    place = f"{host}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme, 0)}"
+    at = f"{host}:{parts.port or PORTS.get(parts.scheme, 0)}"
     match error:
         case ConnectionRefusedError():
-            return f"dial tcp {place}: connect: connection refused"
+            return f"dial tcp {at}: connect: connection refused"
         case socket.gaierror():
             return f"dial tcp: lookup {parts.hostname}: no such host"
         case TimeoutError():
-            return f"dial tcp {place}: i/o timeout"
+            return f"{DEADLINE} (Client.Timeout exceeded while awaiting headers)"
         case ssl.SSLCertVerificationError():
             return f"tls: failed to verify certificate: x509: {_x509(error)}"
         case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(error) or "RECORD_LAYER_FAILURE" in str(error):
             return "http: server gave HTTP response to HTTPS client"
         case ConnectionResetError():
-            return f"read tcp {place}: read: connection reset by peer"
+            return f"read tcp {at}: read: connection reset by peer"
         case http.client.IncompleteRead():
             return "unexpected EOF"
         case http.client.HTTPException():
