@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heeler.base.clock import SystemClock
 from heeler.cli.helm.flags import HelmError
@@ -14,6 +17,13 @@ from heeler.packages.charts.chart import Chart, ChartError, Dependency
 from heeler.packages.charts.fetch import Fetcher
 from heeler.packages.charts.load import load
 from heeler.packages.charts.versions import check_range, in_range
+
+if TYPE_CHECKING:
+    from heeler.cli.helm.repositories import Repository
+    from heeler.packages.repositories.index import Index
+
+#: How the URL of a registry begins.
+SCHEME = "oci://"
 
 
 def _given(call: Call) -> str:
@@ -115,28 +125,117 @@ def _unlisted(call: Call, shown: str, known: set[str]) -> None:
 # ---- update and build ------------------------------------------------------------------------------------------------
 
 
-class _NoRemote:
-    """Knows the repositories that were added, but fetches nothing from them."""
+#: What the index of a repository that wasn't added is kept as: this and the digest of its URL.
+_UNMANAGED = "helm-manager-"
+
+
+class _Remote:
+    """The repositories that were added, others by their URL, and registries."""
 
     def __init__(self, call: Call) -> None:
-        self.call = call
-
-    def knows(self, repository: str) -> bool:
+        from heeler.cli.helm.fetching import downloads
         from heeler.cli.helm.repositories import known
 
-        if repository.startswith("oci://"):
-            return True
-        name = repository.removeprefix("@").removeprefix("alias:")
-        return any(name == entry.name or repository.rstrip("/") == entry.url.rstrip("/") for entry in known(self.call))
+        self.call, self.added = call, known(call)
+        self.downloads = downloads(call, call.write)
 
-    def refresh(self, repositories: list[str]) -> None:
-        raise ChartError(f"heeler fetches no charts from repositories yet: {', '.join(repositories)}")
+    def _entry(self, url: str) -> Repository:
+        """The repository that was added with this URL, or one that stands for it."""
+        from heeler.cli.helm.repositories import Repository
+
+        plain = url.rstrip("/")
+        found = next((entry for entry in self.added if entry.url.rstrip("/") == plain), None)
+        if found is not None:
+            return found
+        name = f"{_UNMANAGED}{hashlib.sha256(url.encode()).hexdigest()}"
+        return Repository(name, url, {"name": name, "url": url})
+
+    def url(self, repository: str) -> str | None:
+        for prefix in ("@", "alias:"):
+            if repository.startswith(prefix):
+                name = repository.removeprefix(prefix)
+                return next((entry.url for entry in self.added if entry.name == name), None)
+        return repository if "://" in repository and not any(letter.isspace() for letter in repository) else None
+
+    def is_added(self, url: str) -> bool:
+        return url.startswith(SCHEME) or not self._entry(url).name.startswith(_UNMANAGED)
+
+    def refresh(self, unmanaged: list[str]) -> None:
+        from heeler.cli.helm.repo import HANG_TIGHT, UPDATED, refresh
+
+        if unmanaged:
+            self.call.write("Getting updates for unmanaged Helm repositories...\n")
+            refresh(self.call, [self._entry(url) for url in unmanaged], by_url=True)
+        if self.added:
+            self.call.write(HANG_TIGHT)
+            refresh(self.call, self.added)
+            self.call.write(UPDATED)
 
     def version(self, entry: Dependency) -> str | None:
-        raise ChartError(f"heeler fetches no charts from repositories yet: {entry.repository}")
+        if entry.repository.startswith(SCHEME):
+            return self._tagged(entry)
+        repository = self._entry(entry.repository)
+        listed = self._index(repository)
+        if entry.name not in listed.entries:
+            raise ChartError(f"{entry.name} chart not found in repo {entry.repository}")
+        versions = (one.metadata.version for one in listed.entries[entry.name] if one.urls)
+        return next((version for version in versions if in_range(entry.version, version)), None)
+
+    def _index(self, repository: Repository) -> Index:
+        from heeler.cli.helm.repositories import index_name, load_index
+
+        try:
+            return load_index(self.call, repository.name)
+        except OSError as error:
+            said = f"open {index_name(self.call, repository.name)}: {(error.strerror or '').lower()}"
+            raise ChartError(
+                f"no cached repository for {repository.name} found. (try 'helm repo update'): {said}"
+            ) from None
+
+    def _tagged(self, entry: Dependency) -> str:
+        """The newest version that fits among a registry's tags; what fits none is told when it is fetched."""
+        from heeler.cli.helm.fetching import said, wish
+        from heeler.packages.charts.versions import is_strict_version
+        from heeler.packages.repositories.fetch import FAULTS, newest_tag
+        from heeler.packages.repositories.oci import reference
+
+        if is_strict_version(entry.version):
+            return entry.version
+        try:
+            found = reference(f"{entry.repository.rstrip('/')}/{entry.name}")
+            tags = self.downloads.client(wish(self.call).login).tags(found)
+            return newest_tag(tags, entry.version) or entry.version
+        except FAULTS as error:
+            raise ChartError(
+                f"could not retrieve list of tags for repository {entry.repository}: {said(self.call, error)}"
+            ) from None
 
     def fetch(self, entry: Dependency, folder: Path) -> None:
-        raise ChartError(f"heeler fetches no charts from repositories yet: {entry.repository}")
+        from heeler.base.files import write_atomic
+        from heeler.cli.helm.fetching import said, wish
+        from heeler.packages.repositories.fetch import FAULTS
+
+        self.call.write(f"Downloading {entry.name} from repo {entry.repository}\n")
+        wanted = replace(wish(self.call), version=entry.version, repository="")
+        place = f"{entry.repository.rstrip('/')}/{entry.name}"
+        try:
+            if entry.repository.startswith(SCHEME):
+                fetched = self.downloads.fetch(place, wanted)
+            else:
+                repository = self._entry(entry.repository)
+                source = repository.source(self.call)
+                if wanted.login.name:
+                    source = replace(source, login=wanted.login)
+                managed = self.is_added(entry.repository)
+                listed = self._index(repository) if managed else None
+                found = self.downloads.find(source, entry.name, entry.version, listed)
+                place = found.url
+                fetched = self.downloads.take(found, wanted)
+        except FAULTS as error:
+            raise ChartError(f"could not download {place}: {said(self.call, error)}") from None
+        if not fetched.name:
+            raise ChartError(f"could not download {place}: it names no archive")
+        write_atomic(folder / fetched.name, fetched.archive, 0o644)  # the provenance has done its work
 
 
 def _fetcher(call: Call, shown: str) -> Fetcher:
@@ -144,17 +243,20 @@ def _fetcher(call: Call, shown: str) -> Fetcher:
         call.path(shown),
         shown,
         lambda line: call.write(line + "\n"),
-        _NoRemote(call),
+        _Remote(call),
         datetime.fromtimestamp(SystemClock().time(), UTC),
         refresh=not call.flags.on("skip-refresh"),
         log=call.log,
     )
 
 
-def update_chart(call: Call, shown: str) -> None:
+def update_chart(call: Call, shown: str, *, quiet: bool = False) -> None:
     """`dependency update` for another command. Raises `HelmError`."""
+    out = len(call.out)
     try:
         _fetcher(call, shown).update()
+        if quiet:
+            del call.out[out:]
     except (ChartError, OSError) as error:
         raise HelmError(str(error)) from None
 

@@ -125,12 +125,12 @@ def verify_file(call: Call, path: Path, shown: str) -> None:
     verify_path(path, shown, keyring(call))
 
 
-def secret(call: Call, prompt: str) -> str:
+def secret(call: Call, prompt: str, end: str = "") -> str:
     """Ask at the terminal for what isn't shown. Raises `HelmError` where there is no terminal."""
     import getpass
 
     if not _at_terminal():
-        call.write(prompt)
+        call.write(prompt + end)
         raise HelmError("inappropriate ioctl for device")
     return getpass.getpass(prompt)
 

@@ -26,11 +26,14 @@ Say = Callable[[str], None]
 class Remote(Protocol):
     """Fetches charts from repositories."""
 
-    def knows(self, repository: str) -> bool:
-        """Whether there is such a repository."""
+    def url(self, repository: str) -> str | None:
+        """The URL of a repository, which may be given by the name it was added under; None for what isn't known."""
 
-    def refresh(self, repositories: list[str]) -> None:
-        """Bring what is known of them up to date."""
+    def is_added(self, url: str) -> bool:
+        """Whether a repository of this URL was added (registries need not be)."""
+
+    def refresh(self, unmanaged: list[str]) -> None:
+        """Bring what is known of all repositories that were added, and of these others, up to date."""
 
     def version(self, entry: Dependency) -> str | None:
         """The newest version that fits, or None. Raises `ChartError`."""
@@ -69,8 +72,10 @@ class Fetcher:
         entries = [entry for entry in chart.metadata.dependencies if entry is not None]
         if not entries:
             return
-        self._check_repositories(entries)
-        self._refresh(entries)
+        self._name_repositories(entries)
+        if self.wants_refresh:
+            remote = dict.fromkeys(entry.repository for entry in entries if not self._is_local(entry))
+            self.remote.refresh([url for url in remote if not self.remote.is_added(url)])
         locked = [self._resolved(entry) for entry in entries]
         if missing := [entry for entry, found in zip(entries, locked, strict=True) if found is None]:
             said = ", ".join(f'"{e.name}" (repository "{e.repository}", version "{e.version}")' for e in missing)
@@ -89,6 +94,7 @@ class Fetcher:
             return
         if not chart.metadata.dependencies:
             return
+        self._name_repositories([entry for entry in chart.metadata.dependencies if entry is not None])
         if lock.digest(chart.metadata.dependencies, chart.lock.dependencies) != chart.lock.digest:
             old = chart.metadata.api_version == "v1"
             names = ("requirements.lock", "requirements.yaml") if old else ("Chart.lock", "Chart.yaml")
@@ -97,24 +103,31 @@ class Fetcher:
                 "Please update the dependencies with 'helm dependency update'"
             )
         entries = [entry for entry in chart.lock.dependencies if entry is not None]
-        self._check_repositories(entries)
-        self._refresh(entries)
+        remote = (entry.repository for entry in entries if not self._is_local(entry))
+        if missing := [url for url in remote if not self.remote.is_added(url)]:
+            said = (
+                f"no repository definition for {', '.join(missing)}. Please add the missing repos via 'helm repo add'"
+            )
+            raise ChartError(said)
+        if self.wants_refresh:
+            self.remote.refresh([])
         self._fetch(entries)
-
-    def _refresh(self, entries: list[Dependency]) -> None:
-        remote = [entry.repository for entry in entries if not self._is_local(entry)]
-        if remote and self.wants_refresh:
-            self.remote.refresh(remote)
 
     @staticmethod
     def _is_local(entry: Dependency) -> bool:
         return not entry.repository or entry.repository.startswith("file://")
 
-    def _check_repositories(self, entries: list[Dependency]) -> None:
+    def _name_repositories(self, entries: list[Dependency]) -> None:
+        """Put URLs in the place of names, in the entries themselves: the lock's digest is of URLs."""
+        missing = []
         for entry in entries:
             if entry.repository.startswith("file://"):
                 self._local_folder(entry)
-        missing = [e.repository for e in entries if not self._is_local(e) and not self.remote.knows(e.repository)]
+            elif entry.repository:
+                url = self.remote.url(entry.repository)
+                if url is None:
+                    missing.append(entry.repository)
+                entry.repository = url or entry.repository
         if not missing:
             return
         said = f"no repository definition for {', '.join(missing)}. Please add them via 'helm repo add'"

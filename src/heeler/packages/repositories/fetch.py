@@ -100,7 +100,7 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where an archive is; `digest` is what its index says of it."""
 
     url: str
@@ -136,13 +136,19 @@ class Downloads:
             found = self._by_url(named, wish)
         else:
             found = self._in_index(named, wish)
+        return self.take(found, wish)
+
+    def take(self, found: Place, wish: Wish) -> Fetched:
+        """The archive that lies at a place. Raises one of `FAULTS`."""
         if found.url.startswith(oci.SCHEME):
             return self._from_registry(found.url, replace(wish, repository="", version=""))
-        return self._from_web(found, wish, named)
+        if not found.url.startswith(("http://", "https://")):
+            raise FetchError(f'scheme "{urlsplit(found.url).scheme}" not supported')
+        return self._from_web(found, wish)
 
     # ---- where it is -------------------------------------------------------------------------------------------------
 
-    def _in_index(self, named: str, wish: Wish) -> _Place:
+    def _in_index(self, named: str, wish: Wish) -> Place:
         """`repository/chart`, by the index that is kept."""
         path = urlsplit(named).path if "://" in named else named
         name, slash, chart = path.partition("/")
@@ -161,19 +167,20 @@ class Downloads:
             raise FetchError(f"{said}. (try 'helm repo update'): {error}") from None
         return self._of_entry(repository, entry, named)
 
-    def _in_repository(self, chart: str, wish: Wish) -> _Place:
+    def _in_repository(self, chart: str, wish: Wish) -> Place:
         """A chart by the URL of its repository, whose index is fetched."""
         repository = Repository("", wish.repository, wish.login, wish.tls)
         return self.find(repository, chart, wish.version)
 
-    def find(self, repository: Repository, chart: str, version: str) -> _Place:
-        """Where a chart is, by a repository's index that is fetched. Raises one of `FAULTS`."""
-        try:
-            listed, _ = fetch_index(repository, self.web(repository.tls), self.log)
-        except FAULTS as error:
-            if isinstance(error, BadUrl):
-                raise
-            raise FetchError(unreachable(repository.url, error)) from None
+    def find(self, repository: Repository, chart: str, version: str, listed: Index | None = None) -> Place:
+        """Where a chart is, by a repository's index, which is fetched if need be. Raises one of `FAULTS`."""
+        if listed is None:
+            try:
+                listed, _ = fetch_index(repository, self.web(repository.tls), self.log)
+            except FAULTS as error:
+                if isinstance(error, BadUrl):
+                    raise
+                raise FetchError(unreachable(repository.url, error)) from None
         try:
             entry = listed.get(chart, version)
         except ChartError:
@@ -181,7 +188,7 @@ class Downloads:
             raise FetchError(f"chart {said} not found in {repository.url} repository") from None
         return self._of_entry(repository, entry, chart)
 
-    def _of_entry(self, repository: Repository, entry: Entry, named: str) -> _Place:
+    def _of_entry(self, repository: Repository, entry: Entry, named: str) -> Place:
         if not entry.urls or not entry.urls[0]:
             raise FetchError(f'chart "{named}" has no downloadable URLs')
         url = indexes.absolute(repository.url, entry.urls[0])
@@ -190,15 +197,15 @@ class Downloads:
             if repository.name:
                 raise FetchError(f"unable to decode digest: {_undecodable(digest)}")
             digest = ""  # Helm doesn't look at it here
-        return _Place(url, digest.lower(), _for(url, repository), repository.tls)
+        return Place(url, digest.lower(), _for(url, repository), repository.tls)
 
-    def _by_url(self, url: str, wish: Wish) -> _Place:
+    def _by_url(self, url: str, wish: Wish) -> Place:
         """A URL as it is; it gets the login of the repository whose index names it, where none is given."""
         scheme = urlsplit(url).scheme
         if scheme not in ("http", "https"):
             raise FetchError(f'scheme "{scheme}" not supported')
         if wish.login.name or wish.login.password:
-            return _Place(url, login=wish.login, tls=wish.tls)
+            return Place(url, login=wish.login, tls=wish.tls)
         for repository in self.known.repositories():
             if place(repository.url) != place(url) and not repository.login.everywhere:
                 continue
@@ -208,12 +215,12 @@ class Downloads:
                 continue
             every = (one for entries in listed.entries.values() for entry in entries for one in entry.urls[:1])
             if any(indexes.absolute(repository.url, one) == url for one in every):
-                return _Place(url, login=_for(url, repository), tls=repository.tls)
-        return _Place(url, tls=wish.tls)
+                return Place(url, login=_for(url, repository), tls=repository.tls)
+        return Place(url, tls=wish.tls)
 
     # ---- from a web server -------------------------------------------------------------------------------------------
 
-    def _from_web(self, found: _Place, wish: Wish, named: str) -> Fetched:
+    def _from_web(self, found: Place, wish: Wish) -> Fetched:
         web = self.web(found.tls)
         archive = self.cache.archive(found.digest) if found.digest else None
         signed: bytes | None = None
