@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ class Home:
                 call, cwd=self.work, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120
             )
             return Answer(done.returncode, done.stdout.decode(), done.stderr.decode())
-        with mock.patch.dict(os.environ, environment, clear=True):
+        nothing = io.TextIOWrapper(io.BytesIO())
+        with mock.patch.dict(os.environ, environment, clear=True), mock.patch("sys.stdin", nothing):
             return Answer(*run(argv, self.work))
 
     def do(self, *words: str | Path) -> str:

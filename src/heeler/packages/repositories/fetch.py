@@ -200,7 +200,7 @@ class Downloads:
         return Place(url, digest.lower(), _for(url, repository), repository.tls)
 
     def _by_url(self, url: str, wish: Wish) -> Place:
-        """A URL as it is; it gets the login of the repository whose index names it, where none is given."""
+        """A URL as it is; it gets the login of the repository whose index names it as it is, where none is given."""
         scheme = urlsplit(url).scheme
         if scheme not in ("http", "https"):
             raise FetchError(f'scheme "{scheme}" not supported')
@@ -214,7 +214,7 @@ class Downloads:
             except (ChartError, OSError):
                 continue
             every = (one for entries in listed.entries.values() for entry in entries for one in entry.urls[:1])
-            if any(indexes.absolute(repository.url, one) == url for one in every):
+            if url in every:
                 return Place(url, login=_for(url, repository), tls=repository.tls)
         return Place(url, tls=wish.tls)
 
