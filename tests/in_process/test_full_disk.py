@@ -66,6 +66,13 @@ def test_a_full_disk_refuses_writes_loses_nothing_and_heals(layout: Layout) -> N
             small, why = await fill(client, "small", 100)
             assert why == f"503 {FULL}"
             kept += small
+            status, body = await client.request("GET", "/readyz/etcd")
+            assert (status, body.decode()) == (500, f"internal server error: {FULL}\n")
+            status, body = await client.request("GET", "/livez", query={"verbose": ""})
+            assert status == 500
+            assert b"[+]ping ok\n[+]log ok\n[-]etcd failed: reason withheld\n" in body
+            assert body.endswith(b"livez check failed\n")
+            assert (await client.request("GET", "/livez", query={"exclude": "etcd"}))[0] == 200
         async with start() as found:  # a start on the full disk: all can be read
             client = found.client(ADMIN, "test")
             assert set(kept) <= set(await names(client))

@@ -80,7 +80,7 @@ def test_every_document_is_whole(cluster: FreshCluster) -> None:
     """References lead somewhere, and no two operations have the same id."""
     for entry in document(cluster, "/openapi/v3")["paths"].values():
         found = document(cluster, entry["serverRelativeURL"])
-        schemas = found["components"]["schemas"]
+        schemas = found["components"].get("schemas", {})
         assert set(references(found)) <= set(schemas)
         ids = [operation["operationId"] for operation in operations(found["paths"])]
         assert len(ids) == len(set(ids)) > 0
@@ -88,6 +88,17 @@ def test_every_document_is_whole(cluster: FreshCluster) -> None:
     assert set(references(whole)) <= set(whole["definitions"])
     ids = [operation["operationId"] for operation in operations(whole["paths"])]
     assert len(ids) == len(set(ids)) > 800
+
+
+def test_what_stands_above_group_versions_has_documents_too(cluster: FreshCluster) -> None:
+    index = document(cluster, "/openapi/v3")["paths"]
+    assert {"api", "apis", "apis/apps", "version", ".well-known/openid-configuration"} <= set(index)
+    assert "apis/example.com" not in index
+    found = document(cluster, "/openapi/v3/apis/rbac.authorization.k8s.io")
+    operation = found["paths"]["/apis/rbac.authorization.k8s.io/"]["get"]
+    assert (operation["tags"], operation["operationId"]) == (["rbacAuthorization"], "getRbacAuthorizationAPIGroup")
+    assert list(found["components"]["schemas"])[0] == "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"
+    assert {"/api/", "/apis/apps/", "/version/"} <= set(document(cluster, "/openapi/v2")["paths"])
 
 
 def test_fields_are_required_have_defaults_and_values_to_choose_from(cluster: FreshCluster) -> None:

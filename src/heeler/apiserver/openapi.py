@@ -12,8 +12,8 @@ import orjson
 
 from heeler.apiserver import openapi_protobuf
 from heeler.apiserver.aggregation import swagger
+from heeler.apiserver.openapi_paths import general, general_keys, resources
 from heeler.apiserver.openapi_paths import paths as operations
-from heeler.apiserver.openapi_paths import resources
 from heeler.apiserver.openapi_schemas import COMMON, SCALE, built_in, custom
 from heeler.kinds import published
 from heeler.kinds.custom.kind import CustomKind
@@ -22,7 +22,8 @@ from heeler.objects.value import Object
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
 
-_INFO = {"title": "Kubernetes", "version": "v1.37.2"}
+_INFO = {"title": "Kubernetes", "version": "1.37"}
+_SECURITY = {"BearerToken": {"type": "apiKey", "name": "authorization", "in": "header"}}
 
 
 def v2(server: ApiServer) -> bytes:
@@ -37,9 +38,25 @@ def v2(server: ApiServer) -> bytes:
             schemas, found = _group_version(server, group, version, three=False)
             definitions |= schemas
             paths |= found
-        document = {"swagger": "2.0", "info": _INFO, "paths": paths, "definitions": definitions}
+        for key in general_keys(_built_in_groups(server)):
+            definitions |= {
+                name: built_in(name, published.marks(name), three=False) for name in published.document(key)
+            }
+            paths |= general(key, three=False)
+        document = {
+            "swagger": "2.0",
+            "info": _INFO,
+            "paths": paths,
+            "definitions": definitions,
+            "securityDefinitions": _SECURITY,
+            "security": [{name: [] for name in _SECURITY}],
+        }
         documents["v2"] = orjson.dumps(swagger.merged(document, server.aggregator.swagger()))
     return documents["v2"]
+
+
+def _built_in_groups(server: ApiServer) -> list[str]:
+    return sorted({kind.group for kind in server.kinds if not kind.custom})
 
 
 def _group_version(server: ApiServer, group: str, version: str, *, three: bool) -> tuple[dict[str, Object], Object]:
@@ -71,8 +88,8 @@ def v2_protobuf(server: ApiServer) -> bytes:
 
 
 def v3_index(server: ApiServer) -> Object:
-    """/openapi/v3: where each group version's document is."""
-    out: Object = {}
+    """/openapi/v3: where each document is, those of group versions and those about what lies above them."""
+    out: Object = {key: _address(server, key) for key in general_keys(_built_in_groups(server))}
     for name, versions in server.aggregator.groups():
         for version in versions:
             remote = server.aggregator.remote(name, version)
@@ -82,35 +99,51 @@ def v3_index(server: ApiServer) -> Object:
                     out[remote.path[1:]] = {"serverRelativeURL": address}
                 continue
             key = f"apis/{name}/{version}" if name else f"api/{version}"
-            body = v3(server, key) or b""
-            out[key] = {"serverRelativeURL": f"/openapi/v3/{key}?hash={hashlib.sha256(body).hexdigest()[:32].upper()}"}
-    return {"paths": out}
+            out[key] = _address(server, key)
+    return {"paths": dict(sorted(out.items()))}
+
+
+def _address(server: ApiServer, key: str) -> Object:
+    body = v3(server, key) or b""
+    return {"serverRelativeURL": f"/openapi/v3/{key}?hash={hashlib.sha256(body).hexdigest()[:32].upper()}"}
 
 
 def v3(server: ApiServer, key: str) -> bytes | None:
-    """/openapi/v3/apis/GROUP/VERSION, or None where nothing is served."""
+    """/openapi/v3/apis/GROUP/VERSION (or `version`, `apis/GROUP`…), or None where nothing is served."""
     documents = _documents(server)
     if key in documents:
         return documents[key]
-    parts = key.split("/")
-    if parts[0] == "api" and len(parts) == 2:
-        group, version = "", parts[1]
-    elif parts[0] == "apis" and len(parts) == 3:
-        group, version = parts[1], parts[2]
-    else:
+    found = _schemas_and_paths(server, key)
+    if found is None:
         return None
-    schemas, paths = _group_version(server, group, version, three=True)
-    if not schemas:
-        return None
-    custom = not published.document(key)
+    schemas, paths = found
+    components: Object = {"schemas": schemas} if schemas else {}
+    custom = bool(schemas) and not published.document(key)
+    if not custom:
+        components["securitySchemes"] = _SECURITY
     document = {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"} if custom else _INFO,
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": components,
     }
     documents[key] = orjson.dumps(document)
     return documents[key]
+
+
+def _schemas_and_paths(server: ApiServer, key: str) -> tuple[dict[str, Object], Object] | None:
+    """What stands in a v3 document; None where nothing is served."""
+    if key in general_keys(_built_in_groups(server)):
+        types = published.document(key)
+        return {name: built_in(name, marks, three=True) for name, marks in types.items()}, general(key, three=True)
+    match key.split("/"):
+        case ["api", version]:
+            found = _group_version(server, "", version, three=True)
+        case ["apis", group, version]:
+            found = _group_version(server, group, version, three=True)
+        case _:
+            return None
+    return found if found[0] else None
 
 
 def _documents(server: ApiServer) -> dict[str, bytes]:

@@ -275,14 +275,91 @@ def _article(kind: str, verb: str) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _General:
+    """A path that is about no kind."""
+
+    path: str
+    tag: str
+    id: str
+    description: str
+    #: The type that is answered; "" if it is text.
+    answered: str = ""
+    media: tuple[str, ...] = (_JSON,)
+    #: What v2 says is taken; None: nothing of it.
+    taken: tuple[str, ...] | None = None
+
+
+_OF_DISCOVERY = (_JSON, _YAML, _PROTOBUF)
+_GENERAL = {
+    "api": _General(
+        "/api/", "core", "getCoreAPIVersions", "get available API versions", f"{META}.APIVersions", _OF_DISCOVERY
+    ),
+    "apis": _General(
+        "/apis/", "apis", "getAPIVersions", "get available API versions", f"{META}.APIGroupList", _OF_DISCOVERY
+    ),
+    "version": _General(
+        "/version/",
+        "version",
+        "getCodeVersion",
+        "get the version information for this server",
+        "io.k8s.apimachinery.pkg.version.Info",
+        taken=(_JSON,),
+    ),
+    ".well-known/openid-configuration": _General(
+        "/.well-known/openid-configuration/",
+        "WellKnown",
+        "getServiceAccountIssuerOpenIDConfiguration",
+        "get the OpenID configuration of the issuer of service accounts' tokens",
+    ),
+    "openid/v1/jwks": _General(
+        "/openid/v1/jwks/",
+        "openid",
+        "getServiceAccountIssuerOpenIDKeyset",
+        "get the public keys that service accounts' tokens are verified with",
+        media=("application/jwk-set+json",),
+    ),
+}
+
+
+def general_keys(groups: Iterable[str]) -> list[str]:
+    """The documents that are about no group's version, of a server that has these built-in groups."""
+    return [*_GENERAL, *(f"apis/{group}" for group in groups if group)]
+
+
+def general(key: str, *, three: bool) -> Object:
+    """The paths of such a document (`version`, `apis/apps`). Raises KeyError."""
+    form = _GENERAL.get(key)
+    if form is None:
+        group = key.removeprefix("apis/")
+        id, text = f"get{_camel(_words(group))}APIGroup", "get information of a group"
+        form = _General(f"/apis/{group}/", _tag_of_group(group), id, text, f"{META}.APIGroup", _OF_DISCOVERY)
+    operation: Object = {"tags": [form.tag], "description": form.description, "operationId": form.id}
+    taken = form.taken or (form.media if form.media == _OF_DISCOVERY else None)
+    if not three and taken:
+        operation["consumes"] = list(taken)
+    written = _written(operation, three, form.media, form.answered, (200,))
+    if not three and not taken:
+        del written["consumes"]
+    return {form.path: {"get": written}}
+
+
 def _prefix(group: str, version: str) -> str:
     """What an operationId says of the group version: `RbacAuthorizationV1`."""
-    return "".join(part[:1].upper() + part[1:] for part in (*_words(group), version))
+    return _camel((*_words(group), version))
 
 
 def _tag(group: str, version: str) -> str:
-    words = _words(group)
-    return "".join([words[0], *(word[:1].upper() + word[1:] for word in words[1:])]) + f"_{version}"
+    return f"{_tag_of_group(group)}_{version}"
+
+
+def _tag_of_group(group: str) -> str:
+    first, *rest = _words(group)
+    return first + _camel(rest)
+
+
+def _camel(words: Iterable[str]) -> str:
+    return "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _words(group: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from heeler.apiserver import discovery, encode_protobuf, metrics, openapi, openapi_protobuf
+from heeler.apiserver import discovery, encode_protobuf, health, metrics, openapi, openapi_protobuf
 from heeler.apiserver.aggregation.proxy import forward
 from heeler.apiserver.call import Call, Plain, Raw
 from heeler.apiserver.encode import compress, encode
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
 
 TEXT = "text/plain; charset=utf-8"
-HEALTH = ("healthz", "livez", "readyz")
-#: The checks that the health paths name.
-CHECKS = ("ping", "store", "cache")
 VERSION: Object = {
     "major": "1",
     "minor": "37",
@@ -47,8 +44,10 @@ async def answer(call: Call, info: RequestInfo, user: User, server: ApiServer) -
     if not parts:
         return _json({"paths": _paths(server)})
     first = parts[0]
-    if first in HEALTH:
-        return await _health(call, parts, server)
+    if first in health.HEALTH:
+        query = call.query
+        found = health.answer(call.path, verbose="verbose" in query, exclude=query.get("exclude") or (), server=server)
+        return not_found() if found is None else Raw(found)
     if first in ("api", "apis"):
         return _discovery(call, parts, server)
     if first == "version" and len(parts) == 1:
@@ -104,35 +103,8 @@ def _paths(server: ApiServer) -> list[str]:
     for name, versions in server.aggregator.groups():
         if name:
             out += [f"/apis/{name}", *(f"/apis/{name}/{v}" for v in versions)]
-    for name in HEALTH:
-        out += [f"/{name}", *(f"/{name}/{check}" for check in CHECKS)]
-    out += ["/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"]
+    out += [*health.paths(), "/metrics", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"]
     return sorted(out)
-
-
-async def _health(call: Call, parts: list[str], server: ApiServer) -> Raw:
-    if len(parts) > 2 or (len(parts) == 2 and parts[1] not in CHECKS):
-        return not_found()
-    names = [parts[1]] if len(parts) == 2 else [c for c in CHECKS if c not in (call.query.get("exclude") or ())]
-    failed = [name for name in names if not _check(name, parts[0], server)]
-    headers = [("Content-Type", TEXT), ("X-Content-Type-Options", "nosniff")]
-    verbose = "verbose" in call.query
-    if not failed and not verbose:
-        return Raw(Response(200, headers, b"ok"))
-    lines = [
-        f"[{'-' if name in failed else '+'}]{name} {'failed: reason withheld' if name in failed else 'ok'}"
-        for name in names
-    ]
-    end = f"{parts[0]} check {'failed' if failed else 'passed'}"
-    return Raw(Response(500 if failed else 200, headers, ("\n".join([*lines, end]) + "\n").encode()))
-
-
-def _check(name: str, path: str, server: ApiServer) -> bool:
-    if name == "cache" and path != "livez":
-        return server.ready
-    if name == "store" and path != "livez":
-        return not server.store.problem
-    return True
 
 
 def _discovery(call: Call, parts: list[str], server: ApiServer) -> Raw:
