@@ -35,6 +35,9 @@ _OWN_WORDS: Final = re.compile(f"{_START}(.*){_END}", re.DOTALL)
 Lookup = Callable[[str, str, str, str], Mapping[str, Any]]
 """apiVersion, kind, namespace, name -> the object or list; empty if there is none."""
 
+Watch = Callable[[Any, Any, Any, str], None]
+"""Frame, node, map, name: a field is read (`template/execution.py`)."""
+
 Log = Callable[[str, str, Mapping[str, str]], None]
 """Level, message, attributes: a line of Helm's log."""
 
@@ -76,10 +79,12 @@ def render(
     enable_dns: bool = False,
     lint: bool = False,
     log: Log | None = None,
+    watch: Watch | None = None,
 ) -> dict[str, str]:
     """Text by path, in the order in which templates ran; partials (`_name`) write nothing of their own.
 
-    `strict` refuses missing keys. `lint` lets `required` and `fail` pass and tells `log` of them. Raises RenderError.
+    `strict` refuses missing keys. `lint` lets `required` and `fail` pass and tells `log` of them. `watch` is told what is
+    read of maps that aren't plain ones. Raises RenderError.
     """
     # What lies high in the tree of folders is parsed last and therefore wins; the same order decides who runs first.
     ordered = sorted(sources, key=lambda source: (source.path.count("/"), source.path), reverse=True)
@@ -104,6 +109,7 @@ def render(
             enable_dns=enable_dns,
             lint=lint,
             log=log,
+            watch=watch,
         )
         try:
             text = templates.execute(source.path, top, run)

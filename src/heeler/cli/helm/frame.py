@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from heeler.cli.helm.extensions import FLAGS
 from heeler.cli.helm.flags import Flag, Flags, HelmError, parse, read_flags
@@ -109,11 +110,15 @@ class Call:
     arguments: list[str]
     cwd: Path
     environment: Mapping[str, str]
-    stdin: Callable[[], bytes] = lambda: sys.stdin.buffer.read()
+    #: Standard input, which is read once however often it is asked for.
+    stdin: Callable[[], bytes] = field(default_factory=lambda: cache(lambda: sys.stdin.buffer.read()))
     out: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     #: Lines of ours that follow Helm's own error.
     explained: list[str] = field(default_factory=list)
+    explained_values: bool = False
+    #: Values that a release had before, which the caller's come over (`provenance.Layer`).
+    values_before: list[Any] = field(default_factory=list)
     #: Whether output and errors go to a terminal.
     out_terminal: bool = False
     errors_terminal: bool = False

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from heeler.cli.helm.extensions import EXPLAIN_VALUE
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.settings import namespace
@@ -13,6 +14,7 @@ from heeler.cli.helm.values_flags import collect
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.lint import ERROR, WARNING, Message, Options
 from heeler.packages.charts.lint import lint as run_rules
+from heeler.packages.charts.lint.templates import RELEASE
 
 
 def lint(call: Call) -> int:
@@ -75,7 +77,7 @@ def _lint(call: Call, given: str, options: Options) -> list[Message]:
         name = os.path.normpath(f"{given}/Chart.yaml")
         reason = "not a directory" if path.is_file() else "no such file or directory"
         raise ChartError(f"unable to check Chart.yaml file in chart: stat {name}: {reason}")
-    return run_rules(Path(os.path.abspath(path)), options, call.log)
+    return _messages(call, Path(os.path.abspath(path)), options)
 
 
 def _lint_archive(path: Path, options: Options, call: Call) -> list[Message]:
@@ -101,4 +103,41 @@ def _lint_archive(path: Path, options: Options, call: Call) -> list[Message]:
             target = Path(folder, name, file.name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.data)
-        return run_rules(Path(folder, name), options, call.log)
+        return _messages(call, Path(folder, name), options)
+
+
+def _messages(call: Call, folder: Path, options: Options) -> list[Message]:
+    messages = run_rules(folder, options, call.log)
+    failed = next((m.text for m in messages if m.severity == ERROR and m.path == "templates/"), "")
+    paths = call.flags.many(EXPLAIN_VALUE)
+    if paths or failed:
+        _explain(call, folder, options, failed, paths)
+    return messages
+
+
+def _explain(call: Call, folder: Path, options: Options, failed: str, paths: list[str]) -> None:
+    """What values are behind a failure, and about those that --explain-value names, if that is wanted."""
+    from heeler.cli.helm.explain import Explanation, wanted
+    from heeler.packages import objects
+    from heeler.packages.charts.load import load
+    from heeler.packages.charts.render import ReleaseInfo, process
+    from heeler.packages.template.values import GoError
+
+    if not wanted(call):
+        return
+
+    def silent(*_: object, **__: object) -> None:
+        return None
+
+    try:
+        chart = load(folder, silent)
+        process(chart, options.values, silent)
+        release = ReleaseInfo(RELEASE, options.namespace)
+        known = objects.capabilities(options.kube_version or objects.KUBE_VERSION)
+        explanation = Explanation(call, chart, options.values, release, known, lint=True)
+    except (ChartError, GoError):
+        return  # no values are behind that
+    if failed:
+        explanation.failure(ChartError(failed))
+    for path in paths:
+        explanation.value(path)

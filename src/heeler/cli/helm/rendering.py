@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from heeler.cli.helm.extensions import EXPLAIN_VALUE
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.locate import locate
@@ -174,10 +176,16 @@ def prepare(
     try:
         process(chart, config, call.log)
         release = ReleaseInfo(name, outcome.namespace, revision, is_upgrade)
-        values = render_values(chart, config, call.log, skip_schema=call.flags.on("skip-schema-validation"))
     except ChartError as error:
         raise HelmError(str(error)) from None
+    explain = partial(_explain, call, chart, config, release, known, _lookup(session))
+    try:
+        values = render_values(chart, config, call.log, skip_schema=call.flags.on("skip-schema-validation"))
+    except ChartError as error:
+        explain(error)
+        raise HelmError(str(error)) from None
     outcome.values = values
+    explain(None)
     notes = call.flags.on("render-subchart-notes")
     try:
         rendered = render(
@@ -190,6 +198,7 @@ def prepare(
             lookup=_lookup(session),
         )
     except (ChartError, GoError) as error:
+        explain(error)
         raise RenderFailed(str(error)) from None
     try:
         outcome.hooks, outcome.manifests = sort(rendered.files, INSTALL_ORDER, call.log)
@@ -204,6 +213,32 @@ def prepare(
             parts.append(f"---\n# Source: {one.path}\n{one.content}\n")
     outcome.manifest = "".join(parts)
     return outcome
+
+
+def _explain(
+    call: Call,
+    chart: Chart,
+    config: dict[str, Any],
+    release: ReleaseInfo,
+    known: Capabilities,
+    lookup: Lookup | None,
+    error: Exception | None,
+) -> None:
+    """Tell what values are behind an error, or about those that --explain-value names, if that is wanted."""
+    paths = call.flags.many(EXPLAIN_VALUE)
+    if not paths and error is None:
+        return
+    from heeler.cli.helm.explain import Explanation, wanted
+
+    if error is not None and not wanted(call):
+        return
+    explanation = Explanation(call, chart, config, release, known, lookup=lookup)
+    if error is not None:
+        explanation.failure(error)
+    if error is None or not call.explained_values:
+        call.explained_values = True
+        for path in paths:
+            explanation.value(path)
 
 
 def check_name(call: Call, name: str) -> None:

@@ -105,6 +105,13 @@ def reused(call: Call, chart: Chart, values: dict[str, Any], current: Release) -
 
     flags = call.flags
     before = copy.deepcopy(dict(current.config))
+    if not flags.on("reset-values"):
+        from heeler.packages.charts.provenance import Layer
+
+        if flags.on("reuse-values"):
+            call.values_before.append(Layer(f"computed values of revision {current.version}", computed(current)))
+        if flags.on("reuse-values") or flags.on("reset-then-reuse-values") or not values:
+            call.values_before.append(Layer(f"values of revision {current.version}", before))
     if flags.on("reset-values"):
         return values
     if flags.on("reuse-values"):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.values import merge_maps, read_values
+
+if TYPE_CHECKING:
+    from heeler.packages.charts.provenance import Layer
 
 
 def read_file(call: Call, name: str) -> bytes:
@@ -76,3 +79,45 @@ def _json_object(text: str) -> dict[str, Any]:
         return decode_map(text)
     except ChartError as error:
         raise HelmError(f"failed parsing --set-json data JSON: {text}") from error
+
+
+def layers(call: Call) -> list[Layer]:
+    """What `collect` brings together, one by one, the strongest last. What can't be read is left out: `collect` tells of it."""
+    from heeler.packages.charts import set_flags
+    from heeler.packages.charts.provenance import Layer
+
+    flags = call.flags
+    found: list[Layer] = []
+    for name in flags.many("values"):
+        try:
+            data = read_file(call, name)
+            found.append(Layer("standard input" if name.strip() == "-" else name, read_values(data), data))
+        except (ChartError, HelmError):
+            continue
+
+    def content(name: str) -> str:
+        return read_file(call, name).decode("utf-8", "surrogateescape")
+
+    def from_json(values: dict[str, Any], text: str) -> None:
+        if text.strip().startswith("{"):
+            values.update(_json_object(text))
+        else:
+            set_flags.set_json(values, text)
+
+    steps: dict[str, Callable[[dict[str, Any], str], None]] = {
+        "set-json": from_json,
+        "set": set_flags.set_typed,
+        "set-string": set_flags.set_string,
+        "set-file": lambda values, text: set_flags.set_file(values, text, content),
+        "set-literal": set_flags.set_literal,
+    }
+    for flag, step in steps.items():
+        texts = flags.many(flag)
+        for number, text in enumerate(texts, 1):
+            values: dict[str, Any] = {}
+            try:
+                step(values, text)
+            except (ChartError, HelmError):
+                continue
+            found.append(Layer(f"--{flag}" if len(texts) == 1 else f"--{flag} number {number}", values))
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -63,11 +63,21 @@ def render_values(chart: Chart, values: Table, log: Log, *, skip_schema: bool) -
     return whole
 
 
-def sources(chart: Chart, values: Table, release: ReleaseInfo, capabilities: objects.Capabilities) -> list[Any]:
+#: Makes `.Values` of a chart's values, which stand at a path in all of them.
+MakeValues = Callable[[Table, tuple[str, ...]], objects.Values]
+
+
+def sources(
+    chart: Chart,
+    values: Table,
+    release: ReleaseInfo,
+    capabilities: objects.Capabilities,
+    make_values: MakeValues = lambda table, path: objects.Values(table),
+) -> list[Any]:
     """All templates of the chart and those below, each with what it sees."""
     found: list[Any] = []
     shown = objects.release(release.name, release.namespace, release.revision, upgrade=release.is_upgrade)
-    _gather(chart, values, shown, capabilities, found, True)
+    _gather(chart, values, shown, capabilities, found, (), make_values)
     return found
 
 
@@ -77,28 +87,30 @@ def _gather(
     release: dict[str, Any],
     capabilities: objects.Capabilities,
     found: list[Any],
-    is_root: bool,
+    path: tuple[str, ...],
+    make_values: MakeValues,
 ) -> dict[str, Any]:
     from heeler.packages.engine import Source
 
     below: dict[str, Any] = {}
     top: dict[str, Any] = {
-        "Chart": objects.chart(as_map(chart.metadata), is_root=is_root),
+        "Chart": objects.chart(as_map(chart.metadata), is_root=not path),
         "Files": objects.Files({file.name: file.data for file in chart.files}),
         "Release": release,
         "Capabilities": capabilities,
-        "Values": objects.Values(values),
+        "Values": make_values(values, path),
         "Subcharts": below,
     }
     for sub in chart.dependencies:
         inner = values.get(sub.name)
-        below[sub.name] = _gather(sub, inner if isinstance(inner, dict) else {}, release, capabilities, found, False)
-    path = chart.full_path
+        table = inner if isinstance(inner, dict) else {}
+        below[sub.name] = _gather(sub, table, release, capabilities, found, (*path, sub.name), make_values)
+    folder = chart.full_path
     for file in chart.templates:
         if chart.is_library and not file.name.rsplit("/", 1)[-1].startswith("_"):
             continue
         text = file.data.decode("utf-8", "surrogateescape")
-        found.append(Source(f"{path}/{file.name}", text, f"{path}/templates", top))
+        found.append(Source(f"{folder}/{file.name}", text, f"{folder}/templates", top))
     return top
 
 

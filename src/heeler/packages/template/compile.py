@@ -773,6 +773,8 @@ class _Site:
         elif isinstance(receiver, dict):
             if has_arguments:
                 raise frame.fault(f"{name} is not a method but has arguments")
+            if frame.run.watch is not None:
+                frame.run.watch(frame, self.node, receiver, name)
             return receiver[name] if name in receiver else missing_key(frame, receiver, name)
         raise frame.fault(f"can't evaluate field {name} in type {self.type_of(frame, holder, receiver)}")
 

@@ -82,6 +82,8 @@ class Run:
     """Frames that this thread may still have."""
     steps: int = 0
     written: int = 0
+    watch: Callable[[Frame, Node, Any, str], None] | None = None
+    """Told of each field that is read of a map that isn't a plain one: (frame, the chain's node, the map, the name)."""
 
 
 class Frame:
