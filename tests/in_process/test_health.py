@@ -34,7 +34,7 @@ def test_one_check_is_asked_alone(cluster: FreshCluster) -> None:
     paths = asked(cluster, "/")
     assert '"/livez/etcd"' in paths and '"/livez/informer-sync"' not in paths
     for path in ("/livez/informer-sync", "/livez/nothing", "/livez/"):
-        with pytest.raises(Exception, match="the server could not find the requested resource|NotFound|404"):
+        with pytest.raises(Exception, match=r"the server could not find the requested resource|NotFound|404"):
             asked(cluster, path)
 
 

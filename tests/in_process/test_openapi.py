@@ -97,7 +97,7 @@ def test_what_stands_above_group_versions_has_documents_too(cluster: FreshCluste
     found = document(cluster, "/openapi/v3/apis/rbac.authorization.k8s.io")
     operation = found["paths"]["/apis/rbac.authorization.k8s.io/"]["get"]
     assert (operation["tags"], operation["operationId"]) == (["rbacAuthorization"], "getRbacAuthorizationAPIGroup")
-    assert list(found["components"]["schemas"])[0] == "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"
+    assert next(iter(found["components"]["schemas"])) == "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroup"
     assert {"/api/", "/apis/apps/", "/version/"} <= set(document(cluster, "/openapi/v2")["paths"])
 
 

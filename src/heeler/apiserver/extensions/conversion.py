@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.cache import Item
+from heeler.apiserver.cache import ROOT, Item
 from heeler.apiserver.extensions.webhook_client import WebhookFailure
 from heeler.kinds.custom import conversion
 from heeler.kinds.custom.conversion import BadConversion
 from heeler.kinds.custom.kind import CustomKind
-from heeler.objects.status import StatusError
+from heeler.objects.status import StatusError, internal_error, qualified
 from heeler.objects.value import Object, Revision
 
 if TYPE_CHECKING:
@@ -29,6 +29,32 @@ SECONDS = 30
 MAX_OBJECTS, MAX_BYTES = 500, 4 << 20
 
 
+class NotDecodable(StatusError):
+    """A stored object that can't be had in the version that is asked for. A write's answer; reads tell more."""
+
+    def __init__(self, item: Item, fault: StatusError) -> None:
+        self._kind, self._key = item.kind, item.key
+        super().__init__(500, "", f"object not decodable revision={item.revision}: {fault.message}")
+
+    def read_alone(self) -> StatusError:
+        """The answer to a read, and to the deletion, of this object."""
+        return internal_error(self._corrupt(self._key.removeprefix(ROOT.rstrip("/"))))
+
+    def read_in_a_list(self) -> StatusError:
+        """The answer to a read, and to the deletion, of many objects."""
+        kind, words = self._kind, self._corrupt(self._key)
+        causes = [{"reason": "UnexpectedServerResponse", "message": words, "field": self._key}]
+        details = {"name": "list", "group": kind.group, "kind": kind.plural, "causes": causes}
+        what = qualified(kind.plural, kind.group)
+        message = f"failed to read one or more {what} from the storage: {words}"
+        return StatusError(500, "StorageReadError", message, details)
+
+    def _corrupt(self, key: str) -> str:
+        return (
+            f"StorageError: corrupt object, Code: 7, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {self.message}"
+        )
+
+
 class Conversions:
     """The conversions of one API server. What is being converted for one request is not asked for again by another."""
 
@@ -37,7 +63,7 @@ class Conversions:
         self._under_way: dict[tuple[Item, str], asyncio.Future[None]] = {}
 
     async def ready(self, items: Sequence[Item], api_version: str) -> None:
-        """Make sure that a kind's items can be had in a version. Raises 500 in the words of the webhook's failure."""
+        """Make sure that a kind's items can be had in a version. Raises NotDecodable."""
         if not items or items[0].kind.webhook is None:
             return
         while missing := [item for item in items if not item.has(api_version)]:
@@ -55,7 +81,11 @@ class Conversions:
             for batch in _batches(items):
                 kind = batch[0].kind
                 assert isinstance(kind, CustomKind)
-                found = await self._ask(kind, [_bare(kind.as_stored(item.raw())) for item in batch], api_version)
+                asked = [_bare(kind.as_stored(item.raw())) for item in batch]
+                try:
+                    found = await self._ask(kind, asked, api_version)
+                except StatusError as error:
+                    raise NotDecodable(batch[0], error) from None
                 for item, obj in zip(batch, found, strict=True):
                     obj["metadata"]["resourceVersion"] = str(item.revision)
                     item.hold(obj)
@@ -68,6 +98,20 @@ class Conversions:
                 del self._under_way[key]
             if not done.done():
                 done.set_result(None)
+
+    async def ready_to_read(self, item: Item, api_version: str) -> None:
+        """The same for one that is read or deleted alone. Raises 500."""
+        try:
+            await self.ready([item], api_version)
+        except NotDecodable as error:
+            raise error.read_alone() from None
+
+    async def ready_to_list(self, items: Sequence[Item], api_version: str) -> None:
+        """The same for many at once. Raises 500."""
+        try:
+            await self.ready(items, api_version)
+        except NotDecodable as error:
+            raise error.read_in_a_list() from None
 
     async def to_store(self, kind: Kind, obj: Object) -> Object:
         """The object as it is to be written (itself, if that is its version). Raises 500."""
@@ -83,6 +127,13 @@ class Conversions:
         item = Item(kind, key, value, revision)
         await self.ready([item], kind.storage_api_version)
         return item
+
+    async def would_be(self, kind: Kind, obj: Object) -> Object:
+        """The object as it would be after it was written and read: what a dry run shows. Raises 500."""
+        stored = await self.to_store(kind, obj)
+        if stored is obj:
+            return obj
+        return await self.convert(kind, stored, kind.stored_api_version, kind.storage_api_version)
 
     async def convert(self, kind: Kind, obj: Object, source: str, target: str) -> Object:
         """An object of the apiVersion `source` in the apiVersion `target`. Raises 500."""

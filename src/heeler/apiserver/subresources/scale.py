@@ -96,7 +96,7 @@ async def get(call: Call, context: Context) -> Plain:
     item = context.server.cache.of(kind).items.get(key_of(kind, info.namespace, info.name))
     if item is None:
         raise not_found(kind.plural, kind.group, info.name)
-    await context.server.conversions.ready([item], context.api_version)
+    await context.server.conversions.ready_to_read(item, context.api_version)
     return Plain(scale_of(item.in_version(context.api_version), _paths(context)), rows_of=SCALE)
 
 

@@ -95,6 +95,7 @@ async def _create_once(
             existing = await server.store.get(key_of(kind, draft["metadata"].get("namespace", ""), _name(draft)))
             if existing is not None:
                 raise already_exists(kind.plural, kind.group, _name(draft))
+            draft = await server.conversions.would_be(kind, draft)
             return One(kind, context.api_version, None, draft, 201)
         item = await _store(context, draft)
     except BaseException:

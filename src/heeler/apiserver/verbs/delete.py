@@ -187,7 +187,7 @@ async def delete_collection(call: Call, context: Context) -> Many:
             raise
         written = int(obj["metadata"]["resourceVersion"])
         deleted.append(item if done else Item(context.kind, item.key, encode(obj), Revision(written), obj))
-    await context.server.conversions.ready(deleted, context.api_version)
+    await context.server.conversions.ready_to_list(deleted, context.api_version)
     return Many(context.kind, context.api_version, deleted, revision)
 
 
@@ -205,7 +205,7 @@ async def delete_object(
         if entry is None:
             raise not_found(kind.plural, kind.group, name)
         live = Item(kind, key, entry.value, entry.revision)
-        await server.conversions.ready([live], kind.storage_api_version)
+        await server.conversions.ready_to_read(live, kind.storage_api_version)
         _check_preconditions(context, options, live.object(), name)
         write = Write("DELETE", kind, context, None, live.object(), options.dry_run, call, options=options.given())
         if not admitted:

@@ -55,13 +55,13 @@ async def get(call: Call, context: Context) -> One:
     item = server.cache.of(kind).items.get(key_of(kind, info.namespace, info.name))
     if item is None:
         raise not_found(kind.plural, kind.group, info.name)
-    await server.conversions.ready([item], context.api_version)
+    await server.conversions.ready_to_read(item, context.api_version)
     return One(kind, context.api_version, item)
 
 
 async def list_(call: Call, context: Context) -> Many:
     page = await _page(call, context)
-    await context.server.conversions.ready(page.items, context.api_version)
+    await context.server.conversions.ready_to_list(page.items, context.api_version)
     return page
 
 
@@ -93,7 +93,7 @@ async def _page(call: Call, context: Context) -> Many:
 async def matching(items: list[Item], context: Context, matches: Matches | None) -> list[Item]:
     """Those items that match, in the version that was asked for."""
     if matches is not None:
-        await context.server.conversions.ready(items, context.api_version)
+        await context.server.conversions.ready_to_list(items, context.api_version)
         items = [item for item in items if matches(item)]
     return items
 
@@ -327,7 +327,7 @@ class _Stream:
         try:
             present, past, seen = self._begin(watcher)
             present = await matching(present, self._context, self._matches)
-            await self._context.server.conversions.ready(present, self._context.api_version)
+            await self._context.server.conversions.ready_to_list(present, self._context.api_version)
             for item in present:
                 yield Event("ADDED", item, None, item.revision)
             if self._options.initial_events and self._options.bookmarks:

@@ -118,6 +118,7 @@ async def change_object(
         if new is None:
             return One(kind, context.api_version, live)
         if options.dry_run:
+            new = await server.conversions.would_be(kind, new)
             new["metadata"]["resourceVersion"] = str(live.revision)
             return One(kind, context.api_version, None, new)
         try:
