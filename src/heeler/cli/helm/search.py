@@ -11,7 +11,7 @@ from heeler.cli.helm.printing import structured
 from heeler.cli.helm.repositories import known, load_index
 from heeler.cli.helm.table import table
 from heeler.packages.charts.chart import ChartError
-from heeler.packages.charts.versions import Version, check_range, in_range
+from heeler.packages.charts.versions import NO_VERSION, Version, check_range, in_range
 from heeler.packages.repositories.index import Entry
 
 #: Parts the fields of what is searched; how many stand before a match is its score.
@@ -75,7 +75,7 @@ class _Older:
         try:
             self.version = Version.parse(entry.metadata.version)
         except ValueError:
-            self.version = Version((0, 0, 0))
+            self.version = NO_VERSION
 
     def __lt__(self, other: _Older) -> bool:
         return other.version < self.version

@@ -13,7 +13,7 @@ from heeler.packages.charts.chart import ChartError, Metadata
 from heeler.packages.charts.decode import METADATA, ListOf, Record, decode
 from heeler.packages.charts.load import Log, load, silent
 from heeler.packages.charts.metadata import as_map, faults
-from heeler.packages.charts.versions import Version, check_range, in_range
+from heeler.packages.charts.versions import NO_VERSION, Version, check_range, in_range
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
 
@@ -122,7 +122,7 @@ def newest(entry: Entry) -> tuple[bool, Version]:
     try:
         return True, Version.parse(entry.metadata.version)
     except ValueError:
-        return False, Version((0, 0, 0))
+        return False, NO_VERSION
 
 
 def parse(data: bytes, source: str = "", log: Log = silent) -> Index:

@@ -59,7 +59,7 @@ def _check(metadata: Metadata, fields: dict[str, Any]) -> Iterator[Message]:
         yield wrong(text)
     if not metadata.version:
         yield wrong("version is required")
-    elif not is_version(metadata.version) and not re.fullmatch(r"v?[0-9]+(\.[0-9]+){0,2}", metadata.version):
+    elif not is_version(metadata.version):
         yield wrong(f"version '{metadata.version}' is not a valid SemVer")
     if text := _not_text("appVersion", fields):
         yield wrong(text)
