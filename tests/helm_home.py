@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,9 @@ class Home:
         """What follows `Error: ` of a command that must fail."""
         answer = self.ask(*words)
         assert answer.code == 1, f"helm {' '.join(map(str, words))}: {answer.code}, {answer.out}{answer.errors}"
-        return answer.errors.rpartition("Error: ")[2].rstrip("\n")
+        found = re.search(r"^Error: ", answer.errors, re.MULTILINE)
+        assert found is not None, answer.errors
+        return answer.errors[found.end() :].rstrip("\n")
 
     def chart(self, name: str, version: str, more: str = "") -> Path:
         """A folder with a small chart."""

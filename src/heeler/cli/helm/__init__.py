@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     # Templates become many objects that stay until the end: looking for cycles among them took half of a large chart's time.
     gc.set_threshold(200_000, 20, 50)
     code, out, errors = run_command(
-        argv, os.getcwd(), out_terminal=sys.stdout.isatty(), errors_terminal=sys.stderr.isatty()
+        argv, os.getcwd(), out_terminal=sys.stdout.isatty(), errors_terminal=sys.stderr.isatty(), live=True
     )
     for text, stream in ((out, sys.stdout), (errors, sys.stderr)):
         stream.flush()

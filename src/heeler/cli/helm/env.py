@@ -9,16 +9,17 @@ from heeler.cli.helm.settings import cache_home, config_home, data_home, namespa
 
 
 def env(call: Call) -> int:
-    values = _values(call)
+    shown = values(call)
     if call.arguments:
-        call.write(f"{values.get(call.arguments[0], '')}\n")
+        call.write(f"{shown.get(call.arguments[0], '')}\n")
         return 0
-    for name in sorted(values):
-        call.write(f'{name}="{values[name]}"\n')
+    for name in sorted(shown):
+        call.write(f'{name}="{shown[name]}"\n')
     return 0
 
 
-def _values(call: Call) -> dict[str, str]:
+def values(call: Call) -> dict[str, str]:
+    """What Helm's variables are, by name."""
     flags, environment = call.flags, call.environment
 
     def either(flag: str, name: str, default: str = "") -> str:

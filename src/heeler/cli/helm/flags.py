@@ -189,12 +189,6 @@ def _wait(text: str) -> str:
     raise HelmError(f"invalid wait input {quoted(text)}. Valid inputs are watcher, hookOnly, and legacy")
 
 
-def _post_renderer(text: str) -> str:
-    if text:
-        raise HelmError(f"plugin: {{Name:{text} Type:postrenderer/v1}} not found")  # heeler runs no plugins
-    return text
-
-
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "bool": parse_bool,
     "int": parse_int,
@@ -203,7 +197,6 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "duration": parse_duration,
     "format": _format,
     "WaitStrategy": _wait,
-    "postRendererString": _post_renderer,
     "strings": _fields,
     "stringToString": _pairs,
     "stringArray": lambda text: [text],
@@ -263,6 +256,8 @@ def parse(table: Iterable[Flag], arguments: Iterable[str], say: Callable[[str], 
 
     def put(flag: Flag, value: str) -> None:
         try:
+            if flag.kind == "postRendererString" and flags.given.get(flag.name):
+                raise HelmError(f"cannot specify --{flag.name} flag more than once")
             parsed = _PARSERS.get(flag.kind, str)(value)
         except HelmError as error:
             raise HelmError(f"invalid argument {quoted(value)} for {quoted(flag.shown)} flag: {error}") from None

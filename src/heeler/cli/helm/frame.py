@@ -122,6 +122,7 @@ class Call:
     #: Whether output and errors go to a terminal.
     out_terminal: bool = False
     errors_terminal: bool = False
+    live: bool = False
 
     def path(self, name: str) -> Path:
         """A file that the caller named, from the caller's folder."""
@@ -267,10 +268,19 @@ def _check_number(path: str, arguments: list[str]) -> None:
 
 
 def run_command(
-    argv: list[str], cwd: str | os.PathLike[str], *, out_terminal: bool = False, errors_terminal: bool = False
+    argv: list[str],
+    cwd: str | os.PathLike[str],
+    *,
+    out_terminal: bool = False,
+    errors_terminal: bool = False,
+    live: bool = False,
 ) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of `helm ARGV…` in the folder `cwd`."""
+    """(exit code, standard output, standard error) of `helm ARGV…` in the folder `cwd`.
+
+    `live`: what plugins print may go to this process's own streams at once.
+    """
     call = Call("", Flags({}), [], Path(cwd), os.environ, out_terminal=out_terminal, errors_terminal=errors_terminal)
+    call.live = live
     try:
         code = _run(call, argv)
     except HelmError as error:
@@ -287,9 +297,17 @@ def _run(call: Call, argv: list[str]) -> int:
 
     path, arguments = find(argv)
     if not path and (index := _first_word("", arguments)) is not None:
+        from heeler.cli.helm.plugins import command
+
+        if (code := command(call, arguments, index)) is not None:
+            return code
         raise _unknown(arguments[index])
     call.command = path
     call.flags, call.arguments = parse(flags_of(path), arguments, call.say)
+    if call.flags.text("post-renderer"):
+        from heeler.cli.helm.plugins import check_post_renderer
+
+        check_post_renderer(call)
     if call.flags.on("help"):
         call.write(help_text(path, places(call)))
         return 0

@@ -200,6 +200,13 @@ def prepare(
     except (ChartError, GoError) as error:
         explain(error)
         raise RenderFailed(str(error)) from None
+    if call.flags.text("post-renderer"):
+        from heeler.cli.helm.plugins import post_render
+
+        try:
+            rendered.files = post_render(call, call.flags, rendered.files)
+        except (HelmError, ChartError) as error:
+            raise RenderFailed(str(error), _as_it_is(rendered.files)) from None
     try:
         outcome.hooks, outcome.manifests = sort(rendered.files, INSTALL_ORDER, call.log)
     except ChartError as error:

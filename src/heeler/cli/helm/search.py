@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
@@ -25,9 +25,76 @@ class _Found(NamedTuple):
     score: int
 
 
+#: Bytes of a hub's answer.
+MAX_HUB_BYTES = 16 << 20
+
+
 def hub(call: Call) -> int:
-    endpoint = call.flags.text("endpoint") or "https://hub.helm.sh"
-    raise HelmError(f'unable to perform search against "{endpoint}"')
+    """Charts that a hub (Artifact Hub, or what has its API) knows."""
+    flags = call.flags
+    endpoint = flags.text("endpoint") or "https://hub.helm.sh"
+    found = _hub_results(endpoint, " ".join(call.arguments))
+    if not found and flags.on("fail-on-no-result"):
+        raise HelmError("no results found")
+    if structured(call, found):
+        return 0
+    if not found:
+        call.write("No results found\n")
+        return 0
+    head = ("URL", "CHART VERSION", "APP VERSION", "DESCRIPTION")
+    lines = [(one["url"], one["version"], one["app_version"], one["description"]) for one in found]
+    if flags.on("list-repo-url"):
+        head = (*head, "REPO URL")  # type: ignore[assignment]
+        lines = [(*line, one["repository"]["url"]) for line, one in zip(lines, found, strict=True)]  # type: ignore[misc]
+    call.write(table([head, *lines], flags.number("max-col-width")) + "\n")
+    return 0
+
+
+def _hub_results(endpoint: str, words: str) -> list[dict[str, Any]]:
+    """What a hub finds. Raises `HelmError`; an answer that isn't one has no results, as with Helm."""
+    from urllib.parse import quote_plus, urlsplit
+
+    import orjson
+
+    from heeler.packages.repositories.web import Web, WebError
+
+    unable = f'unable to create connection to "{endpoint}"'
+    try:
+        host = urlsplit(endpoint).hostname
+    except ValueError:
+        raise HelmError(f"{unable}: parse \"{endpoint}\": missing ']' in host") from None
+    if not host:
+        raise HelmError(f"{unable}: no hostname provided")
+    url = f"{endpoint.rstrip('/')}/api/chartsvc/v1/charts/search?q={quote_plus(words)}"
+    try:
+        answer = Web().get(url, limit=MAX_HUB_BYTES)
+    except WebError:
+        answer = None
+    if answer is None or answer.status != 200:
+        raise HelmError(f'unable to perform search against "{endpoint}"')
+    try:
+        listed = orjson.loads(answer.body)["data"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return []
+    return [_hub_result(endpoint, one) for one in listed or () if isinstance(one, dict)]
+
+
+def _hub_result(endpoint: str, one: dict[str, Any]) -> dict[str, Any]:
+    def part(*path: str) -> dict[str, Any]:
+        value: Any = one
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, dict) else {}
+
+    latest, about = part("relationships", "latestChartVersion", "data"), part("attributes")
+    repository = part("attributes", "repo")
+    return {
+        "url": str(part("artifactHub").get("packageUrl") or f"{endpoint}/charts/{one.get('id') or ''}"),
+        "version": str(latest.get("version") or ""),
+        "app_version": str(latest.get("app_version") or ""),
+        "description": str(about.get("description") or ""),
+        "repository": {"url": str(repository.get("url") or ""), "name": str(repository.get("name") or "")},
+    }
 
 
 def repo(call: Call) -> int:

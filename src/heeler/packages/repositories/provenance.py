@@ -118,7 +118,7 @@ def _secret_key(keyring: bytes, name: str) -> tuple[str, Any]:
     users = [(str(user), key) for key in _secret_keys(keyring) for user in key.extract_certificate().user_ids]
     if not users:
         raise ProvenanceError("provided key is not a private key. Try providing a keyring with secret keys")
-    found = [one for one in users if one[0] == name] or [one for one in users if name in one[0]]
+    found = [one for one in users if one[0] == name] or [one for one in users if name and name in one[0]]
     if not found:
         raise ProvenanceError("private key not found")
     if len({key.extract_certificate().fingerprint for _, key in found}) > 1:

@@ -379,3 +379,36 @@ def test_a_login_goes_nowhere_that_is_less_safe() -> None:
     assert place("https://host/a") != place("http://host:443/a")
     assert Login("a", "b").header == "Basic YTpi"
     assert Tls().verify
+
+
+# ---- a hub -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_hub_is_searched(home: Home, server: Server) -> None:
+    api = server.folder / "api" / "chartsvc" / "v1" / "charts" / "search"
+    api.parent.mkdir(parents=True)
+    latest = {"latestChartVersion": {"data": {"version": "1.2.3", "app_version": "9"}}}
+    repository = {"name": "a", "url": "https://a.example.com"}
+    one = {
+        "id": "a/b",
+        "attributes": {"description": "what it is", "repo": repository},
+        "relationships": latest,
+    }
+    api.write_text(json.dumps({"data": [one]}))
+    found = json.loads(home.do("search", "hub", "some", "words", "--endpoint", server.url, "-o", "json"))
+    assert found == [
+        {
+            "url": f"{server.url}/charts/a/b",
+            "version": "1.2.3",
+            "app_version": "9",
+            "description": "what it is",
+            "repository": {"url": "https://a.example.com", "name": "a"},
+        }
+    ]
+    assert server.asked == [("/api/chartsvc/v1/charts/search?q=some+words", "")]
+    api.write_text("junk")
+    assert home.do("search", "hub", "--endpoint", server.url) == "No results found\n"
+    api.unlink()
+    for endpoint in (server.url, "http://127.0.0.1:1"):
+        words = f'unable to perform search against "{endpoint}"'
+        assert home.refused("search", "hub", "x", "--endpoint", endpoint) == words
