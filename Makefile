@@ -49,10 +49,14 @@ soak: tools
 
 ## peers: upstream's own programs, built into build/peers (Go; slow when cold), on Heeler and against it (CASES=N, SEED=N)
 CASES ?= 1000
+HELM ?= $(shell command -v helm)
 peers: tools
 	$(BIN)/python scripts/peers.py
 	$(BIN)/python -m pytest tests/peers/test_upstream_programs.py tests/peers/test_negotiation.py
 	$(BIN)/python -m tests.peers.differential --cases $(CASES) --seed $(SEED)
+	@if [ -z "$(HELM)" ]; then echo "no helm in PATH: charts are not compared (HELM=...)"; exit 0; fi; \
+	HELM=$(HELM) $(BIN)/python -m tests.peers.charts_differential --recorded && \
+	HELM=$(HELM) $(BIN)/python -m tests.peers.helm_fuzz --kinds programs,broken,formats,values --cases $(CASES) --seed $(SEED)
 
 ## lint, types: the checks on the code
 lint: tools

@@ -95,12 +95,17 @@ def charts(folder: Path) -> Iterator[Path]:
                 yield from charts(below)
 
 
+#: What a chart shows of how helm was built, which is different for each helm.
+_BUILD = "HelmVersion.Git"
+
+
 def recorded(into: Path) -> Iterator[Path]:
     """The charts of the recorded cases, laid below `into`."""
     for file in sorted((ROOT / "tests" / "reference" / "helm").glob("*.jsonl.gz")):
         for line in gzip.decompress(file.read_bytes()).decode().strip("\n").split("\n"):
             case = json.loads(line)
-            if any(name.endswith("Chart.yaml") for name in case["files"]):
+            told = any(_BUILD in text for text in case["files"].values() if isinstance(text, str))
+            if any(name.endswith("Chart.yaml") for name in case["files"]) and not told:
                 folder = into / case["id"]
                 helm_replay.lay(case["files"], folder)
                 yield from charts(folder)

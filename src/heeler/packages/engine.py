@@ -22,6 +22,9 @@ from heeler.packages.template.values import GoError, Map, signature
 SET_NAME: Final = "gotpl"
 """What Helm calls its set of templates, and each text that `tpl` is given."""
 
+MAX_EXPANSIONS: Final = 200
+"""How often `tpl` may be under way at once. Helm takes all memory on a text that expands itself."""
+
 MAX_INCLUDES: Final = 1000
 """How often a template may be included while it is included."""
 
@@ -69,6 +72,8 @@ class _Rendering(Run):
     lint: bool = False
     log: Log | None = None
     including: dict[str, int] = field(default_factory=dict)
+    expanding: int = 0
+    """How many calls of `tpl` are under way."""
 
 
 def render(
@@ -156,6 +161,8 @@ def tpl(run: _Rendering, text: str, data: Any) -> str:
     """What a text writes as a template. It sees all that is defined, and what it defines is seen by itself only."""
     if "{{" not in text:
         return text.replace(NO_VALUE, "")
+    if run.expanding >= MAX_EXPANSIONS:
+        raise GoError("tpl is called within itself too often")
     outer = run.set
     inner = outer.clone()
     try:
@@ -164,12 +171,14 @@ def tpl(run: _Rendering, text: str, data: Any) -> str:
         raise GoError(f"cannot parse template {quote(text)}: {error}") from error
     out: list[str] = []
     run.set, run.templates = inner, inner.by_name
+    run.expanding += 1
     try:
         main.execute(run, INVALID if data is None else data, out)
     except GoError as error:
         raise GoError(f"error during tpl function execution for {quote(text)}: {error}") from error
     finally:
         run.set, run.templates = outer, outer.by_name
+        run.expanding -= 1
     return "".join(out).replace(NO_VALUE, "")
 
 

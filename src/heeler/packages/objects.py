@@ -124,9 +124,13 @@ class Files(Map):
 
     @staticmethod
     def _as_yaml(content: dict[str, str]) -> str:
+        """What can't be written (a file with control characters) is silently nothing, as in Helm."""
         from heeler.packages.yaml.write import dump
 
-        return dump(content).removesuffix("\n")
+        try:
+            return dump(content).removesuffix("\n")
+        except GoError:
+            return ""
 
 
 Files.go_methods = {

@@ -96,3 +96,9 @@ def test_a_chart_is_shown_by_go_s_names() -> None:
     assert shown["Name"] == "app" and shown["IsRoot"] is True and shown["Keywords"] == []
     assert shown["Maintainers"] == [{"Name": "A", "Email": "", "URL": ""}]
     assert text(shown["Annotations"]) == "map[k:v]"
+
+
+def test_files_that_yaml_cannot_hold_are_nothing() -> None:
+    files = objects.Files({"a.bin": b"\x7f\x01", "b.txt": b"b"})
+    assert files.as_config() == ""
+    assert files.as_secrets() == "a.bin: fwE=\nb.txt: Yg=="

@@ -79,22 +79,29 @@ def _conversion(value: Any, wanted: str) -> GoError:
 
 # ---- merging ---------------------------------------------------------------------------------------------------------
 
+MOST_PAIRS: Final = 1_000_000
+"""Pairs that one call looks at, shared maps counted each time they are met."""
+
 
 def merged(target: dict[str, Any], *sources: dict[str, Any], overwrite: bool = False) -> dict[str, Any]:
     """Put into `target` what it lacks, from the first source that has it; `overwrite` lets later ones win."""
+    budget = [MOST_PAIRS]
     try:
         for source in sources:
-            _merge(target, source, overwrite)
+            _merge(target, source, overwrite, budget)
     except RecursionError:
         raise GoError("maps nest too deeply to be merged") from None
     return target
 
 
-def _merge(target: dict[str, Any], source: dict[str, Any], overwrite: bool) -> None:
+def _merge(target: dict[str, Any], source: dict[str, Any], overwrite: bool, budget: list[int]) -> None:
+    budget[0] -= len(source)
+    if budget[0] < 0:
+        raise GoError("maps are too large to be merged")
     for key, value in source.items():
         present = target.get(key)
         if isinstance(value, dict) and isinstance(present, dict):
-            _merge(present, value, overwrite)
+            _merge(present, value, overwrite, budget)
             if not present:
                 target[key] = value
         elif overwrite or (value is not None and is_empty(present)):

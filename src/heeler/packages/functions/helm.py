@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from heeler.packages.template.extent import check_extent
 from heeler.packages.template.values import Function, GoError, GoPanic, NilMap, NilSlice, go
 from heeler.packages.yaml import json
 
@@ -38,10 +39,21 @@ def _toml(value: Any) -> str:
     return dumps(value)
 
 
+def _strict(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """A writer that refuses what has no end."""
+
+    def strict(value: Any) -> str:
+        check_extent(value)
+        return write(value)
+
+    return strict
+
+
 def _or_nothing(write: Callable[[Any], str]) -> Callable[[Any], str]:
-    """A writer that gives empty text where `write` fails."""
+    """A writer that gives empty text where `write` fails; what has no end is refused all the same."""
 
     def lenient(value: Any) -> str:
+        check_extent(value)
         try:
             return write(value)
         except GoError:
@@ -51,6 +63,7 @@ def _or_nothing(write: Callable[[Any], str]) -> Callable[[Any], str]:
 
 
 def toml_or_error(value: Any) -> str:
+    check_extent(value)
     try:
         return _toml(value)
     except GoPanic:
@@ -105,20 +118,20 @@ def from_toml(text: str) -> dict[str, Any]:
 
 FUNCTIONS: Final[list[Function]] = [
     go("toYaml(interface {}) string")(_or_nothing(_yaml)),
-    go("mustToYaml(interface {}) string")(_yaml),
+    go("mustToYaml(interface {}) string")(_strict(_yaml)),
     go("toYamlPretty(interface {}) string")(_or_nothing(_yaml_pretty)),
     go("fromYaml(string) map[string]interface {}")(from_yaml),
     go("fromYamlArray(string) []interface {}")(from_yaml_list),
     go("toJson(interface {}) string")(_or_nothing(json.dumps)),
-    go("mustToJson(interface {}) string")(json.dumps),
+    go("mustToJson(interface {}) string")(_strict(json.dumps)),
     go("toPrettyJson(interface {}) string")(_or_nothing(_pretty_json)),
-    go("mustToPrettyJson(interface {}) string")(_pretty_json),
-    go("toRawJson(interface {}) string")(_raw_json),
-    go("mustToRawJson(interface {}) string")(_raw_json),
+    go("mustToPrettyJson(interface {}) string")(_strict(_pretty_json)),
+    go("toRawJson(interface {}) string")(_strict(_raw_json)),
+    go("mustToRawJson(interface {}) string")(_strict(_raw_json)),
     go("fromJson(string) map[string]interface {}")(from_json),
     go("fromJsonArray(string) []interface {}")(from_json_list),
     go("mustFromJson(string) interface {}")(json.loads),
     go("toToml(interface {}) string")(toml_or_error),
-    go("mustToToml(interface {}) string")(_toml),
+    go("mustToToml(interface {}) string")(_strict(_toml)),
     go("fromToml(string) map[string]interface {}")(from_toml),
 ]

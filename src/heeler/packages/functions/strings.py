@@ -382,6 +382,13 @@ def pascal_cased(value: str) -> str:
     return "".join(out)
 
 
+def joined(separator: str, value: Any) -> str:
+    parts = strings(value)
+    if len(separator) * len(parts) + sum(map(len, parts)) > MOST_BYTES:
+        raise GoPanic("strings: Join output length overflow")
+    return separator.join(parts)
+
+
 FUNCTIONS: Final[list[Function]] = [
     go("hello() string")(lambda: "Hello!"),
     go("abbrev(int, string) string")(abbreviated),
@@ -423,7 +430,7 @@ FUNCTIONS: Final[list[Function]] = [
         lambda separator, count, value: numbered(parts(separator, value, count))
     ),
     go("toStrings(interface {}) []string")(lambda value: Slice("[]string", strings(value))),
-    go("join(string, interface {}) string")(lambda separator, value: separator.join(strings(value))),
+    go("join(string, interface {}) string")(joined),
     go("sortAlpha(interface {}) []string")(
         lambda value: Slice("[]string", sorted(strings(value) if value is not None else ["<nil>"], key=data))
     ),

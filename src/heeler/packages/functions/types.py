@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from heeler.packages.functions.convert import is_empty
+from heeler.packages.template.extent import check_extent
 from heeler.packages.template.values import (
     Function,
     GoError,
@@ -19,15 +20,21 @@ from heeler.packages.template.values import (
 
 
 def deep_equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same in type and content."""
+    """Whether two values are the same in type and content. Raises `GoError` for what has no end."""
+    if isinstance(one, dict | list) and one is not other:
+        check_extent(one, "compared")
+    return _equal(one, other)
+
+
+def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         if not isinstance(other, dict) or len(one) != len(other) or type_name(one) != type_name(other):
             return False
-        return one is other or all(key in other and deep_equal(item, other[key]) for key, item in one.items())
+        return one is other or all(key in other and _equal(item, other[key]) for key, item in one.items())
     if isinstance(one, list):
         if not isinstance(other, list) or len(one) != len(other) or type_name(one) != type_name(other):
             return False
-        return one is other or all(map(deep_equal, one, other))
+        return one is other or all(map(_equal, one, other))
     return type(one) is type(other) and bool(one == other)
 
 
@@ -49,6 +56,7 @@ def copied(value: Any) -> Any:
 def deep_copied(value: Any) -> Any:
     if value is None:
         raise GoError("reflect: call of reflect.Value.Type on zero Value")
+    check_extent(value, "copied")
     try:
         return copied(value)
     except RecursionError:

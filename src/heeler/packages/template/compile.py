@@ -15,6 +15,7 @@ from typing import Any, Final
 from heeler.packages.template.builtins import BUILTINS
 from heeler.packages.template.execution import (
     INVALID,
+    LARGE,
     MAX_TEMPLATE_DEPTH,
     SIZED,
     Frame,
@@ -54,7 +55,7 @@ from heeler.packages.template.nodes import (
     Variable,
 )
 from heeler.packages.template.stack import in_thread, room, with_room
-from heeler.packages.template.values import Function, GoError, Sized, Struct, Uint8, sorted_keys, type_name
+from heeler.packages.template.values import Function, GoError, Sized, Slice, Struct, Uint8, sorted_keys, type_name
 
 Value = Callable[..., Any]
 """`(frame, dot)`, and `(frame, dot, final)` where a value is piped in."""
@@ -62,6 +63,9 @@ Statement = Callable[[Frame, Any], Any]
 
 BREAK: Final = "break"
 CONTINUE: Final = "continue"
+
+_COUNTED: Final = frozenset((str, list, Slice))
+"""What a function may give that can double from call to call."""
 
 _UNSET: Final = object()
 _START: Final = object()
@@ -616,9 +620,12 @@ def _call(
                 None if final is INVALID and final_type == "interface {}" else _convert(frame, final, final_type)
             )
             try:
-                return invoke(frame.run, *values) if with_run else invoke(*values)
+                made = invoke(frame.run, *values) if with_run else invoke(*values)
             except (GoError, RecursionError) as error:
                 raise failed(frame, error) from error
+            if type(made) in _COUNTED and len(made) > LARGE:
+                frame.count(made)
+            return made
 
         return run_final
     if with_run or node is None or len(typed) not in (1, 2):
@@ -628,9 +635,12 @@ def _call(
                 frame.node = node
             values = [evaluate(frame, dot) for evaluate in typed]
             try:
-                return invoke(frame.run, *values) if with_run else invoke(*values)
+                made = invoke(frame.run, *values) if with_run else invoke(*values)
             except (GoError, RecursionError) as error:
                 raise failed(frame, error) from error
+            if type(made) in _COUNTED and len(made) > LARGE:
+                frame.count(made)
+            return made
 
         return run
     if len(typed) == 1:
@@ -640,9 +650,12 @@ def _call(
             frame.node = node
             value = single(frame, dot)
             try:
-                return invoke(value)
+                made = invoke(value)
             except (GoError, RecursionError) as error:
                 raise failed(frame, error) from error
+            if type(made) in _COUNTED and len(made) > LARGE:
+                frame.count(made)
+            return made
 
         return run_one
     left, right = typed
@@ -651,9 +664,12 @@ def _call(
         frame.node = node
         first, second = left(frame, dot), right(frame, dot)
         try:
-            return invoke(first, second)
+            made = invoke(first, second)
         except (GoError, RecursionError) as error:
             raise failed(frame, error) from error
+        if type(made) in _COUNTED and len(made) > LARGE:
+            frame.count(made)
+        return made
 
     return run_two
 

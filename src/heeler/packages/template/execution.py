@@ -38,8 +38,14 @@ MAX_TEMPLATE_DEPTH: Final = 10_000
 MAX_OUTPUT: Final = 256 << 20
 """Characters that one run may write, included texts counted each time they are."""
 
-MAX_STEPS: Final = 50_000_000
-"""Turns of loops and calls of templates in one run: minutes of work."""
+MAX_STEPS: Final = 20_000_000
+"""Turns of loops and calls of templates in one run: seconds of nothing but turns."""
+
+LARGE: Final = 1 << 16
+"""A text or list of so many characters or items is counted when a function gives it."""
+
+MAX_MADE: Final = 256 << 20
+"""Characters in all such texts (an item counts for eight): what doubles in a loop ends here."""
 
 
 class _Invalid:
@@ -82,6 +88,7 @@ class Run:
     """Frames that this thread may still have."""
     steps: int = 0
     written: int = 0
+    made: int = 0
     watch: Callable[[Frame, Node, Any, str], None] | None = None
     """Told of each field that is read of a map that isn't a plain one: (frame, the chain's node, the map, the name)."""
 
@@ -111,6 +118,13 @@ class Frame:
         run.written += size
         if run.steps > MAX_STEPS or run.written > MAX_OUTPUT:
             raise self.fault("the template runs too long")
+
+    def count(self, made: Any) -> None:
+        """Count a large text or list that a function gave."""
+        run = self.run
+        run.made += len(made) * (1 if isinstance(made, str) else 8)
+        if run.made > MAX_MADE:
+            raise self.fault("the template makes too much")
 
     def write(self, value: str) -> None:
         run = self.run

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from struct import pack, unpack
 from typing import Any, Final
 
+from heeler.packages.template.extent import check_extent
 from heeler.packages.template.values import (
     Duration,
     Float32,
@@ -364,6 +365,8 @@ def _argument(value: Any, verb: str, spec: Spec) -> str:
         return _string(type_name(value), "s", spec)
     if verb == "p":
         return _pointer(value, verb, spec)
+    if isinstance(value, dict | list):
+        check_extent(value, "printed")
     return _value(value, verb, spec, 0)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -120,8 +121,54 @@ def _read(source: str | bytes, *, whole_numbers: bool, strict: bool) -> Any:
         raise GoError(CONVERT + str(error)) from None
 
 
+_COLON_IN_FLOW: Final = re.compile(r"(?<![\s\"'\[\]{},]):(?=[\[\]{},])")
+_PRIVATE_SIGNS: Final = range(0xE000, 0xF8FF)
+
+
 def _events(data: bytes) -> tuple[list[Any], dict[int, int]]:
-    """The events of the first document without its ends, and for each alias (by index) the index of what it means."""
+    """The events of the first document without its ends, and for each alias (by index) the index of what it means.
+
+    Go's reader and ours differ about plain text in `[…]` and `{…}`: there `a:` is text before a bracket or a comma, which
+    ours refuses, and `?` ends a text.
+    """
+    try:
+        found = _parsed(data)
+    except _UnexpectedColon as error:
+        text = data.decode("utf-8", "replace")
+        sign = next(chr(code) for code in _PRIVATE_SIGNS if chr(code) not in text)
+        mended = _COLON_IN_FLOW.sub(sign, text)
+        if mended == text:
+            raise GoError(str(error)) from None
+        found = _parsed(mended.encode())
+        for event in found[0]:
+            if sign in (getattr(event, "value", None) or ""):
+                event.value = event.value.replace(sign, ":")
+    if b"?" in data:
+        _check_question_marks(found[0])
+    return found
+
+
+class _UnexpectedColon(GoError):
+    """What the reader says of `a:` before a bracket or a comma."""
+
+
+def _check_question_marks(events: list[Any]) -> None:
+    """Refuse plain text with a `?` in it between brackets, as Go does. Raises `GoError`."""
+    from yaml.events import MappingEndEvent, MappingStartEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
+
+    closing: list[str] = []
+    for event in events:
+        kind = type(event)
+        if kind is MappingStartEvent or kind is SequenceStartEvent:
+            closing.append(("}" if kind is MappingStartEvent else "]") if event.flow_style else "")
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            closing.pop()
+        elif kind is ScalarEvent and closing and closing[-1] and not event.style and "?" in event.value[1:]:
+            raise GoError(f"yaml: {_at(event.start_mark.line)}did not find expected ',' or '{closing[-1]}'")
+
+
+def _parsed(data: bytes) -> tuple[list[Any], dict[int, int]]:
+    """As `_events`, as far as the reader goes."""
     from yaml._yaml import CParser
     from yaml.error import MarkedYAMLError, YAMLError
     from yaml.events import AliasEvent, DocumentEndEvent, DocumentStartEvent, StreamEndEvent
@@ -154,6 +201,8 @@ def _events(data: bytes) -> tuple[list[Any], dict[int, int]]:
                     anchors[anchor] = len(events)
             events.append(event)
     except MarkedYAMLError as error:
+        if error.problem == "found unexpected ':'":
+            raise _UnexpectedColon("yaml: " + _marked(error)) from None
         raise GoError("yaml: " + _marked(error)) from None
     except YAMLError as error:
         raise GoError(f"yaml: {getattr(error, 'reason', error)}") from None

@@ -55,7 +55,6 @@ class _Dialect:
     list_indent: int
     through_json: bool
     #: whether text means itself when it stands without quotes
-    plain: Callable[[str], bool]
     before: Callable[[str, str], int]
 
 
@@ -249,14 +248,10 @@ _CORE_CONSTANTS: Final = frozenset(
 )
 
 
-def _plain_v2(text: str) -> bool:
+def _is_plain(text: str) -> bool:
     if text and text[0] not in FIRST_OF_OTHERS:
         return True
     return type(resolve(text)) is str and not is_stamp(text) and not _BASE_60.match(text)
-
-
-def _plain_v3(text: str) -> bool:
-    return _plain_v2(text) and text != "<<"
 
 
 def scalar(value: Any, column: int, indent: int, dialect: _Dialect) -> str:
@@ -310,7 +305,7 @@ def _key(text: str, dialect: _Dialect) -> str | None:
     looks = _analyse(text)
     if looks.multiline:
         return None
-    if "\n" not in text and dialect.plain(text):
+    if "\n" not in text and _is_plain(text):
         if not text:
             return "''"
         if looks.plain:
@@ -330,7 +325,7 @@ def _text(text: str, column: int, indent: int, dialect: _Dialect) -> str:
     if "\n" in text:
         block = looks.block if dialect.through_json else looks.block_with_tabs
         return _literal(text, indent) if block else _double(text, column, indent, dialect.fold_at)
-    if dialect.plain(text):
+    if _is_plain(text):
         if looks.plain:
             return _plain(text, column, indent, dialect.fold_at)
         if looks.single:
@@ -504,5 +499,5 @@ def _literal(text: str, indent: int) -> str:
 _LINE_BEGIN = re.compile(r"(?:\A|(?<=[\r\n\x85\u2028\u2029]))(?=[^\r\n\x85\u2028\u2029])")
 
 
-_V2: Final = _Dialect(FOLD_AT, 0, True, _plain_v2, _natural_v2)
-_V3: Final = _Dialect(float("inf"), 2, False, _plain_v3, _natural_v3)
+_V2: Final = _Dialect(FOLD_AT, 0, True, _natural_v2)
+_V3: Final = _Dialect(float("inf"), 2, False, _natural_v3)

@@ -102,3 +102,34 @@ def test_strict_reading_tells_keys_that_are_there_twice() -> None:
     with pytest.raises(GoError, match=r'unmarshal errors:\n  line 2: key "a" already set in map'):
         read.parse("a: 1\na: 2", strict=True)
     assert read.parse("a: 1\nb: 1.0") == {"a": 1, "b": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{k: a:}", {"k": "a:"}),
+        ("[a:, b]", ["a:", "b"]),
+        ("{a:,b:}", {"a:": None, "b:": None}),
+        ("{k: x::}", {"k": "x::"}),
+        ('{"a":["b:"], c: d:}', {"a": ["b:"], "c": "d:"}),
+        ('[a: "x?"]', [{"a": "x?"}]),
+        ("a?b", "a?b"),
+    ],
+)
+def test_colons_and_question_marks_between_brackets(text: str, value: object) -> None:
+    assert read.load(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{a:[1]}", "yaml: did not find expected ',' or '}'"),
+        ("[a?b]", "yaml: did not find expected ',' or ']'"),
+        ("x:\n  [a,\n  http://x?y=1]", "yaml: line 2: did not find expected ',' or ']'"),
+        ("- {a: b?}", "yaml: did not find expected ',' or '}'"),
+    ],
+)
+def test_what_may_not_stand_between_brackets(text: str, said: str) -> None:
+    with pytest.raises(GoError) as error:
+        read.load(text)
+    assert str(error.value) == f"error converting YAML to JSON: {said}"

@@ -90,3 +90,7 @@ def test_signs_that_need_escapes() -> None:
     assert write.dump("é\n日 \x07") == '"é\\n日 \\a"\n'
     assert write.dump("\ufeffa\xa0") == '"\\uFEFF\\x61\\_"\n' and write.dump("a\xa0b") == "a\xa0b\n"
     assert write.dump("a\x85b") == "a b\n" and write.dump_pretty("a\x85b") == '"a\\Nb"\n'
+
+
+def test_a_merge_key_that_is_text_stands_plain() -> None:
+    assert write.dump({"<<": "b"}) == write.dump_pretty({"<<": "b"}) == "<<: b\n"
