@@ -68,26 +68,9 @@ VALUED = [
     *('(urlParse "http://a/b")', '(index "abc" 0)', "(int 3)", '(list 1 "a" nil)', "(keys .Values.m)", '(atoi "5")'),
 ]  # fmt: skip
 CONSTANTS = [
-    "1",
-    "0",
-    "-3",
-    "1.5",
-    '"a"',
-    '""',
-    "`r`",
-    "'c'",
-    "true",
-    "false",
-    "nil",
-    "0x10",
-    "1e3",
-    "2.0",
-    "1i",
-    "100",
-] + [
-    '"%d|%v|%s"',
-    '"k"',
-]
+    *("1", "0", "-3", "1.5", '"a"', '""', "`r`", "'c'", "true", "false", "nil", "0x10", "1e3", "2.0", "1i", "100"),
+    *('"%d|%v|%s"', '"k"'),
+]  # fmt: skip
 ONE = [
     *("len", "not", "html", "js", "urlquery", "print", "println", "upper", "quote", "toString", "keys", "first", "int"),
     *("kindOf", "typeOf", "toJson", "empty", "trim", "until", "list", 'printf "%v"', 'printf "%d"', 'printf "%s"', "call"),
