@@ -15,6 +15,8 @@ import click
 
 from heeler import __version__
 from heeler.cli.commands import COMMANDS, cli
+from heeler.cli.helm.extensions import ABOUT, FLAGS, WHERE_USED
+from heeler.cli.helm.frame import OWN_COMMANDS, help_text
 from heeler.kinds.registry import built_in
 from heeler.testing import cluster as fresh
 from heeler.testing import pytest_plugin
@@ -73,7 +75,33 @@ def commands_page() -> str:
         if command.epilog:
             example, *rest = command.epilog.split("\n\n")
             out.append("\n\n".join([f"Example: `{example.removeprefix('Example: ')}`", *rest]) + "\n")
+        if name == "helm":
+            for own, call, text, rows in helm_extensions():
+                out.append(f"### heeler helm {own}\n\n    {call}\n\n{text}\n\n| option | |\n|---|---|")
+                out += [f"| `{_cell(left)}` | {_cell(right)} |" for left, right in rows]
+                out.append("")
+            out.append("### Flags that Helm doesn't have\n\n| option | |\n|---|---|")
+            out += [f"| `{_cell(left)}` | {_cell(right)} |" for left, right in helm_flags()]
+            out.append("")
     return "\n".join(out)
+
+
+def helm_extensions() -> Iterator[tuple[str, str, str, list[tuple[str, str]]]]:
+    """Heeler's own commands below `heeler helm`: name, usage, what they do, and their flags."""
+    for name in OWN_COMMANDS:
+        whole = help_text(name, {})
+        text, _, rest = whole.partition("\nUsage:\n")
+        call = rest.partition("\n")[0].strip()
+        lines = rest.partition("\nFlags:\n")[2].partition("\nGlobal Flags:\n")[0].splitlines()
+        rows = [tuple(part.strip() for part in line.strip().split("   ", 1)) for line in lines if line.strip()]
+        yield name, f"heeler {call}", text.strip(), [(left, right) for left, right in rows]
+
+
+def helm_flags() -> Iterator[tuple[str, str]]:
+    for name, about in ABOUT.items():
+        flag = next(one for flags in FLAGS.values() for one in flags if one.name == name)
+        shown = f"--{name}" if flag.bare else f"--{name} {flag.kind}"
+        yield shown, f"{about} ({', '.join(WHERE_USED[name])})"
 
 
 def _cell(text: str) -> str:
@@ -128,6 +156,12 @@ def man_page() -> str:
             out.append(f".TP\n.B {_roff(left)}\n{_roff(right)}")
         if command.epilog:
             out.append(f".PP\n{_roff(command.epilog)}")
+        if name == "helm":
+            for _, call, text, rows in helm_extensions():
+                out.append(f".SS {_roff(call)}\n{_roff(text)}")
+                out += [f".TP\n.B {_roff(left)}\n{_roff(right)}" for left, right in rows]
+            out.append(".SS Flags that Helm doesn't have")
+            out += [f".TP\n.B {_roff(left)}\n{_roff(right)}" for left, right in helm_flags()]
     out += [
         ".SH FILES\n.TP\n.I ~/.local/share/heeler/clusters/NAME\nA cluster's files.",
         ".TP\n.I ~/.cache/heeler\nImages that were built.",

@@ -14,5 +14,8 @@ from heeler.cli.helm import main
 )
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def helm(arguments: tuple[str, ...]) -> None:
-    """Helm's commands, flags, output and exit codes; `heeler helm --help` lists them."""
+    """Helm's commands, flags, output and exit codes; `heeler helm --help` lists them.
+
+    Heeler's own beside them: `heeler helm diff`, `heeler helm test-matrix`.
+    """
     raise SystemExit(main(list(arguments)))

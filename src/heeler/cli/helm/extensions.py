@@ -26,3 +26,15 @@ FLAGS: Mapping[str, tuple[Flag, ...]] = {
     "lint": (*_EXPLAINING, Flag(KUBE_VERSIONS, "", "strings", "", None)),  # several at once
     "diff": _EXPLAINING,
 }
+
+ABOUT: Mapping[str, str] = {
+    EXPLAIN: "say after an error which file and line or flag set the values behind it; also by HEELER_EXPLAIN=1, and at a "
+    "terminal (HEELER_EXPLAIN=0 turns that off)",
+    EXPLAIN_VALUE: "tell on standard error what a value is, all that had a say in it, and which templates read it (can specify "
+    "multiple), as image.tag or hosts[0].name",
+    KUBE_VERSIONS: "lint for several versions of Kubernetes; what isn't said for all of them names those it is said for",
+}
+WHERE_USED: Mapping[str, tuple[str, ...]] = {
+    name: tuple(command for command, flags in FLAGS.items() if any(flag.name == name for flag in flags))
+    for name in ABOUT
+}

@@ -97,6 +97,7 @@ COMMANDS: Mapping[str, Command] = {
 #: Heeler's own, which Helm's texts don't tell of (`extensions.py`).
 OWN_COMMANDS: Mapping[str, Command] = {
     "diff": Command("diff:diff", 1, 2),
+    "test-matrix": Command("test_matrix:test_matrix", 1, 1),
 }
 _ALL: Mapping[str, Command] = {**COMMANDS, **OWN_COMMANDS}
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from heeler.cli.helm.extensions import EXPLAIN_VALUE
+from heeler.cli.helm.extensions import EXPLAIN_VALUE, KUBE_VERSIONS
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.settings import namespace
@@ -15,6 +16,7 @@ from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.lint import ERROR, WARNING, Message, Options
 from heeler.packages.charts.lint import lint as run_rules
 from heeler.packages.charts.lint.templates import RELEASE
+from heeler.packages.charts.values import copy
 
 
 def lint(call: Call) -> int:
@@ -22,6 +24,11 @@ def lint(call: Call) -> int:
     kube_version = flags.text("kube-version")
     if kube_version:
         _check_version(kube_version)
+    versions = flags.many(KUBE_VERSIONS)
+    if versions and kube_version:
+        raise HelmError("--kube-version and --kube-versions exclude one another")
+    for version in versions:
+        _check_version(version)
     paths = list(call.arguments)
     if flags.on("with-subcharts"):
         paths = [one for path in paths for one in (path, *_below(call, path))]
@@ -30,7 +37,7 @@ def lint(call: Call) -> int:
     failed = 0
     for path in paths:
         try:
-            messages = _lint(call, path, options)
+            messages = _for_each(call, path, options, versions) if versions else _lint(call, path, options)
             bad = any(message.severity >= bound for message in messages)
             text = "".join(f"{m}\n" for m in messages if m.severity >= WARNING or not flags.on("quiet"))
         except ChartError as error:
@@ -44,6 +51,20 @@ def lint(call: Call) -> int:
     if not flags.on("quiet"):
         call.write(f"{summary}\n")
     return 0
+
+
+def _for_each(call: Call, path: str, options: Options, versions: list[str]) -> list[Message]:
+    """The messages for all of the versions, each once; what isn't said for all of them names those it is said for."""
+    found: dict[Message, list[str]] = {}
+    for version in versions:
+        for message in _lint(call, path, replace(options, values=copy(options.values), kube_version=version)):
+            found.setdefault(message, []).append(version)
+    return [
+        message
+        if len(where) == len(versions)
+        else replace(message, text=f"{message.text} (Kubernetes {', '.join(where)})")
+        for message, where in found.items()
+    ]
 
 
 def _check_version(given: str) -> None:

@@ -283,3 +283,8 @@ def deprecation(api_version: str, kind: str, kube_version: str) -> str:
     if gone:
         text += f", unavailable in v1.{gone}+"
     return text + (f"; use {instead}" if instead else "")
+
+
+def is_deprecated(api_version: str, kind: str) -> bool:
+    """Is it one that Kubernetes has deprecated, or will?"""
+    return (api_version, kind) in _deprecations()
