@@ -165,6 +165,11 @@ def _text(name: str) -> str:
     return (TEXTS / f"{name}.txt").read_text()
 
 
+def help_source(path: str) -> str:
+    """A command's help as it is kept, `global` for the flags of all."""
+    return _text(path.replace(" ", "_") or "helm")
+
+
 def help_text(path: str, places: Mapping[str, str]) -> str:
     """A command's help; `places` says what `<HELM_…>` stands for."""
     text = _text(path.replace(" ", "_") or "helm").replace("<global>", _text("global"))
@@ -296,6 +301,10 @@ def run_command(
 def _run(call: Call, argv: list[str]) -> int:
     from heeler.cli.helm.settings import places
 
+    if argv[:1] in (["__complete"], ["__completeNoDesc"]):
+        from heeler.cli.helm.complete import ASKED, complete
+
+        return complete(call, argv[1:], described=argv[0] == ASKED)
     path, arguments = find(argv)
     if not path and (index := _first_word("", arguments)) is not None:
         from heeler.cli.helm.plugins import command

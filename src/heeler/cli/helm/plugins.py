@@ -53,6 +53,13 @@ def command(call: Call, arguments: list[str], index: int) -> int | None:
     return _run(call, plugin, [] if plugin.ignores_flags else rest)
 
 
+def commands(call: Call) -> list[tuple[str, str]]:
+    """(name, what it does) of the commands that plugins add."""
+    if _off(call):
+        return []
+    return [(one.word, one.short_help) for one in installed(call) if one.type == CLI and one.word not in COMMANDS]
+
+
 def _parted(arguments: list[str]) -> tuple[list[str], list[str]]:
     """(Helm's global flags, what is the plugin's) of a call's arguments."""
     known = {flag.name: flag for flag in flags_of("env") if flag.name != "help"}
