@@ -418,8 +418,9 @@ KINDS: dict[str, Callable[[random.Random], Case]] = {
 
 
 def comparable(answer: Answer) -> Answer:
-    """Without what is different at each run: addresses, and the order of a map that is printed as Go source."""
+    """Without what is different at each run: addresses, the order of a map printed as Go source, and that of warnings."""
     texts = [re.sub(r"0x[0-9a-f]{9,}", "<address>", text) for text in answer[1:]]
+    texts[1] = "\n".join(sorted(texts[1].split("\n"))) if "level=INFO" in texts[1] else texts[1]
     return answer[0], *(re.sub(r"map\[string\]interface \{\} ?\{.*", "<map>", text) for text in texts)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
-from heeler.cli.helm.releases import Session, session
 from heeler.cli.helm.rendering import (
     Outcome,
     RenderFailed,
@@ -17,10 +17,15 @@ from heeler.cli.helm.rendering import (
     prepare,
 )
 
+if TYPE_CHECKING:
+    from heeler.cli.helm.releases import Session
+
 
 def template(call: Call) -> int:
     flags = call.flags
     if flags.on("validate") or flags.text("dry-run") == "server":
+        from heeler.cli.helm.releases import session
+
         with session(call) as found:
             return _template(call, found)
     return _template(call, None)
