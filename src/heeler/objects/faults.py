@@ -90,9 +90,9 @@ def not_found(path: str, value: Any) -> Fault:
     return Fault("FieldValueNotFound", f"Not found: {shown(value)}", path)
 
 
-def too_long(path: str, limit: int) -> Fault:
-    """A text over `limit` bytes."""
-    return Fault("FieldValueTooLong", f"Too long: may not be more than {limit} bytes", path)
+def too_long(path: str, limit: int, unit: str = "bytes") -> Fault:
+    """A text over `limit` bytes (or characters)."""
+    return Fault("FieldValueTooLong", f"Too long: may not be more than {limit} {unit}", path)
 
 
 def too_many(path: str, count: int, limit: int) -> Fault:

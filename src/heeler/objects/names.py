@@ -33,6 +33,19 @@ _SUBDOMAIN_WORDS = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start "
     f"and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '{_SUBDOMAIN}')"
 )
+_CASELESS_LABEL = r"[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
+_CASELESS = _CASELESS_LABEL + r"(\." + _CASELESS_LABEL + ")*"
+_is_caseless = re.compile(rf"{_CASELESS}\Z").match
+_CASELESS_WORDS = (  # the expression that it tells is the one of lower case
+    "an RFC 1123 subdomain must consist of alphanumeric characters, '-' or '.', and must start and end with an "
+    f"alphanumeric character (e.g. 'Example.com', regex used for validation is '{_SUBDOMAIN}')"
+)
+_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
+_is_identifier = re.compile(rf"{_IDENTIFIER}\Z").match
+_IDENTIFIER_WORDS = (
+    "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters "
+    f"or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '{_IDENTIFIER}')"
+)
 _SEARCH_LABEL = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _SEARCH = _SEARCH_LABEL + r"(\." + _SEARCH_LABEL + ")*"
 _is_search = re.compile(rf"{_SEARCH}\Z").match
@@ -90,6 +103,15 @@ def subdomain(text: str) -> list[str]:
     return [*_longer(text, 253), *([] if _is_subdomain(text) else [_SUBDOMAIN_WORDS])]
 
 
+def caseless_subdomain(text: str) -> list[str]:
+    """An RFC 1123 subdomain in which capitals pass."""
+    return [*_longer(text, 253), *([] if _is_caseless(text) else [_CASELESS_WORDS])]
+
+
+def c_identifier(text: str) -> list[str]:
+    return [] if _is_identifier(text) else [_IDENTIFIER_WORDS]
+
+
 def search_domain(text: str) -> list[str]:
     """A subdomain that may have underscores, as resolvers search."""
     return [*_longer(text, 253), *([] if _is_search(text) else [_SEARCH_WORDS])]
@@ -118,7 +140,10 @@ def _qualified(text: str) -> tuple[str, ...]:
         if not parts[0]:
             out.append("prefix part must be non-empty")
         else:
-            out += [f"prefix part {words}" for words in subdomain(parts[0])]
+            if len(parts[0].encode()) > 253:
+                out.append("prefix part must be no more than 253 bytes")
+            if not _is_subdomain(parts[0]):
+                out.append(f"prefix part {_SUBDOMAIN_WORDS}")
     elif len(parts) > 2:
         return (
             f"a valid label key {_QUALIFIED_BODY} with an optional DNS subdomain prefix and '/' "

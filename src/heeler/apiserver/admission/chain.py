@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from heeler.apiserver.admission import (
+    admin_access,
     certificate_requests,
     default_ingress_class,
     default_storage_class,
@@ -116,6 +117,7 @@ VALIDATING: tuple[Plugin, ...] = (
     certificate_requests.check,
     node_declared_features.check,
     pod_resize.check,
+    admin_access.check,
     validating_admission_policy.check,
     webhooks.check,
     not_enforced.check,

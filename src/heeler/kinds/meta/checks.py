@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from heeler.kinds.meta.objectmeta import each
@@ -12,6 +13,28 @@ from heeler.objects.faults import Fault, invalid, not_supported, required
 NOT_NEGATIVE = "must be greater than or equal to 0"
 IMMUTABLE = "field is immutable"
 MAX_INT32 = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A fault that upstream finds by what is declared at the field, which runs after the checks that are written out."""
+
+    fault: Fault
+
+
+def written_first(faults: Iterable[Fault | Declared]) -> Iterator[Fault]:
+    """The faults in the order in which upstream tells them."""
+    declared = []
+    for fault in faults:
+        if isinstance(fault, Declared):
+            declared.append(fault.fault)
+        else:
+            yield fault
+    yield from declared
+
+
+def as_declared(faults: Iterable[Fault]) -> Iterator[Declared]:
+    return map(Declared, faults)
 
 
 def not_negative(value: int | None, path: str) -> tuple[Fault, ...]:

@@ -71,6 +71,14 @@ def _taint_times(devices: Object, now: str) -> None:
             taint.setdefault("timeAdded", now)
 
 
+def _drop_lists(devices: Object) -> None:
+    """A feature that is off by default: attributes with several values."""
+    for device in devices["spec"].get("devices") or ():
+        for attribute in (device.get("attributes") or {}).values():
+            for key in slice_rules.LISTS_OF_VALUES:
+                attribute.pop(key, None)
+
+
 DEVICE_TAINT_RULE = Own(
     GROUP,
     "DeviceTaintRule",
@@ -107,6 +115,9 @@ RESOURCE_CLAIM_TEMPLATE = Own(
 RESOURCE_SLICE = Own(
     GROUP,
     "ResourceSlice",
+    warnings=slice_rules.warnings,
+    prepare_create=_drop_lists,
+    prepare_update=lambda new, old: _drop_lists(new),
     rules=slice_rules.resource_slice,
     update_rules=slice_rules.slice_update,
     stamp=_taint_times,

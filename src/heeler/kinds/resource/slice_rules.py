@@ -9,10 +9,10 @@ import re
 from collections.abc import Generator, Iterator
 
 from heeler.kinds.internal_form import internal
-from heeler.kinds.meta.checks import IMMUTABLE, numbered
+from heeler.kinds.meta.checks import IMMUTABLE, Declared, as_declared, numbered, written_first
 from heeler.kinds.meta.objectmeta import each, unique
 from heeler.kinds.meta.selector_rules import node_selector
-from heeler.kinds.resource.rules import driver_name, pool_name, taint_rules
+from heeler.kinds.resource.rules import Mixed, driver_name, fits, pool_name, taint_rules
 from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, required, too_long
@@ -23,12 +23,11 @@ Faults = Generator[Fault, None, list[str]]
 
 MAX_IDENTIFIER, MAX_TEXT, MAX_ATTRIBUTES = 32, 64, 32
 #: What an attribute can hold; one of them.
-_VALUES = ("int", "bool", "string", "version", "ints", "bools", "strings", "versions")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_IDENTIFIER_WORDS = (
-    "a valid C identifier must start with alphabetic character or '_', followed by a string of alphanumeric characters "
-    "or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName', regex used for validation is '[A-Za-z_][A-Za-z0-9_]*')"
-)
+_VALUES = ("int", "bool", "string", "version")
+#: Lists of them belong to a feature that is off by default: they are dropped, and named in messages.
+LISTS_OF_VALUES = ("ints", "bools", "strings", "versions")
+MAX_DEVICES, MAX_RICH_DEVICES, MAX_TAINTS = 128, 64, 16
+MAX_COUNTER_SETS, MAX_CONSUMED_SETS, MAX_COUNTERS, MAX_CONDITIONS, MAX_VALID_VALUES = 8, 2, 32, 4, 10
 #: https://semver.org/#is-there-a-suggested-regular-expression-regex-to-check-a-semver-string
 _NUMBER = r"(?:0|[1-9]\d*)"
 _PART = rf"(?:{_NUMBER}|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -38,15 +37,21 @@ _SEMVER = re.compile(
 
 
 def resource_slice(obj: Object) -> Iterator[Fault]:
-    yield from _slice(obj["spec"], obj["spec"])
+    yield from written_first(_slice(obj["spec"], obj["spec"]))
+
+
+def warnings(new: Object, old: Object | None) -> Iterator[str]:
+    driver = new["spec"].get("driver", "")
+    if driver != driver.lower():
+        yield f'spec.driver: driver names should be lowercase; "{driver}" contains uppercase characters'
 
 
 def slice_update(new: Object, old: Object) -> Iterator[Fault]:
-    yield from _slice(new["spec"], old["spec"])
+    yield from written_first(_slice(new["spec"], old["spec"]))
 
 
-def _slice(spec: Object, was: Object) -> Iterator[Fault]:
-    yield from driver_name(spec.get("driver", ""), "spec.driver")
+def _slice(spec: Object, was: Object) -> Mixed:
+    yield from driver_name(spec.get("driver", ""), "spec.driver", lambda name: names.subdomain(name.lower()))
     yield from _kept(spec.get("driver", ""), was.get("driver", ""), "spec.driver")
     pool, old_pool = spec.get("pool") or {}, was.get("pool") or {}
     yield from pool_name(pool.get("name", ""), "spec.pool.name")
@@ -60,9 +65,13 @@ def _slice(spec: Object, was: Object) -> Iterator[Fault]:
     devices, counters = spec.get("devices") or [], spec.get("sharedCounters") or []
     if devices and counters:
         yield invalid("spec", "", "only one of `sharedCounters` or `devices` is allowed")
-    for at, device in enumerate(devices):
-        yield from _device(device, spec, f"spec.devices[{at}]")
-    yield from unique("spec.devices[{at}]", [device.get("name", "") for device in devices])
+    rich = any(device.get("taints") or device.get("consumesCounters") for device in devices)
+    too_large = list(fits(devices, "spec.devices", MAX_RICH_DEVICES if rich else MAX_DEVICES))
+    yield from too_large
+    if not too_large:
+        for at, device in enumerate(devices):
+            yield from _device(device, spec, f"spec.devices[{at}]")
+        yield from unique("spec.devices[{at}]", [device.get("name", "") for device in devices])
     yield from _shared_counters(counters, "spec.sharedCounters")
 
 
@@ -114,8 +123,8 @@ def _places(holder: Object, path: str, fields: tuple[str, ...]) -> Faults:
         if key == "nodeName":
             if not value:
                 yield invalid(here, "", "must be either unset or set to a non-empty string")
-            else:
-                yield from each(here, value, names.subdomain(value))
+                continue
+            yield from each(here, value, names.subdomain(value))
         elif key == "nodeSelector":
             yield from node_selector(value, here)
             terms = value.get("nodeSelectorTerms") or []
@@ -130,7 +139,7 @@ def _places(holder: Object, path: str, fields: tuple[str, ...]) -> Faults:
     return given
 
 
-def _device(device: Object, spec: Object, path: str) -> Iterator[Fault]:
+def _device(device: Object, spec: Object, path: str) -> Mixed:
     name = device.get("name", "")
     yield from each(f"{path}.name", name, names.label(name))
     attributes, capacity = device.get("attributes") or {}, device.get("capacity") or {}
@@ -143,9 +152,16 @@ def _device(device: Object, spec: Object, path: str) -> Iterator[Fault]:
     for key, value in sorted(capacity.items()):
         yield from _qualified(key, f"{path}.capacity")
         yield from _capacity(value, bool(device.get("allowMultipleAllocations")), f"{path}.capacity[{key}]")
-    for at, taint in numbered(device.get("taints")):
+    too_large = list(fits(device.get("taints"), f"{path}.taints", MAX_TAINTS))
+    yield from as_declared(too_large)
+    for at, taint in numbered(device.get("taints")) if not too_large else ():
         yield from taint_rules(taint, f"{path}.taints[{at}]")
-    for at, row in numbered(device.get("consumesCounters")):
+    consumed = device.get("consumesCounters")
+    too_large = list(fits(consumed, f"{path}.consumesCounters", MAX_CONSUMED_SETS))
+    yield from as_declared(too_large)
+    if not too_large:
+        yield from as_declared(_same_sets(consumed or [], f"{path}.consumesCounters"))
+    for at, row in numbered(consumed) if not too_large else ():
         here, counter_set = f"{path}.consumesCounters[{at}]", row.get("counterSet", "")
         if not counter_set:
             yield required(f"{here}.counterSet")
@@ -154,6 +170,14 @@ def _device(device: Object, spec: Object, path: str) -> Iterator[Fault]:
         yield from _counters(row.get("counters") or {}, f"{here}.counters")
     yield from _device_where(device, spec, path)
     yield from _binding(device, path)
+
+
+def _same_sets(rows: list[Object], path: str) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for at, row in enumerate(rows):
+        if row.get("counterSet", "") in seen:
+            yield duplicate(f"{path}[{at}]", row)
+        seen.add(row.get("counterSet", ""))
 
 
 def _qualified(name: str, path: str) -> Iterator[Fault]:
@@ -169,23 +193,19 @@ def _qualified(name: str, path: str) -> Iterator[Fault]:
         yield required(path, "the name must not be empty")
     elif len(own) > MAX_IDENTIFIER:
         yield too_long(path, MAX_IDENTIFIER)
-    elif not slash and not _IDENTIFIER.fullmatch(own):
-        yield invalid(path, own, _IDENTIFIER_WORDS)
+    elif not slash:
+        yield from each(path, own, names.c_identifier(own))
 
 
-def _attribute_value(value: Object, path: str) -> Iterator[Fault]:
-    given = [key for key in _VALUES if value.get(key) is not None and value[key] != []]
-    kinds = ", ".join(f"`{key}`" for key in _VALUES)
+def _attribute_value(value: Object, path: str) -> Mixed:
+    given = [key for key in _VALUES if value.get(key) is not None]
+    kinds = ", ".join(f"`{key}`" for key in (*_VALUES, *LISTS_OF_VALUES))
     if not given:
-        yield invalid(path, "", f"must specify one of: {kinds}")
+        yield Declared(invalid(path, "", f"must specify one of: {kinds}"))
     elif len(given) > 1:
-        yield invalid(path, f"{{{', '.join(given)}}}", f"must specify exactly one of: {kinds}")
+        yield Declared(invalid(path, f"{{{', '.join(given)}}}", f"must specify exactly one of: {kinds}"))
     else:
-        key = given[0]
-        rows = value[key] if key.endswith("s") else [value[key]]
-        for at, one in enumerate(rows):
-            here = f"{path}.{key}[{at}]" if key.endswith("s") else f"{path}.{key}"
-            yield from _text(one, here, version=key.startswith("version"))
+        yield from _text(value[given[0]], f"{path}.{given[0]}", version=given[0] == "version")
 
 
 def _text(value: object, path: str, *, version: bool) -> Iterator[Fault]:
@@ -201,33 +221,85 @@ def _capacity(row: Object, shared: bool, path: str) -> Iterator[Fault]:
     policy = row.get("requestPolicy")
     if policy is None:
         return
-    here = f"{path}.requestPolicy"
+    here, capacity = f"{path}.requestPolicy", str(row.get("value", "0"))
     if not shared:
         yield forbidden(here, "allowMultipleAllocations must be true")
         return
-    limits = policy.get("validRange")
-    if limits is not None:
-        yield from _range(limits, policy.get("default"), str(row.get("value", "0")), f"{here}.validRange")
+    values, limits, default = policy.get("validValues"), policy.get("validRange"), policy.get("default")
+    if values and limits is not None:
+        words = 'exactly one policy can be specified, cannot specify "validValues" and "validRange" at the same time'
+        yield forbidden(here, words)
+    elif values:
+        yield from _choices(values, default, capacity, here)
+    elif limits is not None:
+        yield from _range(limits, default, capacity, here)
+
+
+def _choices(values: list[str], default: str | None, capacity: str, path: str) -> Iterator[Fault]:
+    """The amounts that may be asked for: sorted, none of them more than there is."""
+    if default is None:
+        yield required(f"{path}.default", "required when validValues is defined")
+        return
+    path = f"{path}.validValues"
+    too_large = list(fits(values, path, MAX_VALID_VALUES))
+    yield from too_large
+    amounts = [parse(value).nano for value in values] if not too_large else []
+    for at, amount in enumerate(amounts):
+        if amount in amounts[:at]:
+            yield duplicate(f"{path}[{at}]", values[at])
+        elif at and amount < amounts[at - 1]:
+            yield invalid(f"{path}[{at}]", values[at], "values must be sorted in ascending order")
+        if amount > parse(capacity).nano:
+            yield invalid(f"{path}[{at}]", values[at], f"option is larger than capacity value: {capacity}")
+    if parse(default).nano not in amounts:
+        yield invalid(path, default, "default value is not valid according to the requestPolicy")
 
 
 def _range(limits: Object, default: str | None, capacity: str, path: str) -> Iterator[Fault]:
-    least, most = limits.get("min"), limits.get("max")
+    least, most, step = limits.get("min"), limits.get("max"), limits.get("step")
+    here, there = f"{path}.validRange", parse(capacity).nano
+    if default is None:
+        yield required(f"{path}.default", "required when validRange is defined")
     if least is None:
+        yield required(f"{here}.min", "required when validRange is defined")
+    if default is None or least is None:
         return
-    amount = parse(least).nano
-    if amount > parse(capacity).nano:
-        yield invalid(f"{path}.min", least, f"min is larger than capacity value: {capacity}")
-    if default is not None and parse(default).nano < amount:
-        yield invalid(f"{path}.default", default, f"default is less than min: {least}")
-    if most is not None and amount > parse(most).nano:
-        yield invalid(f"{path}.max", least, f"min is larger than max: {most}")
+    usual, bottom = parse(default).nano, parse(least).nano
+    if bottom > there:
+        yield invalid(f"{here}.min", least, f"min is larger than capacity value: {capacity}")
+    if usual < bottom:
+        yield invalid(f"{here}.default", default, f"default is less than min: {least}")
+    if most is not None:
+        if parse(most).nano > there:
+            yield invalid(f"{here}.max", most, f"max is larger than capacity value: {capacity}")
+        if bottom > parse(most).nano:
+            yield invalid(f"{here}.max", least, f"min is larger than max: {most}")
+        if usual > parse(most).nano:
+            yield invalid(f"{here}.default", default, f"default is more than max: {most}")
+    if step is not None:
+        yield from _steps(least, most, step, default, capacity, f"{here}.step")
 
 
-def _binding(device: Object, path: str) -> Iterator[Fault]:
+def _steps(least: str, most: str | None, step: str, default: str, capacity: str, path: str) -> Iterator[Fault]:
+    bottom, size = parse(least).nano, parse(step).nano
+    if size <= 0:
+        yield invalid(path, step, "must be greater than zero")
+        return
+    if bottom + size > parse(capacity).nano:
+        one = parse(least) + parse(step)
+        yield invalid(path, step, f"one step {one} is larger than capacity value: {capacity}")
+    for text in (*((most,) if most is not None else ()), default):
+        if (parse(text).nano - bottom) % size:
+            yield invalid(path, text, f"value is not a multiple of a given step ({step}) from ({least})")
+
+
+def _binding(device: Object, path: str) -> Mixed:
     """What must be true of a device before its pod is bound, and what makes that fail: both or none."""
     wanted, failing = device.get("bindingConditions") or [], device.get("bindingFailureConditions") or []
     for key, rows in (("bindingConditions", wanted), ("bindingFailureConditions", failing)):
-        for at, name in enumerate(rows):
+        too_large = list(fits(rows, f"{path}.{key}", MAX_CONDITIONS))
+        yield from as_declared(too_large)
+        for at, name in enumerate(rows if not too_large else ()):
             yield from each(f"{path}.{key}[{at}]", name, names.qualified(name))
             if name in rows[:at]:
                 yield duplicate(f"{path}.{key}[{at}]", name)
@@ -237,13 +309,17 @@ def _binding(device: Object, path: str) -> Iterator[Fault]:
                 )
     if wanted and not failing:
         words = "bindingFailureConditions are required to use bindingConditions"
-        yield invalid(f"{path}.bindingFailureConditions", None, words)
+        yield invalid(f"{path}.bindingFailureConditions", device.get("bindingFailureConditions"), words)
     if failing and not wanted:
         words = "bindingConditions are required to use bindingFailureConditions"
-        yield invalid(f"{path}.bindingConditions", None, words)
+        yield invalid(f"{path}.bindingConditions", device.get("bindingConditions"), words)
 
 
-def _shared_counters(rows: list[Object], path: str) -> Iterator[Fault]:
+def _shared_counters(rows: list[Object], path: str) -> Mixed:
+    too_large = list(fits(rows, path, MAX_COUNTER_SETS))
+    yield from as_declared(too_large)
+    if too_large:
+        return
     seen: set[str] = set()
     for at, row in enumerate(rows):
         if row.get("name", "") in seen:
@@ -261,5 +337,6 @@ def _shared_counters(rows: list[Object], path: str) -> Iterator[Fault]:
 def _counters(counters: Object, path: str) -> Iterator[Fault]:
     if not counters:
         yield required(path)
+    yield from fits(counters, path, MAX_COUNTERS)
     for name in sorted(counters):
         yield from each(path, name, names.label(name))
