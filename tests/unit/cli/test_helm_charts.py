@@ -87,3 +87,18 @@ def test_an_empty_list_of_dependencies_is_a_list(tmp_path: Path) -> None:
     heads = "NAME\tVERSION\tREPOSITORY\tSTATUS\n\n"
     assert run(["dependency", "list", "app"], tmp_path) == (0, heads, "")
     assert run(["dependency", "list", "none"], tmp_path) == (0, "WARNING: no dependencies at none/charts\n", "")
+
+
+def test_lint_tells_of_values_that_dont_fit_without_a_schema_too(tmp_path: Path) -> None:
+    lay(tmp_path, {"app/Chart.yaml": chart_yaml(), "app/values.yaml": "a: {b: 1}\n", "v.yaml": "a: [1]\n"})
+    code, _, errors = run(["lint", "app", "-f", "v.yaml"], tmp_path)
+    warning = 'level=INFO msg="warning: cannot overwrite table with non table for a (map[b:1])"\n'
+    assert (code, errors) == (0, warning)
+
+
+def test_an_archives_dependencies_of_another_version(tmp_path: Path) -> None:
+    needs = "dependencies: [{name: sub, version: 2.0.0}]\n"
+    lay(tmp_path, {"app/Chart.yaml": chart_yaml(more=needs), "app/charts/sub/Chart.yaml": chart_yaml("sub")})
+    assert run(["package", "app"], tmp_path)[0] == 0
+    code, out, _ = run(["dependency", "list", "app-1.0.0.tgz"], tmp_path)
+    assert (code, out.split()[-4:]) == (0, ["sub", "2.0.0", "wrong", "version"])

@@ -78,8 +78,8 @@ def _status(path: Path, entry: Dependency, parent: Chart) -> str:
     folder = path / "charts" / entry.name
     if not folder.exists():
         for sub in parent.dependencies:  # as in an archive, which has no folders to look into
-            if sub.name == entry.name and in_range(entry.version, sub.metadata.version):
-                return "unpacked"
+            if sub.name == entry.name:
+                return "unpacked" if in_range(entry.version, sub.metadata.version) else "wrong version"
         return "missing"
     return _compared(folder, entry, "unpacked") if folder.is_dir() else "mispackaged"
 

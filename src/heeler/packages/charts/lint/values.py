@@ -30,12 +30,12 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
         said = f"read {file}: {(error.strerror or '').lower()}" if isinstance(error, OSError) else error
         yield Message(ERROR, PATH, f"unable to parse YAML: {said}")
         return
+    whole = coalesce_tables(copy(options.values), own or {}, lambda message: log("INFO", message))
     schema = folder / "values.schema.json"
     if options.skip_schema or not schema.is_file() or not schema.stat().st_size:
         return
     from heeler.packages.charts.schema import validate_one
 
-    whole = coalesce_tables(copy(options.values), own or {}, lambda message: log("INFO", message))
     try:
         validate_one(schema.read_bytes(), whole)
     except ChartError as error:
