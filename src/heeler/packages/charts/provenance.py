@@ -113,6 +113,17 @@ def _below(values: Any, step: str | int) -> Any:
     return MISSING
 
 
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """`chart` imports what stands at `child` of the chart `source` to `target`; all but `child` are paths from the root."""
+
+    chart: Path
+    target: Path
+    source: Path
+    child: Path
+    place: str
+
+
 class Provenance:
     """Of the values of a chart whose dependencies are decided, and of the caller's `given` layers, the strongest last."""
 
@@ -120,11 +131,13 @@ class Provenance:
         """`own_defaults`: the chart's own values file counts (not with `--reuse-values`)."""
         self.chart, self._given = chart, list(given)
         self._defaults: list[Layer] = []
-        self._imports: list[tuple[Path, Path, str]] = []
+        self._imports: list[_Import] = []
         self._gather(chart, ())
         if not own_defaults:
             self._defaults = [layer for layer in self._defaults if layer.prefix]
-        self._defaults.sort(key=lambda layer: -len(layer.prefix))  # what lies deep says least
+        # what lies deep says least; what a chart imports says less than its own file
+        weak: list[Layer | _Import] = [*self._imports, *self._defaults]
+        self._weak = sorted(weak, key=lambda one: -len(one.prefix if isinstance(one, Layer) else one.chart))
 
     def _gather(self, chart: Chart, prefix: Path) -> None:
         data = next((file.data for file in chart.raw if file.name == "values.yaml"), None)
@@ -140,9 +153,9 @@ class Provenance:
                     continue
                 child, parent = str(wanted.get("child") or ""), str(wanted.get("parent") or "")
                 target = () if parent == "." else tuple(parent.split("."))
-                source = (*prefix, entry.name, *child.split("."))
                 place = f"import-values of {chart.full_path}/Chart.yaml"
-                self._imports.append(((*prefix, *target), source, place))
+                source = (*prefix, entry.name)
+                self._imports.append(_Import(prefix, (*prefix, *target), source, tuple(child.split(".")), place))
         for sub in chart.dependencies:
             self._gather(sub, (*prefix, sub.name))
 
@@ -172,26 +185,25 @@ class Provenance:
             return [path]
         return [(*path[:length], *path[place:]) for length in range(place, -1, -1)]
 
-    def _at(self, path: Path, depth: int = 0) -> list[Say]:
-        found = []
-        for layer in self._defaults:
-            if not layer.prefix:
-                found += self._imported(path, depth)
-            found += _said(layer, path)
-        if not self._defaults or self._defaults[-1].prefix:
-            found += self._imported(path, depth)
+    def _at(self, path: Path) -> list[Say]:
+        """What is said of exactly this path."""
+        found = self._by_default(path, (), ())
         for layer in self._given:
             found += _said(layer, path)
         return found
 
-    def _imported(self, path: Path, depth: int) -> list[Say]:
-        """What charts below export to this path."""
+    def _by_default(self, path: Path, chart: Path, importing: Path) -> list[Say]:
+        """What `chart` and those below it say, and what `importing` and those below it import."""
         found: list[Say] = []
-        for target, source, place in self._imports:
-            if depth > len(self._imports) or path[: len(target)] != target or len(path) == len(target):
-                continue
-            for say in self._at((*source, *path[len(target) :]), depth + 1)[-1:]:
-                found.append(Say(f"{say.place}, by {place}", say.value, say.path, say.above))
+        for one in self._weak:
+            if isinstance(one, Layer):
+                if one.prefix[: len(chart)] == chart:
+                    found += _said(one, path)
+            elif one.chart[: len(importing)] == importing and path[: len(one.target)] == one.target != path:
+                # what is imported doesn't know of the caller's values, nor of those of charts above
+                inner = (*one.source, *one.child, *path[len(one.target) :])
+                for say in self._by_default(inner, one.chart, one.source)[-1:]:
+                    found.append(Say(f"{say.place}, by {one.place}", say.value, say.path, say.above))
         return found
 
     def winner(self, path: Path, value: Any) -> Say | None:

@@ -94,6 +94,33 @@ def test_what_is_imported_names_both_files() -> None:
     assert places(found, "here.x") == ["app/charts/sub/values.yaml:3, by import-values of app/Chart.yaml"]
 
 
+def test_imports_know_defaults_only_and_are_weaker_than_a_charts_own_values() -> None:
+    entry = Dependency("sub", "1.0.0", import_values=["data"])
+    top = chart("app", "own: 1\nsub: {exports: {data: {b: 2}}}\n", chart("sub", "exports: {data: {a: 0, b: 0, own: 0}}\n"),
+                dependencies=[entry])  # fmt: skip
+    given = {"sub": {"exports": {"data": {"a": 9.0}}}}
+    dependencies.process(top, given, lambda *_, **__: None)
+    values = coalesce(top, given, lambda _: None)
+    assert (values["a"], values["b"], values["own"]) == (0.0, 2.0, 1.0)
+    found = Provenance(top, [Layer("--set", given)])
+    assert [say.value for say in found.says(("a",))] == [0.0]
+    assert places(found, "b") == ["app/values.yaml:2, by import-values of app/Chart.yaml"]
+    assert places(found, "own")[-1] == "app/values.yaml:1" and len(found.says(("own",))) == 2
+
+
+def test_many_imports_into_the_root_are_no_maze() -> None:
+    def entries(name: str) -> list[Dependency]:
+        return [Dependency(name, "1.0.0", import_values=[f"e{number}" for number in range(30)])]
+
+    exported = "exports: {" + ", ".join(f"e{number}: {{k{number}: {number}}}" for number in range(30)) + "}\n"
+    low = chart("low", exported)
+    top = chart("app", "", chart("sub", exported, low, dependencies=entries("low")), dependencies=entries("sub"))
+    dependencies.process(top, {}, lambda *_, **__: None)
+    found = Provenance(top, [])
+    assert places(found, "k7") == ["app/charts/sub/values.yaml:1, by import-values of app/Chart.yaml"]
+    assert found.says(parsed("nothing.at.all")) == []
+
+
 KEYS = st.sampled_from(["a", "b", "sub", "global", "low"])
 LEAVES = st.one_of(st.integers(0, 99).map(float), st.booleans(), st.text("xyz", max_size=3), st.none())
 VALUES = st.recursive(

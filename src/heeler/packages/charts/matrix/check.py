@@ -55,6 +55,8 @@ class Checker:
             return
         obj, _ = kind.decode(copy(definition), "v1")
         kind.default(obj, "v1")
+        if not any(version.get("served") for version in obj["spec"]["versions"]):
+            return
         found = CustomKind(obj)
         for version in found.versions:
             self._custom[found.api_version(version), found.kind] = found
