@@ -35,30 +35,31 @@ class Credentials:
         """The login for a host, NOBODY if there is none."""
         for path in (self._path, *self._fallbacks):
             config = _read(path)
-            helper = (config.get("credHelpers") or {}).get(host) or config.get("credsStore")
-            found = _ask(helper, host) if helper else _decoded((config.get("auths") or {}).get(host) or {})
+            helper = _helper(config, host)
+            found = _ask(helper, host) if helper else _decoded(_map(config, "auths").get(host))
             if found.name or found.password:
                 return found
         return NOBODY
 
     def put(self, host: str, login: Login) -> None:
         config = _read(self._path)
-        helper = (config.get("credHelpers") or {}).get(host) or config.get("credsStore")
+        helper = _helper(config, host)
         if helper:
             said = {"ServerURL": host, "Username": login.name, "Secret": login.password}
             _run(helper, "store", orjson.dumps(said))
             return
         auth = base64.b64encode(f"{login.name}:{login.password}".encode()).decode()
-        config.setdefault("auths", {})[host] = {"auth": auth}
+        config["auths"] = {**_map(config, "auths"), host: {"auth": auth}}
         self._write(config)
 
     def remove(self, host: str) -> None:
         """What isn't there is fine."""
         config = _read(self._path)
-        helper = (config.get("credHelpers") or {}).get(host) or config.get("credsStore")
+        helper = _helper(config, host)
         if helper:
             _run(helper, "erase", host.encode())
-        elif (config.get("auths") or {}).pop(host, None) is not None:
+        elif host in (logins := _map(config, "auths")):
+            config["auths"] = {name: login for name, login in logins.items() if name != host}
             self._write(config)
 
     def _write(self, config: dict[str, Any]) -> None:
@@ -85,7 +86,19 @@ def _read(path: Path) -> dict[str, Any]:
     return value
 
 
-def _decoded(entry: dict[str, Any]) -> Login:
+def _map(config: dict[str, Any], name: str) -> dict[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _helper(config: dict[str, Any], host: str) -> str:
+    """The credential helper that keeps a host's login, "" for none."""
+    return str(_map(config, "credHelpers").get(host) or config.get("credsStore") or "")
+
+
+def _decoded(entry: Any) -> Login:
+    if not isinstance(entry, dict):
+        return NOBODY
     try:
         name, _, password = base64.b64decode(entry.get("auth") or "", validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError, TypeError):
@@ -94,8 +107,13 @@ def _decoded(entry: dict[str, Any]) -> Login:
 
 
 def _ask(helper: str, host: str) -> Login:
-    found = orjson.loads(_run(helper, "get", host.encode()) or b"{}")
-    return Login(found.get("Username") or "", found.get("Secret") or "")
+    try:
+        found = orjson.loads(_run(helper, "get", host.encode()) or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise CredentialError(f"docker-credential-{helper} get: it answered no JSON: {error}") from None
+    if not isinstance(found, dict):
+        return NOBODY
+    return Login(str(found.get("Username") or ""), str(found.get("Secret") or ""))
 
 
 def _run(helper: str, action: str, said: bytes) -> bytes:

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import orjson
 
 from heeler.packages.repositories.credentials import Credentials
-from heeler.packages.repositories.web import MAX_BYTES, Answer, Login, Web, WebError
+from heeler.packages.repositories.web import MAX_BYTES, Answer, Login, Web, WebError, place
 
 SCHEME = "oci://"
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
@@ -118,7 +118,8 @@ class Registry:
             answer = self._ask("GET", url, ref.host, _scope(ref, "pull"))
             if answer.status != 200:
                 raise _failure(answer, "GET")
-            out += _json(answer).get("tags") or []
+            listed = _json(answer).get("tags")
+            out += [str(tag) for tag in listed] if isinstance(listed, list) else []
             following = re.match(r'<([^>]+)>; *rel="?next', answer.headers.get("link", ""))
             if not following:
                 break
@@ -138,10 +139,15 @@ class Registry:
         if ref.digest and ref.digest != digest:
             raise RegistryError(f"the manifest of {ref} is not what its digest says: {digest}")
         manifest = _json(answer)
-        kind = (manifest.get("config") or {}).get("mediaType")
+        config, listed = manifest.get("config"), manifest.get("layers")
+        kind = config.get("mediaType") if isinstance(config, dict) else None
         if kind != CONFIG:
             raise RegistryError(f"could not load config with mediatype {CONFIG}: {ref} holds {kind}")
-        layers = {layer.get("mediaType"): layer for layer in manifest.get("layers") or ()}
+        layers = {
+            str(layer.get("mediaType")): layer
+            for layer in (listed if isinstance(listed, list) else ())
+            if isinstance(layer, dict)
+        }
         if CHART not in layers:
             raise RegistryError(f"manifest does not contain a layer with mediatype {CHART}")
         chart = self._blob(ref, layers[CHART])
@@ -215,8 +221,13 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Ask; where the registry wants to know who does, say so and ask again. Raises RegistryError, WebError."""
+        """Ask; where the registry wants to know who does, say so and ask again. Raises RegistryError, WebError.
+
+        Another host, to which the registry has sent us, isn't told who we are.
+        """
         sent = dict(headers or {})
+        if place(url) != place(self._root(host)):
+            return self.web.ask(method, url, headers=sent, body=body)
         token = self._tokens.get((host, scope))
         answer = self.web.ask(method, url, headers={**sent, "Authorization": token} if token else sent, body=body)
         if answer.status != 401:
