@@ -163,7 +163,7 @@ def _versions(call: Call, chart: str) -> list[Entry]:
 
     repository, _, name = chart.partition("/")
     try:
-        listed = load_index(call, repository)
+        listed = load_index(call, repository, name)
     except (ChartError, OSError):
         return []
     found = []

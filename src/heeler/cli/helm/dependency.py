@@ -175,17 +175,17 @@ class _Remote:
         if entry.repository.startswith(SCHEME):
             return self._tagged(entry)
         repository = self._entry(entry.repository)
-        listed = self._index(repository)
+        listed = self._index(repository, entry.name)
         if entry.name not in listed.entries:
             raise ChartError(f"{entry.name} chart not found in repo {entry.repository}")
         versions = (one.metadata.version for one in listed.entries[entry.name] if one.urls)
         return next((version for version in versions if in_range(entry.version, version)), None)
 
-    def _index(self, repository: Repository) -> Index:
+    def _index(self, repository: Repository, chart: str) -> Index:
         from heeler.cli.helm.repositories import index_name, load_index
 
         try:
-            return load_index(self.call, repository.name)
+            return load_index(self.call, repository.name, chart)
         except OSError as error:
             said = f"open {index_name(self.call, repository.name)}: {(error.strerror or '').lower()}"
             raise ChartError(
@@ -227,7 +227,7 @@ class _Remote:
                 if wanted.login.name:
                     source = replace(source, login=wanted.login)
                 managed = self.is_added(entry.repository)
-                listed = self._index(repository) if managed else None
+                listed = self._index(repository, entry.name) if managed else None
                 found = self.downloads.find(source, entry.name, entry.version, listed)
                 place = found.url
                 fetched = self.downloads.take(found, wanted)

@@ -29,10 +29,10 @@ class Added:
 
         return [entry.source(self.call) for entry in known(self.call)]
 
-    def index(self, name: str) -> Index:
+    def index(self, name: str, chart: str = "") -> Index:
         from heeler.cli.helm.repositories import load_index
 
-        return load_index(self.call, name)
+        return load_index(self.call, name, chart)
 
     def index_file(self, name: str) -> str:
         from heeler.cli.helm.repositories import index_name

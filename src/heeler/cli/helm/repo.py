@@ -11,7 +11,7 @@ from heeler.cli.helm.fetching import said
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.printing import ordered_json, rows, structured
-from heeler.cli.helm.repositories import Repository, keep_index, load_file, locked_file, save_file
+from heeler.cli.helm.repositories import Repository, keep_index, load_file, locked_file, read_file, save_file
 from heeler.cli.helm.settings import place
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.repositories.fetch import FAULTS, BadUrl, fetch_index, unreachable
@@ -68,8 +68,8 @@ def remove(call: Call) -> int:
             content.repositories.remove(entry)
             save_file(call, content)
             cache = place(call, "repository-cache")
-            for file in (f"{cache}/{name}-index.yaml", f"{cache}/{name}-charts.txt"):
-                call.path(file).unlink(missing_ok=True)
+            for file in ("index.yaml", "charts.txt", "index.json"):
+                call.path(f"{cache}/{name}-{file}").unlink(missing_ok=True)
             call.write(f'"{name}" has been removed from your repositories\n')
     return 0
 
@@ -132,7 +132,7 @@ def _index(call: Call, entry: Repository) -> tuple[Index, bytes]:
     """A repository's index as it is there now. Raises one of `FAULTS`."""
     source = entry.source(call)
     seconds = call.flags.number("timeout") / 1e9 if call.flags.changed("timeout") else TIMEOUT_SECONDS
-    return fetch_index(source, Web(source.tls, seconds), call.log)
+    return fetch_index(source, Web(source.tls, seconds), call.log, kept=read_file(call, entry.name))
 
 
 def update(call: Call) -> int:

@@ -110,8 +110,11 @@ def locked_file(call: Call) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise HelmError(f"mkdir {file.parent}: {(error.strerror or '').lower()}") from None
-    with locked(file.with_suffix(".lock")):
-        yield
+    try:
+        with locked(file.with_suffix(".lock")):
+            yield
+    except OSError as error:
+        raise HelmError(f"open {error.filename or file}: {(error.strerror or '').lower()}") from None
 
 
 def known(call: Call) -> list[Repository]:
@@ -124,10 +127,16 @@ def index_name(call: Call, repository: str) -> str:
     return f"{place(call, 'repository-cache')}/{repository}-index.yaml"
 
 
-def load_index(call: Call, repository: str) -> Index:
-    """The index of a repository that is kept. Raises `ChartError`, `OSError`."""
+def read_file(call: Call, repository: str) -> Path:
+    """Where what a large index says is kept once it was read, beside the index."""
+    return call.path(f"{place(call, 'repository-cache')}/{repository}-index.json")
+
+
+def load_index(call: Call, repository: str, chart: str = "") -> Index:
+    """The index of a repository that is kept, of large ones only `chart` if that is named. Raises `ChartError`, `OSError`."""
     name = index_name(call, repository)
-    return parse(call.path(name).read_bytes(), name, call.log)
+    data = call.path(name).read_bytes()
+    return parse(data, name, call.log, chart=chart, kept=read_file(call, repository))
 
 
 def keep_index(call: Call, repository: str, index: Index, data: bytes) -> None:

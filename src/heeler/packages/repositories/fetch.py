@@ -65,8 +65,8 @@ class Known(Protocol):
 
     def repositories(self) -> Sequence[Repository]: ...
 
-    def index(self, name: str) -> Index:
-        """Raises `ChartError`, or `OSError` where there is none."""
+    def index(self, name: str, chart: str = "") -> Index:
+        """The index, of large ones maybe only what it says of `chart`. Raises `ChartError`, `OSError`."""
 
     def index_file(self, name: str) -> str:
         """What the index's file is called in messages."""
@@ -158,12 +158,12 @@ class Downloads:
         if repository is None:
             raise FetchError(f"repo {name} not found")
         try:
-            entry = self.known.index(name).get(chart, wish.version)
+            entry = self.known.index(name, chart).get(chart, wish.version)
         except OSError as error:
             said = f"open {self.known.index_file(name)}: {(error.strerror or '').lower()}"
             raise FetchError(f"no cached repo found. (try 'helm repo update'): {said}") from None
         except ChartError as error:
-            said = f'chart "{chart}" matching {wish.version} not found in a index'
+            said = f'chart "{chart}" matching {wish.version} not found in {name} index'
             raise FetchError(f"{said}. (try 'helm repo update'): {error}") from None
         return self._of_entry(repository, entry, named)
 
@@ -176,7 +176,7 @@ class Downloads:
         """Where a chart is, by a repository's index, which is fetched if need be. Raises one of `FAULTS`."""
         if listed is None:
             try:
-                listed, _ = fetch_index(repository, self.web(repository.tls), self.log)
+                listed, _ = fetch_index(repository, self.web(repository.tls), self.log, chart=chart)
             except FAULTS as error:
                 if isinstance(error, BadUrl):
                     raise
@@ -317,8 +317,10 @@ def get(web: Web, url: str, login: Login, limit: int, log: Log) -> bytes:
     return answer.body
 
 
-def fetch_index(repository: Repository, web: Web, log: Log) -> tuple[Index, bytes]:
-    """A repository's index, and its text. Raises one of `FAULTS`."""
+def fetch_index(
+    repository: Repository, web: Web, log: Log, *, chart: str = "", kept: Path | None = None
+) -> tuple[Index, bytes]:
+    """A repository's index, and its text; `chart` and `kept` are those of `index.parse`. Raises one of `FAULTS`."""
     parts = urlsplit(repository.url)
     if re.search(r"[\s\x00-\x1f]", repository.url):
         raise BadUrl(f"invalid chart URL format: {repository.url}")
@@ -328,7 +330,7 @@ def fetch_index(repository: Repository, web: Web, log: Log) -> tuple[Index, byte
         raise BadUrl(f"could not find protocol handler for: {parts.scheme}")
     url = parts._replace(path=f"{parts.path.rstrip('/')}/index.yaml").geturl()
     data = get(web, url, repository.login, indexes.MAX_BYTES, log)
-    return indexes.parse(data, repository.url, log), data
+    return indexes.parse(data, repository.url, log, chart=chart, kept=kept), data
 
 
 def unreachable(url: str, error: object) -> str:

@@ -20,6 +20,9 @@ from heeler.packages.yaml import read
 MAX_BYTES = 64 << 20
 """How large an index may be; the largest public ones have some 20 MiB."""
 
+LARGE_BYTES = 512 << 10
+"""From where on an index takes more than half a second to read."""
+
 
 #: What an index may say beside its entries; whatever else is in it makes it none.
 _FIELDS = ("serverInfo", "apiVersion", "generated", "entries", "publicKeys", "annotations")
@@ -125,11 +128,16 @@ def newest(entry: Entry) -> tuple[bool, Version]:
         return False, NO_VERSION
 
 
-def parse(data: bytes, source: str = "", log: Log = silent) -> Index:
-    """An index out of its YAML or JSON. `log` is told of versions that can't be and so are left out. Raises `ChartError`."""
+def parse(data: bytes, source: str = "", log: Log = silent, *, chart: str = "", kept: Path | None = None) -> Index:
+    """An index out of its YAML or JSON. `log` is told of versions that can't be and so are left out. Raises `ChartError`.
+
+    Large ones take their time: of them only `chart` is read, if one is named, and what YAML says is put into `kept`, from where
+    it is taken the next time.
+    """
     if len(data) > MAX_BYTES:
         raise ChartError(f"the index is larger than {MAX_BYTES >> 20} MiB")
-    content = _content(data)
+    large = len(data) >= LARGE_BYTES
+    content = _content(data) if kept is None or not large else _kept(data, kept)
     if content is None:
         raise ChartError("empty index.yaml file")
     for key in content if isinstance(content, dict) else ():
@@ -140,6 +148,8 @@ def parse(data: bytes, source: str = "", log: Log = silent) -> Index:
     index = Index(generated=str(content.get("generated") or ""))
     entries = content.get("entries")
     for name, versions in entries.items() if isinstance(entries, dict) else ():
+        if large and chart and name != chart:
+            continue
         for one in reversed(versions) if isinstance(versions, list) else ():
             entry = _entry(one)
             if entry is None:
@@ -158,6 +168,28 @@ def parse(data: bytes, source: str = "", log: Log = silent) -> Index:
         index.entries.get(str(name), []).reverse()
     index.sort()
     return index
+
+
+def _kept(data: bytes, file: Path) -> Any:
+    """What an index says, by the file that keeps it as JSON; the file is written if it is of another index."""
+    import orjson
+
+    from heeler.base.files import write_atomic
+
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        found = orjson.loads(file.read_bytes())
+        if found["digest"] == digest:
+            return found["content"]
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
+        pass
+    content = _content(data)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, orjson.dumps({"digest": digest, "content": content}), 0o644)
+    except (OSError, TypeError):
+        pass  # it is read again the next time, then
+    return content
 
 
 def _content(data: bytes) -> Any:

@@ -70,7 +70,7 @@ def test_the_newest_that_is_wanted(home: Home, server: Server, flags: tuple[str,
 
 def test_what_there_is_none_of(home: Home, server: Server) -> None:
     add(home, server)
-    again = "not found in a index. (try 'helm repo update')"
+    again = "not found in web index. (try 'helm repo update')"
     assert home.refused("pull", "web/app", "--version", "9") == (
         f'chart "app" matching 9 {again}: no chart version found for app-9'
     )
@@ -317,6 +317,31 @@ def test_a_large_index_of_json_is_read() -> None:
     found = indexes.parse(json.dumps({"apiVersion": "v1", "entries": {"app": versions}}).encode())
     assert found.get("app").metadata.version == "1.2999.0"
     assert found.get("app", "1.5.0").urls == ["app-1.5.0.tgz"]
+
+
+def test_what_a_large_index_says_is_kept(home: Home, server: Server) -> None:
+    file = server.folder / "index.yaml"
+    text = file.read_text()
+    padding = "".join(f"  - {{name: more, version: 1.{n}.0, description: {'x' * 600}}}\n" for n in range(1000))
+    head, _, tail = text.partition("generated:")
+    file.write_text(f"{head}  more:\n{padding}generated:{tail}")
+    add(home, server)
+    kept = home.folder / "cache" / "repository" / "web-index.json"
+    assert kept.is_file()
+    home.do("pull", "web/app", "--version", "0.1.0")
+    assert json.loads(home.do("search", "repo", "web/more", "-o", "json"))[0]["version"] == "1.999.0"
+    # another index, and one that is broken, don't count
+    add(home, server, "other")
+    kept.write_bytes((home.folder / "cache" / "repository" / "other-index.json").read_bytes())
+    home.do("show", "chart", "web/app")
+    kept.write_text("{")
+    home.do("show", "chart", "web/app")
+    assert json.loads(kept.read_text())["content"]["apiVersion"] == "v1"
+    file.write_text(text)
+    home.do("repo", "update")
+    assert json.loads(home.do("search", "repo", "web/more", "-o", "json")) == []
+    home.do("repo", "remove", "web")
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(
