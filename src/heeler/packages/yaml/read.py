@@ -230,6 +230,18 @@ def _at(line: int) -> str:
 # ---- values ----------------------------------------------------------------------------------------------------------
 
 
+def refuse_infinite(value: Any) -> None:
+    """Raise `GoError` for the first number, in JSON's order, that JSON has no form for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GoError(f"json: unsupported value: {'NaN' if value != value else '+Inf' if value > 0 else '-Inf'}")
+    if isinstance(value, list):
+        for item in value:
+            refuse_infinite(item)
+    elif isinstance(value, dict):
+        for key in sorted(value):
+            refuse_infinite(value[key])
+
+
 class _Decoder:
     """Values out of the events of one document."""
 
@@ -243,6 +255,7 @@ class _Decoder:
         self.values = 0
         self.values_of_aliases = 0
         self.twice: list[str] = []
+        self.has_infinite = False
         self.mapping, self.mapping_end = MappingStartEvent, MappingEndEvent
         self.sequence, self.sequence_end = SequenceStartEvent, SequenceEndEvent
         self.scalar = ScalarEvent
@@ -251,6 +264,8 @@ class _Decoder:
         value = self.value() if self.events else None
         if self.twice:
             raise GoError("yaml: unmarshal errors:\n" + "\n".join(f"  {fault}" for fault in self.twice))
+        if self.has_infinite:
+            refuse_infinite(value)
         return value
 
     def value(self) -> Any:
@@ -264,10 +279,8 @@ class _Decoder:
             self.position += 1
             value = self._scalar(event)
             if type(value) is float:
-                if value != value or value in (math.inf, -math.inf):
-                    raise GoError(
-                        f"json: unsupported value: {'NaN' if value != value else '+Inf' if value > 0 else '-Inf'}"
-                    )
+                if not math.isfinite(value):
+                    self.has_infinite = True
             elif type(value) is int and not self.whole_numbers:
                 return float(value)
             return value

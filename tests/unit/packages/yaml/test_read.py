@@ -133,3 +133,11 @@ def test_what_may_not_stand_between_brackets(text: str, said: str) -> None:
     with pytest.raises(GoError) as error:
         read.load(text)
     assert str(error.value) == f"error converting YAML to JSON: {said}"
+
+
+def test_what_json_cannot_hold_counts_only_where_it_stays() -> None:
+    assert read.load("k: -.inf\nk: 1") == {"k": 1.0}
+    with pytest.raises(GoError, match=r"json: unsupported value: NaN$"):
+        read.load("b: [.inf]\na: {x: .nan}")
+    with pytest.raises(GoError, match="map merge requires map or sequence of maps as the value"):
+        read.load("a: .inf\n<<: 1")
