@@ -124,6 +124,19 @@ def test_schemas_name_values_too(helm: Helm) -> None:
         assert told in "\n".join(found)
 
 
+def test_rendered_text_that_is_no_yaml_is_shown_but_not_that_of_secrets(helm: Helm) -> None:
+    text = "apiVersion: v1\nkind: {0}\ndata:\n  a: b\n c: {{{{ .Values.port }}}}\n"
+    assert helm.failing(text.format("ConfigMap")) == [
+        "What app/templates/a.yaml has rendered there:",
+        "      1 apiVersion: v1",
+        "      2 kind: ConfigMap",
+        "      3 data:",
+        "      4   a: b",
+        "      5  c: 80",
+    ]
+    assert helm.failing(text.format("Secret")) == []
+
+
 def test_explain_value_tells_layers_and_readers(helm: Helm) -> None:
     helm.file("prod.yaml", "image:\n  tag: 2\n")
     helm.file("app/templates/a.yaml", "a: {{ .Values.image.tag }}\nb: {{ toJson .Values.image }}\n")

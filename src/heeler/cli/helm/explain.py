@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 VARIABLE = "HEELER_EXPLAIN"
 #: Values that are told of when a line of a template fails that read several.
 MAX_OF_A_LINE = 3
+#: Lines of rendered text that are shown around a fault, whose line is sometimes told one too low.
+LINES_BEFORE, LINES_AFTER = 3, 2
 #: Values that are told of with one error, readers of a value that are listed, characters of a value that are shown.
 MAX_VALUES, MAX_READERS, MAX_SHOWN = 10, 50, 2000
 
@@ -199,6 +201,31 @@ def _text(value: Any) -> str:
     except (GoError, RecursionError):
         text = _kind(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+
+
+# ---- rendered text that is no YAML -------------------------------------------------------------------------------------------
+
+
+_LINE = re.compile(r"\bline (\d+): ")
+
+
+def rendered_lines(files: Mapping[str, str]) -> list[str]:
+    """The lines around the first fault of YAML in rendered files; none of a Secret, whose text isn't for terminals."""
+    from heeler.packages.charts.manifests import head_of, split
+
+    for path in sorted(files):
+        for content in split(files[path]) if files[path].strip() else ():
+            try:
+                head_of(content, path)
+            except ChartError as error:
+                match = _LINE.search(str(error))
+                if match is None or re.search(r"^kind: *['\"]?Secret", content, re.MULTILINE):
+                    return []
+                lines, at = content.rstrip().split("\n"), int(match[1])
+                around = range(max(1, at - LINES_BEFORE), min(len(lines), at + LINES_AFTER) + 1)
+                text = [f"  {number:5} {lines[number - 1]}" for number in around]
+                return [f"What {path} has rendered there:", *text]
+    return []
 
 
 # ---- errors ----------------------------------------------------------------------------------------------------------------

@@ -210,6 +210,7 @@ def prepare(
     try:
         outcome.hooks, outcome.manifests = sort(rendered.files, INSTALL_ORDER, call.log)
     except ChartError as error:
+        _show_text(call, rendered.files)
         raise RenderFailed(str(error), _as_it_is(rendered.files)) from None
     outcome.notes = rendered.notes
     parts = [f"---\n# Source: {path}\n{_text(data)}\n" for path, _, data in chart.crds()] if include_crds else []
@@ -246,6 +247,14 @@ def _explain(
         call.explained_values = True
         for path in paths:
             explanation.value(path)
+
+
+def _show_text(call: Call, files: Mapping[str, str]) -> None:
+    """Show where a document can't be read, if that is wanted."""
+    from heeler.cli.helm.explain import rendered_lines, wanted
+
+    if wanted(call):
+        call.explained += rendered_lines(files)
 
 
 def check_name(call: Call, name: str) -> None:
