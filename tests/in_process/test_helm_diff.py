@@ -74,7 +74,7 @@ def helm(shared: FreshCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_all_is_new_where_there_is_no_release(helm: Helm) -> None:
     code, out, errors = helm("diff", "web", "app", "--exit-code")
     assert (code, errors) == (2, "")
-    assert "+ ConfigMap default/map (v1) is created\n--- live/default/ConfigMap/map" in out
+    assert "+ ConfigMap default/map (v1) is created\n--- before/default/ConfigMap/map" in out
     assert "+  colour: red\n" in out and "secret-one" not in out and "+  password: '***'\n" in out
     assert "+ hook ConfigMap default/job (v1) is created" in out
     assert out.endswith("4 to create, 0 to change, 0 to delete, 0 unchanged\n")
@@ -164,6 +164,10 @@ def test_what_the_server_refuses_is_told(helm: Helm) -> None:
     assert '~ Deployment default/web (apps/v1) changes\n  refused: Deployment.apps "web" is invalid: ' in out
     assert "refused: exists and cannot be imported into the current release: invalid ownership metadata" in out
     assert "2 refused" not in helm("diff", "web", "app", "--set", "extra=true", "--take-ownership")[2]
+    (helm.folder / "app" / "templates" / "map.yaml").write_text(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {generateName: a-}\n"
+    )
+    assert "refused: metadata.name must be set" in helm("diff", "web", "app")[1]
 
 
 def test_kinds_that_come_with_the_chart_and_namespaces_that_do_not_exist(helm: Helm) -> None:

@@ -154,6 +154,9 @@ def test_explain_value_tells_layers_and_readers(helm: Helm) -> None:
     ]
     item = helm("template", "app", "--explain-value", "sub.hosts[1].name")[2]
     assert item.startswith('sub.hosts[1].name: "b"\n  set by app/charts/sub/values.yaml:2')
+    helm.file("app/charts/sub/templates/a.yaml", "# {{ .Values.global.zone }}\n")
+    found = helm("template", "app", "--set", "global.zone=z", "--explain-value", "global.zone")[2]
+    assert "  read at app/charts/sub/templates/a.yaml:1:12 by .Values.global.zone\n" in found
     assert "  no template reads it" in helm("template", "app", "--explain-value", "port")[2]
     assert "port: 80\n  set by app/values.yaml:4: 80\n" in helm("lint", "app", "--explain-value", "port")[2]
     assert "is no path of a value" in helm("template", "app", "--explain-value", "a..b")[2]

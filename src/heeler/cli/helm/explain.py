@@ -148,12 +148,13 @@ class Explanation:
                 else "over"
             )
             lines.append(f"  {role} {_said(say, path)}")
-        watch = Watch([path])
+        paths = self.provenance.seen_at(path)
+        watch = Watch(paths)
         failed = self._render(watch)
-        readers = list(watch.readers[path])
+        readers = list(dict.fromkeys(read for one in paths for read in watch.readers[one]))
         for read in readers[:MAX_READERS]:
             name = provenance.shown(read.path)
-            whole = "" if read.path == path or read.text.endswith(name) else f", {name}"
+            whole = "" if read.path in paths or read.text.endswith(name) else f", {name}"
             lines.append(f"  read at {read.place} by {read.text}{whole}")
         if len(readers) > MAX_READERS:
             lines.append(f"  and at {len(readers) - MAX_READERS} places more")

@@ -173,6 +173,15 @@ class Provenance:
             found += self._at(one)
         return found
 
+    def seen_at(self, path: Path) -> list[Path]:
+        """The path, and for globals the same of all charts below, whose templates see it there."""
+        chart, own = self.chart_of(path)
+        if own[:1] != (GLOBAL,):
+            return [path]
+        length = len(path) - len(own)
+        charts = [tuple(one.values_path.split("."))[1:] for one in chart.walk()]
+        return [path, *((*one, *path[length:]) for one in charts if one != path[:length])]
+
     def _aliases(self, path: Path) -> list[Path]:
         """The path, and the same of charts above where it is about globals: theirs count more."""
         if GLOBAL not in path:

@@ -77,7 +77,7 @@ class Change:
         if len(old) > MAX_LINES or len(new) > MAX_LINES:
             return [] if old == new else [f"-{line}" for line in old] + [f"+{line}" for line in new]
         place = "/".join(part for part in (self.namespace, self.kind, self.name) if part)
-        names = (f"live/{place}", f"release/{place}")
+        names = (f"before/{place}", f"after/{place}")
         return list(difflib.unified_diff(old, new, *names, n=context, lineterm=""))
 
 
@@ -223,6 +223,8 @@ async def _one(
 ) -> Change:
     """What becomes of an object of the new manifest; `was` is it in the manifest of the time before."""
     asking = replace(applying, dry_run=True)
+    if not target.name:
+        return replace(_change(target, None, target.object, show_secrets), problem="metadata.name must be set")
     live = await doing.cluster.get(target)
     if live is not None and was is None and not applying.take_ownership:
         if why := owners.stranger(live, release.name, release.namespace):
