@@ -266,6 +266,8 @@ def test_both_say_the_same_of_what_goes_wrong(tmp_path: Path) -> None:
             ("pull", f"{url}/app-0.1.0.tgz"),
             ("pull", "--debug", "a/app"),
             ("show", "chart", "a/app"),
+            ("show", "chart", "a/app", "--version", "0.1"),
+            ("show", "chart", "a/app", "--ca-file", "none"),
             ("template", "a/app"),
             ("push", "app-0.1.0.tgz", "foo"),
             ("push", "app-0.1.0.tgz", "http://host/x"),

@@ -195,11 +195,11 @@ class _Remote:
     def _tagged(self, entry: Dependency) -> str:
         """The newest version that fits among a registry's tags; what fits none is told when it is fetched."""
         from heeler.cli.helm.fetching import said, wish
-        from heeler.packages.charts.versions import is_strict_version
+        from heeler.packages.charts.versions import is_version
         from heeler.packages.repositories.fetch import FAULTS, newest_tag
         from heeler.packages.repositories.oci import reference
 
-        if is_strict_version(entry.version):
+        if is_version(entry.version):
             return entry.version
         try:
             found = reference(f"{entry.repository.rstrip('/')}/{entry.name}")

@@ -15,7 +15,7 @@ from heeler.packages.repositories.content import ContentCache
 from heeler.packages.repositories.credentials import Credentials
 from heeler.packages.repositories.fetch import DEVELOPMENT, FAULTS, Downloads, Fetched, Repository, Wish
 from heeler.packages.repositories.index import Index
-from heeler.packages.repositories.web import Login, Tls, Web
+from heeler.packages.repositories.web import Login, Tls, Web, WebError
 
 
 class Added:
@@ -67,8 +67,18 @@ def registry(call: Call, given: Login | None = None, *, insecure: str = "insecur
     return oci.Registry(Web(tls(call, insecure)), credentials, call.flags.on("plain-http"), given)
 
 
+def check_tls(call: Call) -> None:
+    """Refuse files of trust that can't be read before anything is asked. Raises `HelmError`."""
+    if call.flags.text("ca-file") or call.flags.text("cert-file"):
+        try:
+            tls(call).context()
+        except WebError as error:
+            raise HelmError(f"missing registry client: {said(call, error)}") from None
+
+
 def downloads(call: Call, say: Callable[[str], None]) -> Downloads:
-    """What fetches charts for a call; `say` gets what is reported of a registry's."""
+    """What fetches charts for a call; `say` gets what is reported of a registry's. Raises `HelmError`."""
+    check_tls(call)
     cache = ContentCache(call.path(place(call, "content-cache")))
     return Downloads(Added(call), cache, lambda given: registry(call, given), say, call.log)
 

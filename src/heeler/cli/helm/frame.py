@@ -124,6 +124,8 @@ class Call:
     out_terminal: bool = False
     errors_terminal: bool = False
     live: bool = False
+    #: Charts that were fetched, by name: none is fetched twice.
+    located: dict[str, Path] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:
         """A file that the caller named, from the caller's folder."""

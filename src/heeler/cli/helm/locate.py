@@ -11,6 +11,10 @@ from heeler.cli.helm.frame import Call
 def locate(call: Call, name: str) -> Path:
     """Where the chart lies. Raises `HelmError`."""
     name = name.strip()
+    if call.flags.text("ca-file"):
+        from heeler.cli.helm.fetching import check_tls
+
+        check_tls(call)
     path = call.path(name)
     if name and not call.flags.text("repo") and path.exists():
         path = path if path.is_absolute() else path.absolute()
@@ -23,4 +27,6 @@ def locate(call: Call, name: str) -> Path:
         raise HelmError(f'path "{name}" not found')
     from heeler.cli.helm.fetching import locate_remote
 
-    return locate_remote(call, name)
+    if name not in call.located:
+        call.located[name] = locate_remote(call, name)
+    return call.located[name]

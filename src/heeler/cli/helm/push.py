@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from heeler.cli.helm.fetching import login, registry, said
+from heeler.cli.helm.fetching import check_tls, login, registry, said
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.packages.charts.chart import Chart
 from heeler.packages.charts.load import load
 from heeler.packages.repositories import oci
 from heeler.packages.repositories.fetch import FAULTS, reported
-from heeler.packages.repositories.web import WebError
 
 #: What a chart's annotations may not overrule: the registry shows them as the chart's own.
 _OWN = ("org.opencontainers.image.title", "org.opencontainers.image.version")
@@ -20,6 +19,7 @@ _OWN = ("org.opencontainers.image.title", "org.opencontainers.image.version")
 
 def push(call: Call) -> int:
     given, remote = call.arguments[:2]
+    check_tls(call)
     path = call.path(given)
     if "://" not in remote:
         raise HelmError('scheme prefix missing from remote (e.g. "oci://")')
@@ -32,10 +32,7 @@ def push(call: Call) -> int:
     try:
         reference, digest = _push(call, path, remote)
     except (*FAULTS, OSError) as error:
-        text = said(call, error).replace(f"'{path}'", f"'{given}'")
-        if isinstance(error, WebError) and text.startswith("can't create TLS config"):
-            text = f"missing registry client: {text}"
-        raise HelmError(text) from None
+        raise HelmError(said(call, error).replace(f"'{path}'", f"'{given}'")) from None
     call.write(reported("Pushed", reference, digest))
     return 0
 
@@ -51,7 +48,6 @@ def _push(call: Call, path: Path, remote: str) -> tuple[str, str]:
     signed = provenance.read_bytes() if provenance.is_file() else b""
     given = login(call)
     client = registry(call, given if given.name and given.password else None)
-    client.web.tls.context()  # files that can't be read are told before anything is sent
     reference = oci.reference(f"{remote.rstrip('/')}/{chart.name}:{chart.metadata.version}")
     config = ordered_json(as_map(chart.metadata)).encode("utf-8", "surrogateescape")
     digest = client.push(reference, config, archive, signed, notes(chart, path.stat().st_mtime))

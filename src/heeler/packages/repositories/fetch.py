@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.load import MAX_CHART_BYTES, Log
-from heeler.packages.charts.versions import Version, check_range, in_range, is_strict_version, is_version
+from heeler.packages.charts.versions import Version, check_range, in_range, is_version
 from heeler.packages.repositories import index as indexes
 from heeler.packages.repositories import oci, provenance
 from heeler.packages.repositories.content import ContentCache, sha256
@@ -165,7 +165,15 @@ class Downloads:
         except ChartError as error:
             said = f'chart "{chart}" matching {wish.version} not found in {name} index'
             raise FetchError(f"{said}. (try 'helm repo update'): {error}") from None
+        self._tell_of_another(entry, wish.version)
         return self._of_entry(repository, entry, named)
+
+    def _tell_of_another(self, entry: Entry, wanted: str) -> None:
+        """Say so where a version was named and it isn't quite that one."""
+        found = entry.metadata
+        if is_version(wanted) and found.version != wanted:
+            said = "unable to find exact version requested; falling back to closest available version"
+            self.log("WARN", said, chart=found.name, requested=wanted, selected=found.version)
 
     def _in_repository(self, chart: str, wish: Wish) -> Place:
         """A chart by the URL of its repository, whose index is fetched."""
@@ -186,6 +194,7 @@ class Downloads:
         except ChartError:
             said = f'"{chart}" version "{version}"' if version else f'"{chart}"'
             raise FetchError(f"chart {said} not found in {repository.url} repository") from None
+        self._tell_of_another(entry, version)
         return self._of_entry(repository, entry, chart)
 
     def _of_entry(self, repository: Repository, entry: Entry, named: str) -> Place:
@@ -281,7 +290,7 @@ class Downloads:
         if named and wanted and named != wanted:
             raise FetchError(f"chart reference and version mismatch: {wanted} is not {named}")
         wanted = wanted or named
-        if wanted and is_strict_version(wanted):
+        if wanted and is_version(wanted):
             return wanted.replace("+", "_")
         found = newest_tag(client.tags(replace(reference, tag="")), wanted)
         if found is None:

@@ -55,8 +55,8 @@ class Tls:
                 ) from None
         try:
             context = ssl.create_default_context(cafile=self.authority or None)
-            if self.certificate:
-                context.load_cert_chain(self.certificate, self.key or None)
+            if self.certificate and self.key:
+                context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             raise WebError(f"can't create TLS config for client: {error}") from error
         if not self.verify:

@@ -104,6 +104,25 @@ def test_what_was_fetched_is_kept_and_used_again(home: Home, server: Server) -> 
     assert [path for path, _ in server.asked] == ["/app-0.3.0+b.1.tgz"]
 
 
+def test_a_chart_is_fetched_once_a_command(home: Home, server: Server) -> None:
+    file = home.folder / "releases.yaml"
+    chart = "chart: {metadata: {name: app, version: 0.1.0}}"
+    file.write_text(f"- {{name: web, version: 1, namespace: default, info: {{status: deployed}}, {chart}}}\n")
+    home.environment |= {"HELM_DRIVER": "memory", "HELM_MEMORY_DRIVER_DATA": str(file)}
+    home.do("upgrade", "web", f"{server.url}/app-0.2.0.tgz", "--dry-run=client")
+    assert server.asked == [("/app-0.2.0.tgz", "")]
+
+
+def test_another_version_than_the_one_that_was_named_is_told(home: Home, server: Server) -> None:
+    add(home, server)
+    told = "unable to find exact version requested; falling back to closest available version"
+    for source in (("web/app",), ("app", "--repo", server.url)):
+        answer = home.ask("show", "chart", *source, "--version", "0.2")
+        assert answer.errors == f'level=WARN msg="{told}" chart=app requested=0.2 selected=0.2.0\n'
+        for exact in ("0.2.0", "=0.2.0", "~0.2"):
+            assert home.ask("show", "chart", *source, "--version", exact).errors == ""
+
+
 def test_an_index_in_another_folder_with_a_token(home: Home, server: Server) -> None:
     below = server.folder / "below"
     below.mkdir()
