@@ -67,6 +67,14 @@ def test_numbers_and_durations() -> None:
             parse_duration(text)
 
 
+def test_values_that_nest_too_deeply_are_refused_without_a_stack_trace(tmp_path: Path) -> None:
+    assert run(["create", "app"], tmp_path)[0] == 0
+    for depth in (200, 900, 5000):
+        (tmp_path / "deep.yaml").write_text(f"a: {'[' * depth}{']' * depth}\n")
+        code, _, errors = run(["template", "app", "-f", "deep.yaml"], tmp_path)
+        assert (code, errors) == (0, "") if depth == 200 else (code == 1 and "deep" in errors)
+
+
 def test_a_chart_is_rendered_from_the_callers_folder(tmp_path: Path) -> None:
     (tmp_path / "app/templates").mkdir(parents=True)
     (tmp_path / "app/Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 1.0.0\n")

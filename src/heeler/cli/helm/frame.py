@@ -295,6 +295,9 @@ def run_command(
         if not error.quiet:
             call.say(f"Error: {error}")
         code = 1
+    except RecursionError:  # hundreds of levels: no chart's, and no reason to show Python's stack
+        call.say("Error: values or templates nest too deeply")
+        code = 1
     for line in call.explained:
         call.say(line)
     return code, "".join(call.out), "".join(call.errors)
