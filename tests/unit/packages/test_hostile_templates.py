@@ -8,6 +8,7 @@ import tracemalloc
 import pytest
 
 from heeler.packages.engine import RenderError, Source, render
+from heeler.packages.functions import regex
 
 DOUBLED = '{{ $d := dict "z" 1 }}{{ range until 40 }}{{ $d = dict "x" $d "y" $d }}{{ end }}'
 OTHER = '{{ $e := dict "z" 1 }}{{ range until 40 }}{{ $e = dict "x" $e "y" $e }}{{ end }}'
@@ -101,3 +102,11 @@ def test_large_values_that_are_real_are_written() -> None:
     text = "{{ $d := dict }}{{ range $i := until 20000 }}{{ $_ := set $d (toString $i) (list $i) }}{{ end }}"
     files = render([Source("t.yaml", f"{text}{{{{ toJson $d | len }}}} {{{{ toYaml $d | len }}}}", "", {})])
     assert files == {"t.yaml": "297781 317779"}
+
+
+def test_expressions_of_many_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regex, "MOST_MATCHES", 1000)
+    assert "regexp: too many matches" in fault('{{ regexFindAll "a*" (repeat 2000 "ab") -1 | len }}')
+    monkeypatch.setattr(regex, "MOST_BYTES", 1000)
+    said = fault('{{ regexReplaceAll "a" (repeat 900 "a") (repeat 1000 "x") | len }}')
+    assert "regexp: the text gets too long" in said

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from heeler.packages.functions.convert import data, undata
+from heeler.packages.functions.strings import MOST_BYTES
 from heeler.packages.template.values import Function, GoError, GoPanic, NilSlice, Slice, go
 
 #: What the library calls a fault, and what Go does.
@@ -81,9 +82,13 @@ def must_compile(pattern: str) -> Any:
 # ---- matching --------------------------------------------------------------------------------------------------------
 
 
+MOST_MATCHES: Final = 1_000_000
+"""Matches that one call looks at: seconds of work."""
+
+
 def matches(pattern: Any, text: bytes) -> Iterator[Any]:
-    """The matches one after the other; an empty one right behind another doesn't count."""
-    at = 0
+    """The matches one after the other; an empty one right behind another doesn't count. Raises `GoError` for too many."""
+    at = count = 0
     end = -1
     while at <= len(text):
         found = pattern.search(text, at)
@@ -93,6 +98,9 @@ def matches(pattern: Any, text: bytes) -> Iterator[Any]:
         if stop == start == end:
             at = stop + _width(text, stop)
             continue
+        count += 1
+        if count > MOST_MATCHES:
+            raise GoError("regexp: too many matches")
         yield found
         end = stop
         at = stop if stop > start else stop + _width(text, stop)
@@ -147,10 +155,14 @@ def replaced(pattern: Any, text: str, replacement: str, *, literal: bool) -> str
     """Text with each match replaced; `$1`, `${name}` stand for groups unless `literal`."""
     raw, new = data(text), data(replacement)
     expand = None if literal or "$" not in replacement else _template(pattern, replacement)
-    out = []
-    at = 0
+    out: list[bytes] = []
+    at = size = 0
     for match in matches(pattern, raw):
-        out += [raw[at : match.start()], expand(match) if expand else new]
+        put = expand(match) if expand else new
+        size += len(put)
+        if size > MOST_BYTES:
+            raise GoError("regexp: the text gets too long")
+        out += [raw[at : match.start()], put]
         at = match.end()
     return undata(b"".join([*out, raw[at:]]))
 

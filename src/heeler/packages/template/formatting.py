@@ -143,6 +143,9 @@ def quote(value: str, *, ascii_only: bool = False) -> str:
     """strconv.Quote, or QuoteToASCII."""
     if value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
         return f'"{value}"'
+    text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+    if text.isprintable() and (value.isascii() or not ascii_only):
+        return f'"{text}"'
     return '"' + "".join([_escaped(char, '"', ascii_only) for char in value]) + '"'
 
 

@@ -17,9 +17,10 @@ from heeler.packages.yaml.numbers import general32, json_number
 #: Deeper nesting than Go takes.
 MAX_DEPTH: Final = 10_000
 
-_TO_ESCAPE = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
-_TO_ESCAPE_RAW = re.compile('[\x00-\x1f"\\\\\u2028\u2029\ud800-\udfff]')
-_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f", '"': '\\"', "\\": "\\\\"}
+# what `quote` hasn't replaced before
+_TO_ESCAPE = re.compile("[\x00-\x1f<>&\u2028\u2029\ud800-\udfff]")
+_TO_ESCAPE_RAW = re.compile("[\x00-\x1f\u2028\u2029\ud800-\udfff]")
+_ESCAPES: Final = {"\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -31,6 +32,8 @@ def _escape(found: re.Match[str]) -> str:
 
 def quote(text: str, escape_html: bool = True) -> str:
     """Text as a JSON string."""
+    if "\\" in text or '"' in text or "\n" in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return '"' + (_TO_ESCAPE if escape_html else _TO_ESCAPE_RAW).sub(_escape, text) + '"'
 
 
