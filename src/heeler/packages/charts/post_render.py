@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from heeler.packages.charts.chart import ChartError
+from heeler.packages.charts.indentation import tidied
 from heeler.packages.charts.manifests import split
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
@@ -23,7 +24,7 @@ def annotated(files: Mapping[str, str]) -> str:
     """The stream of all documents of rendered files. Raises `ChartError`."""
     out = []
     for path in sorted(files):
-        for document in split(files[path]):
+        for document in map(tidied, split(files[path])):
             try:
                 value = _mapping(document)
                 if value is not None:
@@ -47,7 +48,7 @@ def files_of(stream: str) -> dict[str, str]:
         for text, one in _items(document, value):
             path = _annotations(one).get(ANNOTATION)
             name = path if isinstance(path, str) and path else f"generated-by-postrender-{number}.yaml"
-            found.setdefault(name, []).append(_ended(_without(text, one) if path else text))
+            found.setdefault(name, []).append(_ended(tidied(_without(text, one) if path else text)))
             number += 1
     return {name: "---\n".join(documents) for name, documents in found.items()}
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heeler.packages.charts.chart import ChartError
+from heeler.packages.charts.indentation import tidied
 from heeler.packages.charts.post_render import ANNOTATION, annotated, files_of
 from heeler.packages.yaml import read
 from heeler.packages.yaml.write import dump
@@ -44,6 +45,81 @@ def test_a_document_too_odd_for_that_is_written_anew() -> None:
     assert files_of(annotated({"f": document})) == {
         "f": "kind: A\nmetadata:\n  annotations:\n    a: b\n  labels:\n    a: b\n"
     }
+
+
+WIDE = """\
+kind: A # why
+metadata:
+    name: a
+data:
+    # about it
+    text: |
+        text
+          more
+
+        end
+    list:
+        - 1
+        -   2
+        - a: b
+          e:
+              - f
+              # g
+              - g: h
+                i: >-
+                    text
+    flow: [a, "b",
+      'c']
+    # foot
+"""
+TIDY = """\
+kind: A # why
+metadata:
+  name: a
+data:
+  # about it
+  text: |
+    text
+      more
+
+    end
+  list:
+  - 1
+  - 2
+  - a: b
+    e:
+    - f
+    # g
+    - g: h
+      i: >-
+        text
+  flow: [a, "b",
+    'c']
+  # foot
+"""
+
+
+def test_indentation_is_helm_s() -> None:
+    assert read.parse(WIDE) == read.parse(TIDY)
+    assert tidied(WIDE) == TIDY and tidied(TIDY) == TIDY
+    assert files_of(annotated({"f": WIDE})) == {"f": TIDY}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: A\nlist:\n  - - a\n    - b\n",
+        "kind: A\ntext: |4\n      deep\n",
+        "kind: A\n? x\n: y\n",
+        "kind: A\nx: 'a\n\n  b'\n",
+        "{kind: A}\n",
+        "- a\n",
+        "a: [\n",
+        "",
+    ],
+)
+def test_what_is_too_odd_to_be_moved_stays(text: str) -> None:
+    assert tidied(text) == text
 
 
 def test_files_and_documents_keep_their_order() -> None:
