@@ -6,11 +6,12 @@ which hold no secrets unless these are asked for. An object that doesn't change 
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
@@ -32,6 +33,10 @@ HIDDEN, HIDDEN_BEFORE, HIDDEN_AFTER = "***", "*** (before)", "*** (after)"
 MAX_LINES = 20_000
 #: Lines that stand around a change.
 CONTEXT = 3
+#: Objects that the server is asked about at a time.
+AT_ONCE = 10
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,17 +181,17 @@ async def against_cluster(
     wanted, unknown = await _targets(doing, release, kinds_to_come)
     old = [] if current is None else await doing.targets(current.manifest)
     before = {target.key: target for target in with_owner(old, release.name, release.namespace)}
-    for target in with_owner(wanted, release.name, release.namespace):
-        was = before.get(target.key)
-        found.changes.append(await _one(doing, target, was, release, applying, show_secrets))
+    asked = [
+        _one(doing, target, before.get(target.key), release, applying, show_secrets)
+        for target in with_owner(wanted, release.name, release.namespace)
+    ]
+    found.changes += await _several(asked)
     for target in with_owner(unknown, release.name, release.namespace):
         note = "its kind isn't served yet: shown as the manifest has it"
         found.changes.append(replace(_change(target, None, target.object, show_secrets), note=note))
     kept = by_key(wanted)
-    for target in old:
-        if target.key in kept:
-            continue
-        live = await doing.cluster.get(target)
+    leaving = [target for target in old if target.key not in kept]
+    for target, live in zip(leaving, await _several([doing.cluster.get(target) for target in leaving]), strict=True):
         if live is None:
             continue
         annotations = (live.get("metadata") or {}).get("annotations") or {}
@@ -198,6 +203,20 @@ async def against_cluster(
         else:
             found.changes.append(_change(target, live, None, show_secrets))
     return found
+
+
+async def _several(asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The answers to questions that don't depend on each other, in their order. Raises what the first that failed raised."""
+    out: list[T] = []
+    for start in range(0, len(asked), AT_ONCE):
+        answers = await asyncio.gather(*asked[start : start + AT_ONCE], return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                for rest in asked[start + AT_ONCE :]:
+                    rest.close()
+                raise answer
+            out.append(answer)
+    return out
 
 
 async def _targets(
