@@ -102,3 +102,20 @@ def test_an_archives_dependencies_of_another_version(tmp_path: Path) -> None:
     assert run(["package", "app"], tmp_path)[0] == 0
     code, out, _ = run(["dependency", "list", "app-1.0.0.tgz"], tmp_path)
     assert (code, out.split()[-4:]) == (0, ["sub", "2.0.0", "wrong", "version"])
+
+
+def test_lint_is_silent_about_templates_whose_values_dont_fit(tmp_path: Path) -> None:
+    needs = "dependencies: [{name: sub, version: 1.0.0}]\n"
+    lay(tmp_path, {"app/Chart.yaml": chart_yaml(more=needs), "app/values.yaml": "sub: 5\n"})
+    lay(tmp_path, {"app/charts/sub/Chart.yaml": chart_yaml("sub"), "app/templates/t.yaml": "{{ fail `x` }}"})
+    code, out, errors = run(["lint", "app"], tmp_path)
+    said = "==> Linting app\n[INFO] Chart.yaml: icon is recommended\n\n1 chart(s) linted, 0 chart(s) failed\n"
+    assert (code, out, errors) == (0, said, "")
+
+
+def test_nulls_of_values_yaml_count_for_the_rule_about_it(tmp_path: Path) -> None:
+    schema = '{"properties": {"a": {"type": "string"}}}'
+    lay(tmp_path, {"app/Chart.yaml": chart_yaml(), "app/values.yaml": "a: null\n", "app/values.schema.json": schema})
+    code, out, _ = run(["lint", "app"], tmp_path)
+    assert code == 1
+    assert "[ERROR] values.yaml: - at '/a': got null, want string\n" in out

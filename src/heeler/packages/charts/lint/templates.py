@@ -15,7 +15,7 @@ from heeler.packages.charts.decode import Record, decode
 from heeler.packages.charts.lint import ERROR, WARNING, Message, Options
 from heeler.packages.charts.load import Log, load
 from heeler.packages.charts.render import ReleaseInfo, render_lint, render_values
-from heeler.packages.charts.values import coalesce
+from heeler.packages.charts.values import Table, coalesce
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
 
@@ -109,7 +109,10 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
         return
     try:
         chart = load(folder, log)
-        rendered = _rendered(chart, options, log)
+        values = _values(chart, options, log)
+        if values is None:
+            return
+        rendered = _rendered(chart, values, options, log)
     except (ChartError, GoError) as error:
         yield Message(ERROR, _FOLDER, str(error))
         return
@@ -121,14 +124,21 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
             return
 
 
-def _rendered(chart: Chart, options: Options, log: Log) -> dict[str, str]:
+def _values(chart: Chart, options: Options, log: Log) -> Table | None:
+    """The values with the chart's own, or nothing where they don't fit: Helm's lint is silent then."""
+    try:
+        dependencies.process(chart, options.values, log)
+        return coalesce(chart, options.values, lambda message: log("INFO", message))
+    except ChartError:
+        return None
+
+
+def _rendered(chart: Chart, values: Table, options: Options, log: Log) -> dict[str, str]:
     from heeler.packages import objects
 
-    dependencies.process(chart, options.values, log)
     release = ReleaseInfo(RELEASE, options.namespace)
     known = objects.capabilities(options.kube_version or objects.KUBE_VERSION)
-    # Helm brings values together twice here, so that a default that the caller set to null is back
-    values = coalesce(chart, options.values, lambda message: log("INFO", message))
+    # Helm brings values together a second time here, so that a default that the caller set to null is back
     values = render_values(chart, values, log, skip_schema=options.skip_schema)
     return render_lint(chart, values, release, known, log)
 

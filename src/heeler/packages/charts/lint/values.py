@@ -8,7 +8,7 @@ from pathlib import Path
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.lint import ERROR, INFO, Message, Options
 from heeler.packages.charts.load import Log
-from heeler.packages.charts.values import coalesce_tables, copy
+from heeler.packages.charts.values import Table, coalesce_tables, copy
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml import read
 
@@ -31,6 +31,7 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
         yield Message(ERROR, PATH, f"unable to parse YAML: {said}")
         return
     whole = coalesce_tables(copy(options.values), own or {}, lambda message: log("INFO", message))
+    _keep_nulls(whole, own or {})
     schema = folder / "values.schema.json"
     if options.skip_schema or not schema.is_file() or not schema.stat().st_size:
         return
@@ -40,3 +41,12 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
         validate_one(schema.read_bytes(), whole)
     except ChartError as error:
         yield Message(ERROR, PATH, str(error))
+
+
+def _keep_nulls(whole: Table, own: Table) -> None:
+    """Nulls of the chart's own values count for this rule, though templates never see them."""
+    for key, value in own.items():
+        if value is None:
+            whole.setdefault(key, None)
+        elif isinstance(value, dict) and isinstance(found := whole.get(key), dict):
+            _keep_nulls(found, value)
