@@ -1,6 +1,7 @@
 """The same requests to kube-apiserver and to Heeler: what differs is a fault of Heeler's, or to be explained.
 
     python -m tests.peers.differential --cases 500 --seed 1 [--kinds Pod,Service] [--verbs create,update,patch,apply]
+    python -m tests.peers.differential --limits [--kinds Pod,Service]
     python -m tests.peers.differential --cases 1000 --seed 1,2 --record tests/reference/beside/changed.jsonl.gz
 
 Bodies are the recorded ones with a field changed, removed or added at random, by the seed: created (a dry run), put over
@@ -32,7 +33,7 @@ import orjson
 from heeler.kinds.kind import Kind
 from heeler.kinds.registry import built_in
 from tests.conftest import ROOT, ApiServerProcess
-from tests.peers import probes
+from tests.peers import limits, probes
 from tests.reference import replay
 from tests.unit.kinds.recorded import cases
 
@@ -157,6 +158,21 @@ def probed() -> list[Case]:
             {"request": {"method": "DELETE", "path": f"{collection}/{name}?gracePeriodSeconds=0"}, "cleanup": True},
         ]
         out.append({"id": name, "title": "probe of a resize", "steps": steps})
+    return out
+
+
+def at_limits(kind_bodies: dict[str, list[dict[str, Any]]]) -> list[Case]:
+    """Creations with one field at a limit."""
+    out: list[Case] = []
+    for name, found in kind_bodies.items():
+        for body, what in limits.bodies(found):
+            kind = kind_of(body)
+            if kind is None:
+                continue
+            if kind.namespaced:
+                body["metadata"]["namespace"] = LIMITED.get(body["kind"], NAMESPACE)
+            request = {"method": "POST", "path": f"{_collection(body, kind)}?dryRun=All", "body": body}
+            out.append({"id": f"l{len(out)}", "title": f"probe of {name}: {what}", "steps": [{"request": request}]})
     return out
 
 
@@ -364,13 +380,16 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=6, help="differing lines shown of a case")
     parser.add_argument("--record", type=Path, help="write upstream's answers here, as recorded cases (.jsonl.gz)")
     parser.add_argument("--again", type=Path, help="ask what is recorded there, nothing else")
+    parser.add_argument("--limits", action="store_true", help="each field of each kind at its limits (9,800 cases)")
     parser.add_argument("--json", type=Path, help="also write what differs here, with the requests")
     told = parser.parse_args()
     known = bodies()
     kinds = [kind for kind in known if not told.kinds or kind in told.kinds.split(",")]
     verbs = told.verbs.split(",")
     made = again(told.again) if told.again else probed() if not told.kinds else []
-    for seed in told.seed.split(",") if not told.again else ():
+    if told.limits:
+        made = at_limits({kind: known[kind] for kind in kinds})
+    for seed in told.seed.split(",") if not told.again and not told.limits else ():
         chance = random.Random(int(seed))
         for n in range(told.cases):
             made.append(make(f"{seed}-{n}", known[chance.choice(kinds)], chance.choice(verbs), chance))

@@ -33,8 +33,9 @@ def _domain(name: str, path: str) -> Iterator[Fault]:
     if not name:
         yield required(path)
         return
-    yield from each(path, name, names.subdomain(name))
-    if len(name.split(".")) < 3:
+    wrong = names.subdomain(name)
+    yield from each(path, name, wrong)
+    if not wrong and len(name.split(".")) < 3:
         yield invalid(path, name, "should be a domain with at least three segments separated by dots")
 
 
@@ -111,11 +112,11 @@ def _service(service: Object, path: str) -> Iterator[Fault]:
     if not 1 <= port <= 65535:
         yield invalid(f"{path}.port", port, f"port is not valid: {names.PORT}")
     text = service.get("path")
-    if text is None or text == "/":
+    if not text or text == "/":
         return
     if not text.startswith("/"):
         yield invalid(f"{path}.path", text, "must start with a '/'")
-    steps = text.removeprefix("/").removesuffix("/").split("/")
+    steps = text[1:].removesuffix("/").split("/")
     for at, step in enumerate(steps):
         if not step:
             yield invalid(f"{path}.path", text, f"segment[{at}] may not be empty")
@@ -320,7 +321,8 @@ def validating_policy(obj: Object) -> Iterator[Fault]:
     for at, row in enumerate(validations):
         yield from _validation(row, f"spec.validations[{at}]", environment)
     if len(audits) > 20:
-        yield too_many("spec.auditAnnotations", len(audits), 20)
+        shown = [{"Key": row.get("key", ""), "ValueExpression": row.get("valueExpression", "")} for row in audits]
+        yield invalid("spec.auditAnnotations", shown, "must not have more than 20 auditAnnotations")
     seen: set[str] = set()
     for at, row in enumerate(audits):
         here, key = f"spec.auditAnnotations[{at}]", row.get("key", "")
@@ -449,7 +451,7 @@ def _param_ref(reference: Object | None, path: str) -> Iterator[Fault]:
     if not name and selector is None:
         yield required(path, "one of name or selector must be specified")
     action = reference.get("parameterNotFoundAction")
-    if action is None:
+    if not action:
         yield required(f"{path}.parameterNotFoundAction")
     else:
-        yield from optional_one_of(action, ("Allow", "Deny"), f"{path}.parameterNotFoundAction")
+        yield from optional_one_of(action, ("Deny", "Allow"), f"{path}.parameterNotFoundAction")

@@ -61,6 +61,7 @@ def _warnings(new: Object, old: Object | None) -> Iterator[str]:
 OWN = Own(
     "apps",
     "StatefulSet",
+    name_form="label",
     pod_spec=("spec", "template", "spec"),
     default=_default,
     status=True,

@@ -262,11 +262,6 @@ def daemonset_status(new: Object, old: Object) -> Iterator[Fault]:
 
 
 def statefulset(obj: Object) -> Iterator[Fault]:
-    name = obj["metadata"].get("name", "")
-    if len(name) > 63:
-        yield invalid("metadata.name", name, "must be no more than 63 characters")
-    elif "." in name:
-        yield invalid("metadata.name", name, "must not contain dots")
     yield from _statefulset_spec(obj["spec"], True)
 
 
@@ -297,7 +292,6 @@ def _statefulset_spec(spec: Object, new: bool) -> Iterator[Fault]:
     else:
         yield from _statefulset_template(spec, new)
     yield from _always(spec, "spec", "StatefulSet")
-    yield from not_negative(spec.get("revisionHistoryLimit"), "spec.revisionHistoryLimit")
 
 
 def _statefulset_template(spec: Object, new: bool) -> Iterator[Fault]:

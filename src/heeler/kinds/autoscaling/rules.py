@@ -7,6 +7,7 @@ from typing import Any
 
 from heeler.kinds.meta.checks import needed, not_negative, numbered
 from heeler.kinds.meta.objectmeta import each
+from heeler.kinds.meta.resource_rules import container_resource_name
 from heeler.objects import names
 from heeler.objects.faults import Fault, forbidden, invalid, not_supported, required
 from heeler.objects.quantities import parse
@@ -22,8 +23,6 @@ def rules(scaler: Object) -> Iterator[Fault]:
     least, most = spec.get("minReplicas"), spec.get("maxReplicas", 0)
     if least is not None and least < 0:
         yield invalid("spec.minReplicas", least, "must be greater than or equal to 0")
-    if most < 0:
-        yield invalid("spec.maxReplicas", most, "must be greater than 0")
     if least is not None and most < least:
         yield invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`")
     yield from _reference(spec.get("scaleTargetRef") or {}, "spec.scaleTargetRef", scale_target=True)
@@ -35,6 +34,8 @@ def rules(scaler: Object) -> Iterator[Fault]:
                 yield from _scaling(behavior[key], f"spec.behavior.{key}")
     if not most:
         yield required("spec.maxReplicas")
+    elif most < 0:
+        yield invalid("spec.maxReplicas", most, "must be greater than or equal to 1")
 
 
 def _reference(row: Object, path: str, scale_target: bool = False) -> Iterator[Fault]:
@@ -148,7 +149,10 @@ def _usage(target: Object, path: str) -> Iterator[Fault]:
 
 
 def _container_resource(row: Object, path: str) -> Iterator[Fault]:
-    yield from needed(row.get("name"), f"{path}.name", "must specify a resource name")
+    name = row.get("name", "")
+    yield from needed(name, f"{path}.name", "must specify a resource name")
+    if name:
+        yield from container_resource_name(name, f"{path}.name")
     container = row.get("container", "")
     if not container:
         yield required(f"{path}.container", "must specify a container")
@@ -169,7 +173,8 @@ _CHECKS: dict[str, Any] = {
 def _scaling(rule: Object, path: str) -> Iterator[Fault]:
     window = rule.get("stabilizationWindowSeconds")
     if window is not None:
-        yield from not_negative(window, f"{path}.stabilizationWindowSeconds")
+        if window < 0:
+            yield invalid(f"{path}.stabilizationWindowSeconds", window, "must be greater than or equal to zero")
         if window > MAX_WINDOW_SECONDS:
             yield invalid(
                 f"{path}.stabilizationWindowSeconds", window, f"must be less than or equal to {MAX_WINDOW_SECONDS}"

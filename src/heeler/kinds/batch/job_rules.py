@@ -23,6 +23,7 @@ ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 BATCH = "io.k8s.api.batch.v1"
 MAX_PARALLEL_INDEXED = 100_000
 #: Characters of a list of indexes.
+MAX_PATTERNS = 20
 MAX_INDEXES = 64 * 1024
 
 
@@ -105,7 +106,7 @@ def spec_without_selector(spec: Object, path: str) -> Iterator[Fault]:
 
 def _indexes(spec: Object, path: str) -> Iterator[Fault]:
     per_index = spec.get("backoffLimitPerIndex")
-    if spec.get("completionMode") != "Indexed" and per_index is not None:
+    if spec.get("completionMode", "NonIndexed") == "NonIndexed" and per_index is not None:
         yield invalid(f"{path}.backoffLimitPerIndex", per_index, "requires indexed completion mode")
     if spec.get("maxFailedIndexes") is not None:
         if per_index is None:
@@ -114,6 +115,9 @@ def _indexes(spec: Object, path: str) -> Iterator[Fault]:
             yield invalid(
                 f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], "must be less than or equal to completions"
             )
+        if spec["maxFailedIndexes"] > MAX_PARALLEL_INDEXED:
+            words = f"must be less than or equal to {MAX_PARALLEL_INDEXED}"
+            yield invalid(f"{path}.maxFailedIndexes", spec["maxFailedIndexes"], words)
 
 
 def _domain_prefixed(text: str, path: str) -> Iterator[Fault]:
@@ -147,7 +151,9 @@ def _failure_policy(spec: Object, policy: Object, path: str) -> Iterator[Fault]:
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions") or ()
         if codes is not None:
             yield from _exit_codes(codes, containers, f"{here}.onExitCodes")
-        for index, pattern in numbered(conditions):
+        if len(conditions) > MAX_PATTERNS:
+            yield too_many(f"{here}.onPodConditions", len(conditions), MAX_PATTERNS)
+        for index, pattern in numbered(conditions) if len(conditions) <= MAX_PATTERNS else ():
             yield from _pattern(pattern, f"{here}.onPodConditions[{index}]")
         if codes is not None and conditions:
             yield _plain(here, "specifying both OnExitCodes and OnPodConditions is not supported")

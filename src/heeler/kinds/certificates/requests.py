@@ -60,6 +60,7 @@ def _duration(request: Object) -> str:
 SIGNING_REQUEST = Own(
     GROUP,
     "CertificateSigningRequest",
+    name_form="path",
     rules=rules.signing_request,
     prepare_update=_keep_spec,
     reset_fields=(("spec",), ("status",)),

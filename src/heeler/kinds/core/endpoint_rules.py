@@ -64,15 +64,15 @@ def slice_rules(obj: Object) -> Iterator[Fault]:
         yield from _endpoint(row, kind, f"endpoints[{at}]")
     yield from _slice_ports(obj.get("ports") or [])
     for at, row in enumerate(rows):
-        if not row.get("addresses"):
+        count = len(row.get("addresses") or [])
+        if not count:
             yield required(f"endpoints[{at}].addresses")
+        elif count > MAX_ADDRESSES:
+            yield too_many(f"endpoints[{at}].addresses", count, MAX_ADDRESSES)
 
 
 def _endpoint(row: Object, kind: str, path: str) -> Iterator[Fault]:
-    addresses = row.get("addresses") or []
-    if len(addresses) > MAX_ADDRESSES:
-        yield too_many(f"{path}.addresses", len(addresses), MAX_ADDRESSES)
-    for at, text in enumerate(addresses):
+    for at, text in numbered(row.get("addresses")):
         here = f"{path}.addresses[{at}]"
         if kind == "FQDN":
             yield from each(here, text, names.fully_qualified_domain(text))

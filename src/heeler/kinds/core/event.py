@@ -115,6 +115,7 @@ _CORE_LABELS = {
 OWN = Own(
     "",
     "Event",
+    name_form="path",
     convert=convert,
     rules=event_rules.core,
     update_rules=lambda new, old: event_rules.core(new),

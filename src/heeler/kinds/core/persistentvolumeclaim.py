@@ -17,9 +17,16 @@ def default_claim(claim: Object, version: str = "v1") -> None:
         claim["status"]["phase"] = "Pending"
 
 
+#: What the old field may name.
+_SOURCES = (("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot"))
+
+
 def _copy_source(spec: Object) -> None:
     """The old and the new field for the data's source are kept equal."""
     source, reference = spec.get("dataSource"), spec.get("dataSourceRef")
+    if source is not None and (source.get("apiGroup") or "", source.get("kind")) not in _SOURCES:
+        del spec["dataSource"]  # only the new field takes others
+        source = None
     if source is not None and reference is None:
         spec["dataSourceRef"] = {k: source.get(k) for k in ("apiGroup", "kind", "name")}
     elif reference is not None and source is None and not reference.get("namespace"):

@@ -86,10 +86,19 @@ _IMAGE = re.compile(
 )
 
 
+def _whole_name(image: str, found: re.Match[str]) -> str:
+    """The name with the registry and the folder that are meant if they are left out."""
+    name = image[: found.end("path")]
+    first, slash, _ = name.partition("/")
+    if slash and (set(".:") & set(first) or first == "localhost" or first != first.lower()):
+        return name
+    return f"docker.io/{name}" if slash else f"docker.io/library/{name}"
+
+
 def pull_policy(image: str) -> str:
     """Always for the tag `latest` (given or meant), else IfNotPresent; also for what is no image's name."""
     found = _IMAGE.fullmatch(image)
-    if found is None or len(found["path"]) > 255 or re.fullmatch("[0-9a-f]{64}", image):
+    if found is None or len(_whole_name(image, found)) > 255 or re.fullmatch("[0-9a-f]{64}", image):
         return "IfNotPresent"
     tag = found["tag"] or ("" if found["digest"] else "latest")
     return "Always" if tag == "latest" else "IfNotPresent"

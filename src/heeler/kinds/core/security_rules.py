@@ -70,7 +70,7 @@ def seccomp(profile: Object | None, path: str) -> Iterator[Fault]:
     elif kind not in allowed:
         yield not_supported(f"{path}.type", kind, allowed)
     elif kind == "Localhost":
-        if not local:
+        if local is None:
             yield required(f"{path}.localhostProfile", "must be set when seccomp type is Localhost")
         else:
             yield from _descending(local, f"{path}.localhostProfile")

@@ -257,7 +257,7 @@ def _traffic(spec: Object, kind: str, path: str) -> Iterator[Fault]:
     yield from optional_one_of(inner, ("Cluster", "Local"), f"{path}.internalTrafficPolicy")
     yield from optional_one_of(
         spec.get("trafficDistribution"),
-        ("PreferClose", "PreferSameNode", "PreferSameZone"),
+        ("PreferClose", "PreferSameZone", "PreferSameNode"),
         f"{path}.trafficDistribution",
     )
 

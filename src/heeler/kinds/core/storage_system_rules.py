@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from heeler.kinds.meta.checks import descending_path, needed, optional_one_of
 from heeler.kinds.meta.objectmeta import each
@@ -172,6 +173,13 @@ def _glusterfs_of_volume(value: Object, path: str) -> Iterator[Fault]:
         yield invalid(f"{path}.endpointsNamespace", namespace, words)
 
 
+def _iscsi_of_volume(value: Object, path: str) -> Iterator[Fault]:
+    """As of pods', in other words."""
+    for fault in iscsi(value, path):
+        message = fault.message if not fault.field.endswith(".iqn") else fault.message.partition(" starting with")[0]
+        yield replace(fault, message=message)
+
+
 #: The sources of a pod's volumes.
 SYSTEMS: dict[str, Rule] = {
     "gitRepo": _git,
@@ -198,6 +206,7 @@ SYSTEMS: dict[str, Rule] = {
 #: Those of PersistentVolumes, whose references name a namespace as well.
 SYSTEMS_OF_VOLUMES: dict[str, Rule] = {
     **{key: rule for key, rule in SYSTEMS.items() if key != "gitRepo"},
+    "iscsi": _iscsi_of_volume,
     "cinder": _cinder_of_volume,
     "storageos": lambda value, path: _storageos(value, path, namespace=True),
     "azureFile": _azure_file_of_volume,

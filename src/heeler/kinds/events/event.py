@@ -20,6 +20,7 @@ _LABELS = {
 OWN = Own(
     "events.k8s.io",
     "Event",
+    name_form="path",
     storage=core.CORE,
     convert=core.convert,
     rules=event_rules.events,

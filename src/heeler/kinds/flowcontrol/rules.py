@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from heeler.kinds.flowcontrol import defaults
@@ -15,6 +16,8 @@ from heeler.objects.value import Object
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch", "proxy")
 MAX_PRECEDENCE = 10000
+#: What a hash has to deal hands of queues with.
+MAX_ENTROPY_BITS = 60
 
 
 def flow_schema(obj: Object) -> Iterator[Fault]:
@@ -124,7 +127,8 @@ def _resource_rule(row: Object, path: str) -> Iterator[Fault]:
     else:
         for at, namespace in enumerate(namespaces):
             if namespace != "*":
-                yield from each(f"{path}.namespaces[{at}]", namespace, names.label(namespace))
+                told = "each member of this list must be '*' or a DNS-1123 label; "
+                yield from each(f"{path}.namespaces[{at}]", namespace, [told + text for text in names.label(namespace)])
 
 
 def _non_resource_rule(row: Object, path: str) -> Iterator[Fault]:
@@ -237,6 +241,10 @@ def _declared_response(response: Object, path: str) -> Iterator[Fault]:
         yield required(f"{path}.type")
 
 
+def _entropy_bits(queues: int, hand: int) -> int:
+    return math.ceil(math.log2(queues) * hand) if queues > 0 else 0
+
+
 def _queuing(queuing: Object, path: str) -> Iterator[Fault]:
     for key in ("queueLengthLimit", "queues"):
         if queuing.get(key, 0) <= 0:
@@ -248,3 +256,6 @@ def _queuing(queuing: Object, path: str) -> Iterator[Fault]:
         yield invalid(f"{path}.handSize", hand, "must be positive")
     elif hand > queues:
         yield invalid(f"{path}.handSize", hand, f"should not be greater than queues ({queues})")
+    elif _entropy_bits(queues, hand) > MAX_ENTROPY_BITS:
+        words = f"required entropy bits of deckSize {queues} and handSize {hand} should not be greater than 60"
+        yield invalid(f"{path}.handSize", hand, words)

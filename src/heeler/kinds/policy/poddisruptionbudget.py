@@ -15,6 +15,7 @@ def _prepare_create(budget: Object) -> None:
 OWN = Own(
     "policy",
     "PodDisruptionBudget",
+    name_form="path",
     rules=rules.budget,
     status=True,
     generation=True,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from heeler.kinds.core.podspec_rules import template_rules, tolerations
-from heeler.kinds.internal_form import external
+from heeler.kinds.internal_form import external, internal
 from heeler.kinds.meta.checks import (
     IMMUTABLE,
     count_or_percent,
@@ -20,7 +20,7 @@ from heeler.kinds.meta.resource_rules import requirements
 from heeler.kinds.meta.selector_rules import label_selector
 from heeler.kinds.types import type_named
 from heeler.objects import names
-from heeler.objects.faults import Fault, forbidden, invalid, required
+from heeler.objects.faults import Fault, duplicate, forbidden, invalid, required
 from heeler.objects.value import Object
 
 MAX_USER_PRIORITY = 1_000_000_000
@@ -94,7 +94,12 @@ def _runtime_class(obj: Object) -> Iterator[Fault]:
     scheduling = obj.get("scheduling")
     if scheduling is not None:
         yield from label_rules(scheduling.get("nodeSelector"), "scheduling.nodeSelector")
-        yield from tolerations(scheduling.get("tolerations"), "scheduling.tolerations")
+        rows = scheduling.get("tolerations") or []
+        yield from tolerations(rows, "scheduling.tolerations")
+        kind = type_named("io.k8s.api.core.v1.Toleration")
+        for at, row in enumerate(rows):
+            if row in rows[:at]:
+                yield duplicate(f"scheduling.tolerations[{at}]", internal(row, kind))
 
 
 def runtime_class_update(new: Object, old: Object) -> Iterator[Fault]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain
 
 import orjson
@@ -26,16 +26,14 @@ REQUEST_WORDS = "must be the name of a request in the claim or the name of a req
 EFFECTS = ("NoExecute", "NoSchedule", "None")
 
 
-def driver_name(
-    name: str, path: str, checked: Callable[[str], list[str]] = names.caseless_subdomain
-) -> Iterator[Fault]:
+def driver_name(name: str, path: str) -> Iterator[Fault]:
     """A DNS subdomain in which capitals pass."""
     if not name:
         yield required(path)
     elif len(name) > MAX_DRIVER:
         yield too_long(path, MAX_DRIVER, "characters")
     else:
-        yield from each(path, name, checked(name))
+        yield from each(path, name, names.caseless_subdomain(name))
 
 
 def fits(rows: object, path: str, limit: int) -> Iterator[Fault]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Iterator
 
+from heeler.kinds.core.volume_rules import csi_driver_name
 from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import IMMUTABLE, Declared, as_declared, numbered, written_first
 from heeler.kinds.meta.objectmeta import each, unique
 from heeler.kinds.meta.selector_rules import node_selector
-from heeler.kinds.resource.rules import Mixed, driver_name, fits, pool_name, taint_rules
+from heeler.kinds.resource.rules import Mixed, fits, pool_name, taint_rules
 from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, required, too_long
@@ -51,7 +52,7 @@ def slice_update(new: Object, old: Object) -> Iterator[Fault]:
 
 
 def _slice(spec: Object, was: Object) -> Mixed:
-    yield from driver_name(spec.get("driver", ""), "spec.driver", lambda name: names.subdomain(name.lower()))
+    yield from csi_driver_name(spec.get("driver", ""), "spec.driver")
     yield from _kept(spec.get("driver", ""), was.get("driver", ""), "spec.driver")
     pool, old_pool = spec.get("pool") or {}, was.get("pool") or {}
     yield from pool_name(pool.get("name", ""), "spec.pool.name")

@@ -44,7 +44,7 @@ def _parameters(values: dict[str, str] | None, path: str) -> Iterator[Fault]:
 def storage_class(obj: Object) -> Iterator[Fault]:
     yield from _provisioner(obj.get("provisioner", ""), "provisioner")
     yield from _parameters(obj.get("parameters"), "parameters")
-    yield from optional_one_of(obj.get("reclaimPolicy"), ("Delete", "Retain"), "reclaimPolicy")
+    yield from optional_one_of(obj.get("reclaimPolicy") or None, ("Delete", "Retain"), "reclaimPolicy")
     mode = obj.get("volumeBindingMode")
     if mode is None:
         yield required("volumeBindingMode")
@@ -103,9 +103,24 @@ def attributes_class_update(new: Object, old: Object) -> Iterator[Fault]:
     yield from attributes_class(new)
 
 
+def _attacher(name: str, path: str) -> Iterator[Fault]:
+    if not name:
+        yield required(path)
+        return
+    words = names.caseless_subdomain(name)
+    yield from each(path, name, [text.replace("253 characters", "253 bytes") for text in words])
+    if len(name) > 63:
+        yield too_long(path, 63, "characters")
+
+
 def attachment(obj: Object) -> Iterator[Fault]:
+    """A new one: its attacher is checked by what is declared, which an update doesn't look at."""
     spec = obj["spec"]
-    yield from csi_driver_name(spec.get("attacher", ""), "spec.attacher")
+    yield from _attachment(spec)
+    yield from _attacher(spec.get("attacher", ""), "spec.attacher")
+
+
+def _attachment(spec: Object) -> Iterator[Fault]:
     yield from _source(spec.get("source") or {}, "spec.source")
     node = spec.get("nodeName", "")
     yield from each("spec.nodeName", node, names.subdomain(node))
@@ -124,7 +139,8 @@ def _source(source: Object, path: str) -> Iterator[Fault]:
 
 
 def attachment_update(new: Object, old: Object) -> Iterator[Fault]:
-    yield from attachment(new)
+    yield from csi_driver_name(new["spec"].get("attacher", ""), "spec.attacher")
+    yield from _attachment(new["spec"])
     if new["spec"] != old["spec"]:
         yield invalid("spec", None, IMMUTABLE)
 
@@ -133,7 +149,6 @@ _LIFECYCLES = ("Persistent", "Ephemeral")
 
 
 def csi_driver(obj: Object) -> Iterator[Fault]:
-    yield from csi_driver_name(obj["metadata"].get("name", ""), "metadata.name")
     spec = obj["spec"]
     for key in ("attachRequired", "podInfoOnMount", "storageCapacity"):
         if spec.get(key) is None:
