@@ -84,3 +84,27 @@ def test_a_chart_is_rendered_from_the_callers_folder(tmp_path: Path) -> None:
         "---\n# Source: app/templates/t.yaml\na: 1\n",
         "",
     )
+
+
+def test_a_cluster_that_is_not_there_is_told_after_what_is_wrong_with_the_chart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n"
+        "users: [{name: u, user: {token: x}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\n"
+    )
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("HELM_DRIVER", raising=False)
+    assert run(["create", "web"], tmp_path)[0] == 0
+    gone = (
+        'kubernetes cluster unreachable: Get "https://127.0.0.1:1/version": '
+        "dial tcp 127.0.0.1:1: connect: connection refused"
+    )
+    assert run(["list"], tmp_path)[2] == f"Error: {gone}\n"
+    assert run(["upgrade", "a", "./web"], tmp_path)[2] == f"Error: UPGRADE FAILED: {gone}\n"
+    assert run(["upgrade", "a", "./nope"], tmp_path)[2] == 'Error: path "./nope" not found\n'
+    assert run(["upgrade", "-i", "a", "./web"], tmp_path)[2] == f"Error: {gone}\n"
+    found = run(["install", "a", "./web"], tmp_path)[2].splitlines()
+    assert found[0].startswith('level=ERROR msg="cluster reachability check failed: ')
+    assert found[1] == f"Error: INSTALLATION FAILED: cluster reachability check failed: {gone}"

@@ -15,9 +15,9 @@ from heeler.cli.helm.extensions import EXPLAIN, EXPLAIN_VALUE
 from heeler.cli.helm.flags import HelmError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.values_flags import layers
-from heeler.packages.charts import provenance
+from heeler.packages.charts import origins
 from heeler.packages.charts.chart import Chart, ChartError
-from heeler.packages.charts.provenance import MISSING, Path, Provenance, Say
+from heeler.packages.charts.origins import MISSING, Path, Provenance, Say
 from heeler.packages.charts.render import ReleaseInfo, render_values, sources
 from heeler.packages.charts.watching import Read, Watch
 from heeler.packages.template.values import GoError
@@ -102,12 +102,12 @@ class Explanation:
         return None
 
     def _tell(self, read: Read) -> None:
-        value = provenance.at(self.values, read.path)
+        value = origins.at(self.values, read.path)
         _, own = self.provenance.chart_of(read.path)
-        inner = f".Values.{provenance.shown(own)} of its chart" if own != read.path and own else ""
+        inner = f".Values.{origins.shown(own)} of its chart" if own != read.path and own else ""
         told = [part for part in (inner, f"read at {read.place}" if read.place else "") if part]
         where = f" ({', '.join(told)})" if told else ""
-        title = f"{provenance.shown(read.path)}{where}"
+        title = f"{origins.shown(read.path)}{where}"
         says = self.provenance.says(read.path)
         if value is MISSING:
             self.call.explained.append(f"  {title} is not set")
@@ -126,14 +126,14 @@ class Explanation:
     def value(self, text: str) -> None:
         """`--explain-value`: the value, each layer that had a say, and who reads it. Raises `HelmError`."""
         try:
-            path = provenance.parsed(text)
+            path = origins.parsed(text)
         except ChartError as error:
             raise HelmError(f"invalid argument for --{EXPLAIN_VALUE}: {error}") from None
         lines = self.call.explained
-        value = provenance.at(self.values, path)
+        value = origins.at(self.values, path)
         says = self.provenance.says(path)
         winner = None if value is MISSING else self.provenance.winner(path, value)
-        lines.append(f"{provenance.shown(path)}: {'not set' if value is MISSING else _text(value)}")
+        lines.append(f"{origins.shown(path)}: {'not set' if value is MISSING else _text(value)}")
         if value is MISSING:
             lines.append(f"  {_taken_away(says) or 'no values file, flag or default sets it'}")
             lines.append(f"  a default could stand in {self.provenance.room(path)}")
@@ -153,7 +153,7 @@ class Explanation:
         failed = self._render(watch)
         readers = list(dict.fromkeys(read for one in paths for read in watch.readers[one]))
         for read in readers[:MAX_READERS]:
-            name = provenance.shown(read.path)
+            name = origins.shown(read.path)
             whole = "" if read.path in paths or read.text.endswith(name) else f", {name}"
             lines.append(f"  read at {read.place} by {read.text}{whole}")
         if len(readers) > MAX_READERS:
@@ -164,7 +164,7 @@ class Explanation:
 
 def _said(say: Say, path: Path) -> str:
     """`prod.yaml:3: "1.2"`, with the path where it is another one."""
-    other = "" if say.path == path else f", as {provenance.shown(say.path)}"
+    other = "" if say.path == path else f", as {origins.shown(say.path)}"
     return f"{say.place}{other}: {_text(say.value)}"
 
 
@@ -172,9 +172,9 @@ def _taken_away(says: Iterable[Say]) -> str:
     """Why a value isn't there although somebody sets it."""
     for say in reversed(list(says)):
         if say.value is None:
-            return f"{say.place} takes it away: {provenance.shown(say.path)} is null there"
+            return f"{say.place} takes it away: {origins.shown(say.path)} is null there"
         if say.above:
-            return f"{say.place} leaves no room for it: {provenance.shown(say.path)} is {_kind(say.value)} there"
+            return f"{say.place} leaves no room for it: {origins.shown(say.path)} is {_kind(say.value)} there"
     return ""
 
 

@@ -20,6 +20,10 @@ class HelmError(Exception):
         self.quiet = quiet
 
 
+class UnreachableError(HelmError):
+    """The cluster doesn't answer, or there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Flag:
     """A flag. `bare` is what `--flag` without a value means (None: it needs one); `deprecated` is said when it is used."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from heeler.base.clock import SystemClock
 from heeler.cli.helm.dry_run import mode
-from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.flags import HelmError, UnreachableError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.options import applying, labels, waiting
 from heeler.cli.helm.printing import as_map, status_text, structured
@@ -34,6 +34,10 @@ def install(call: Call) -> int:
             with session(call):
                 pass  # its files must be readable whatever is done with them
         run_install(call, dry_run, call.arguments)
+    except UnreachableError as error:
+        words = f"cluster reachability check failed: {error}"
+        call.log("ERROR", words)
+        raise HelmError(f"{FAILED}: {words}") from None
     except HelmError as error:
         if error.quiet:
             raise

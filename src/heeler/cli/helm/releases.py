@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.flags import HelmError, UnreachableError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.settings import namespace
 from heeler.packages.releases.records import RecordError, Release, from_json, moment
@@ -68,8 +68,11 @@ def session(call: Call, *, most: int = 0, everywhere: bool = False) -> Iterator[
     from heeler.cli.helm.connect import connect
 
     with connect(call) as connection:
-        found = Session(connection.doing(most=most, everywhere=everywhere), connection.run)
-        found.run(found.doing.cluster.version())
+        try:
+            found = Session(connection.doing(most=most, everywhere=everywhere), connection.run)
+            found.run(found.doing.cluster.version())
+        except HelmError as error:
+            raise UnreachableError(str(error)) from None
         yield found
 
 

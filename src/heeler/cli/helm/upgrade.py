@@ -8,7 +8,7 @@ from typing import Any
 
 from heeler.base.clock import SystemClock
 from heeler.cli.helm.dry_run import mode
-from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.flags import HelmError, UnreachableError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.install import release_of, run_install, show
 from heeler.cli.helm.locate import locate
@@ -26,16 +26,27 @@ FAILED = "UPGRADE FAILED"
 def upgrade(call: Call) -> int:
     name, given = call.arguments
     dry_run = mode(call)
+    install = call.flags.on("install")
+    try:
+        if not install:  # what is wrong with the chart is told before the cluster is asked
+            locate(call, given)
+            collect(call)
+        return _upgrade_or_install(call, name, given, dry_run, install)
+    except UnreachableError as error:
+        raise HelmError(str(error) if install else f"{FAILED}: {error}") from None
+
+
+def _upgrade_or_install(call: Call, name: str, given: str, dry_run: str, install: bool) -> int:
     with session(call, most=call.flags.number("history-max")) as found:
-        if call.flags.on("install"):
+        if install:
             last = found.last(name)
             if last is None or last.status == "uninstalled":
                 if not call.flags.changed("output") or call.flags.text("output") == "table":
                     call.write(f'Release "{name}" does not exist. Installing it now.\n')
                 run_install(call, dry_run, [name, given])
                 return 0
-        locate(call, given)
-        collect(call)
+            locate(call, given)
+            collect(call)
         if not is_name(name):
             raise HelmError(f"{FAILED}: release name is invalid: {name}")
         try:
@@ -106,7 +117,7 @@ def reused(call: Call, chart: Chart, values: dict[str, Any], current: Release) -
     flags = call.flags
     before = copy.deepcopy(dict(current.config))
     if not flags.on("reset-values"):
-        from heeler.packages.charts.provenance import Layer
+        from heeler.packages.charts.origins import Layer
 
         if flags.on("reuse-values"):
             call.values_before.append(Layer(f"computed values of revision {current.version}", computed(current)))

@@ -11,7 +11,7 @@ from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.values import merge_maps, read_values
 
 if TYPE_CHECKING:
-    from heeler.packages.charts.provenance import Layer
+    from heeler.packages.charts.origins import Layer
 
 
 def read_file(call: Call, name: str) -> bytes:
@@ -84,7 +84,7 @@ def _json_object(text: str) -> dict[str, Any]:
 def layers(call: Call) -> list[Layer]:
     """What `collect` brings together, one by one, the strongest last. What can't be read is left out: `collect` tells of it."""
     from heeler.packages.charts import set_flags
-    from heeler.packages.charts.provenance import Layer
+    from heeler.packages.charts.origins import Layer
 
     flags = call.flags
     found: list[Layer] = []

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from heeler.packages.charts.provenance import Path
+from heeler.packages.charts.origins import Path
 from heeler.packages.objects import Values
 
 if TYPE_CHECKING:

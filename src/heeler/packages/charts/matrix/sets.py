@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from heeler.packages.charts.chart import Chart, ChartError
-from heeler.packages.charts.provenance import parsed
+from heeler.packages.charts.origins import parsed
 from heeler.packages.charts.set_flags import assign
 from heeler.packages.charts.values import Table, copy, read_values
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heeler.packages.charts import dependencies, provenance
+from heeler.packages.charts import dependencies, origins
 from heeler.packages.charts.chart import Chart, ChartError, Dependency, File, Metadata
-from heeler.packages.charts.provenance import Layer, Provenance, parsed, shown
+from heeler.packages.charts.origins import Layer, Provenance, parsed, shown
 from heeler.packages.charts.values import coalesce, merge_maps, read_values
 from heeler.packages.yaml.positions import Positions
 from heeler.packages.yaml.write import dump
@@ -157,5 +157,5 @@ def test_whoever_is_told_said_what_counts(own: Any, below: Any, lowest: Any, giv
 
 
 def test_of_nothing_nothing_is_known() -> None:
-    assert provenance.at({"a": [1]}, ("a", 1)) is provenance.MISSING
-    assert provenance.at({"a": [1]}, ("a", 0)) == 1
+    assert origins.at({"a": [1]}, ("a", 1)) is origins.MISSING
+    assert origins.at({"a": [1]}, ("a", 0)) == 1
