@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -220,16 +221,37 @@ def test_templates_look_things_up(run: Run, tmp_path: Path) -> None:
     both(run, "template", "r", "app")
 
 
-def test_an_interrupted_install_is_recorded_as_failed(shared: FreshCluster, run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_cancelled_fails_and_is_undone_if_asked(
+    shared: FreshCluster, run: Run, tmp_path: Path, number: signal.Signals
+) -> None:
+    def cancelled(program: list[str], *words: str) -> tuple[int, str, str]:
+        process = subprocess.Popen(
+            [*program, *words, "--wait", "--timeout", "600s"],
+            cwd=tmp_path,
+            env={**os.environ, "KUBECONFIG": str(shared.kubeconfig)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        shared.wait("pods/stuck", "exists", patience=30)
+        time.sleep(1)
+        process.send_signal(number)
+        out, errors = process.communicate(timeout=60)
+        told = [line for line in errors.splitlines() if not line.startswith("level=")]
+        return process.returncode, out.split("\n")[0], "\n".join(told)
+
     nowhere = "spec: {nodeSelector: {no: where}, containers: [{name: a, image: b}]}\n"
-    chart(tmp_path, "stuck", pod=f"apiVersion: v1\nkind: Pod\nmetadata: {{name: stuck}}\n{nowhere}")
-    environment = {**os.environ, "KUBECONFIG": str(shared.kubeconfig)}
-    words = [*OURS, "install", "web", "stuck", "--wait", "--timeout", "600s"]
-    process = subprocess.Popen(
-        words, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    shared.wait("pods/stuck", "exists", patience=30)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
-    found = run([real_helm()], "history", "web").out
-    assert 'failed stuck-1.0.0 1 Release "web" failed: context canceled' in found
+    pod = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: stuck}}\n{nowhere}"
+    chart(tmp_path, "stuck", pod="{{ if .Values.pod }}" + pod + "{{ end }}")
+    for more in ((), ("--rollback-on-failure",)):
+        seen = []
+        for program in ([real_helm()], OURS):
+            installed = cancelled(program, "install", "web", "stuck", "--set", "pod=true", *more)
+            history = run([real_helm()], "history", "web")
+            run([real_helm()], "uninstall", "web", "--ignore-not-found")
+            assert run([real_helm()], "install", "web", "stuck").code == 0
+            upgraded = cancelled(program, "upgrade", "web", "stuck", "--set", "pod=true", *more)
+            seen.append((installed, history, upgraded, run([real_helm()], "history", "web")))
+            run([real_helm()], "uninstall", "web")
+        assert seen[0] == seen[1]

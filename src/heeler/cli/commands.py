@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "service": ("heeler.cli.service", "service", "Run a cluster as a systemd service."),
     "doctor": ("heeler.cli.help", "doctor", "Say what is wrong with the machine or a cluster, and what to do."),
     "export": ("heeler.cli.help", "export", "Write state and logs into an archive, without secrets."),
-    "helm": ("heeler.cli.helm.click_command", "helm", "Render, check and package Helm charts: `heeler helm --help`."),
+    "helm": ("heeler.cli.helm.click_command", "helm", "Helm charts, releases and repositories: `heeler helm --help`."),
     "completion": ("heeler.cli.completion", "completion", "Print a shell's completion script."),
     "apiserver": ("heeler.cli.apiserver", "apiserver", "Run an API server alone."),
     "controller-manager": ("heeler.cli.controllers", "controller_manager", "Run the controllers alone."),

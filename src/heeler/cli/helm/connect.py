@@ -7,6 +7,8 @@ Source: https://helm.sh/docs/helm/helm/ (variables) and `helm env`.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import signal
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Seconds that an interrupted command has to record how far it came.
-LAST_SECONDS = 10.0
 #: Where a cluster is looked for if nothing says where it is.
 NOWHERE = "http://localhost:8080"
 
@@ -42,14 +42,20 @@ class Connection:
         self._thread = threading.Thread(target=self._loop.run_forever, name="cluster", daemon=True)
         self._client: HttpsClient | None = None
         self._database: Sql | None = None
+        #: What SIGTERM did before; while there is a connection it is Ctrl-C.
+        self._before: Any = None
 
     def __enter__(self) -> Connection:
         self._thread.start()
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGTERM, self._before)
         if self._database is not None:
             self._database.close()
         if self._client is not None:
@@ -59,15 +65,27 @@ class Connection:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of what runs over there; Ctrl-C ends it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        """The result of what runs over there. Ctrl-C cancels it, and what comes of that is the result."""
+        tasks: list[asyncio.Task[Any]] = []
+
+        async def under_way() -> T:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.append(task)
+            return await work
+
+        future = asyncio.run_coroutine_threadsafe(under_way(), self._loop)
         try:
             return future.result()
         except KeyboardInterrupt:
-            future.cancel()
-            # what was begun is recorded as failed before the command ends
-            asyncio.run_coroutine_threadsafe(_ended(), self._loop).result()
-            raise
+            if self._call.command in ("install", "upgrade") and self._call.arguments:
+                self._call.write(f"Release {self._call.arguments[0]} has been cancelled.\n")
+            for task in tasks:
+                self._loop.call_soon_threadsafe(task.cancel)
+            try:
+                return future.result()  # another Ctrl-C ends it at once
+            except (asyncio.CancelledError, concurrent.futures.CancelledError):
+                raise KeyboardInterrupt from None
 
     @property
     def client(self) -> HttpsClient:
@@ -116,13 +134,6 @@ class Connection:
         except StorageError as error:
             raise HelmError(str(error)) from None
         return self._database
-
-
-async def _ended() -> None:
-    """Until everything that runs here has ended, or a while is over."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        await asyncio.wait(others, timeout=LAST_SECONDS)
 
 
 def connect(call: Call) -> Connection:

@@ -28,12 +28,18 @@ def applying(call: Call, before: str = SSA) -> Applying:
     if given not in ("true", "false", "auto"):
         raise HelmError(f'invalid server-side value "{flags.text("server-side")}". Must be "true", "false", or "auto"')
     server_side = before == SSA if given == "auto" else given == "true"
-    if server_side and flags.on("force-replace"):
+    replaced = flags.on("force-replace") or flags.on("force")
+    if replaced and flags.on("force-conflicts") and not flags.on("force-replace"):
+        raise HelmError(
+            "if any flags in the group [force force-conflicts] are set none of the others can be; "
+            "[force force-conflicts] were all set"
+        )
+    if server_side and replaced:
         raise HelmError("invalid client update option(s): cannot use server-side apply and force replace together")
     return Applying(
         server_side,
         flags.on("force-conflicts"),
-        flags.on("force-replace"),
+        replaced,
         flags.on("take-ownership"),
         not flags.on("disable-openapi-validation"),
     )

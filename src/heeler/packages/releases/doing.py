@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 STRATEGIC, MERGE = "application/strategic-merge-patch+json", "application/merge-patch+json"
 SSA, CSA = "ssa", "csa"
+#: Why an action that was cancelled failed.
+CANCELED = "context canceled"
 
 
 class ActionError(Exception):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from heeler.objects.value import Object
 from heeler.packages.releases import hooks, uninstall
 from heeler.packages.releases.cluster import ClusterError, Key, Target
-from heeler.packages.releases.doing import ActionError, Applying, Doing, Waiting, objects, with_owner
+from heeler.packages.releases.doing import CANCELED, ActionError, Applying, Doing, Waiting, objects, with_owner
 from heeler.packages.releases.hooks import HookFailed
 from heeler.packages.releases.records import Release
 from heeler.packages.releases.storage import ReleaseNotFound, StorageError
@@ -104,8 +104,7 @@ async def install(doing: Doing, release: Release, options: Options) -> Release:
     except (ActionError, ClusterError, StorageError) as error:
         return await _failed(doing, release, error, options)
     except asyncio.CancelledError:
-        await doing.keep(release, "failed", f'Release "{release.name}" failed: context canceled')
-        raise
+        return await _failed(doing, release, ActionError(CANCELED), options)
     return await doing.keep(release, "deployed", options.description or "Install complete")
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from heeler.packages.releases import hooks
 from heeler.packages.releases.cluster import ClusterError, Target
-from heeler.packages.releases.doing import SSA, ActionError, Applying, Doing, Waiting, with_owner
+from heeler.packages.releases.doing import CANCELED, SSA, ActionError, Applying, Doing, Waiting, with_owner
 from heeler.packages.releases.hooks import HookFailed
 from heeler.packages.releases.records import Release
 from heeler.packages.releases.storage import StorageError
@@ -85,8 +85,7 @@ async def rollback(doing: Doing, name: str, options: Options) -> Release:
     except (ActionError, ClusterError, StorageError) as error:
         raise await _failed(doing, current, release, error, created, options) from error
     except asyncio.CancelledError:
-        await doing.keep(release, "failed", f'Rollback "{name}" failed: context canceled')
-        raise
+        raise await _failed(doing, current, release, ActionError(CANCELED), created, options) from None
     for one in await doing.storage.every_deployed(name):
         await doing.storage.update(replace(one, status="superseded"))
     return await doing.keep(release, "deployed", release.description)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from heeler.packages.releases import hooks, rollback
 from heeler.packages.releases.cluster import ClusterError, Target
-from heeler.packages.releases.doing import ActionError, Applying, Doing, Waiting, by_key, with_owner
+from heeler.packages.releases.doing import CANCELED, ActionError, Applying, Doing, Waiting, by_key, with_owner
 from heeler.packages.releases.hooks import HookFailed
 from heeler.packages.releases.records import Release
 from heeler.packages.releases.storage import NoDeployed, ReleaseNotFound, StorageError
@@ -86,8 +86,7 @@ async def upgrade(doing: Doing, current: Release, release: Release, options: Opt
     except (ActionError, ClusterError, StorageError) as error:
         return await _failed(doing, current, release, error, created, options)
     except asyncio.CancelledError:
-        await doing.keep(release, "failed", f'Upgrade "{release.name}" failed: context canceled')
-        raise
+        return await _failed(doing, current, release, ActionError(CANCELED), created, options)
     await doing.storage.update(replace(current, status="superseded"))
     return await doing.keep(release, "deployed", options.description or "Upgrade complete")
 
