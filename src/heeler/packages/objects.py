@@ -100,7 +100,7 @@ class Files(Map):
         if compiled is None:
             compiled = _glob("**")
         assert compiled is not None
-        return Files({name: content for name, content in self.items() if compiled.fullmatch(name)})
+        return Files({name: content for name, content in self.items() if compiled.fullmatch(_utf8(name))})
 
     def lines(self, name: str) -> Slice:
         if name not in self:
@@ -143,8 +143,12 @@ Files.go_methods = {
 }
 
 
-def _glob(pattern: str) -> re.Pattern[str] | None:
-    """The pattern with `/` as what parts names, or None if it is none. Braces that aren't closed are closed at the end."""
+def _glob(pattern: str) -> Any:
+    """A pattern's `fullmatch` and so on, in time that grows with the name only; None if it is no pattern.
+
+    The pattern with `/` as what parts names, braces that aren't closed are closed at the end."""
+    import re2  # many stars would take Python's own an endless time
+
     out = []
     at = 0
     alternatives = 0
@@ -179,7 +183,12 @@ def _glob(pattern: str) -> re.Pattern[str] | None:
             out.append("|")
         else:
             out.append(re.escape(sign))
-    return re.compile("".join(out) + ")" * alternatives, re.DOTALL)
+    return re2.compile(_utf8("(?s:" + "".join(out) + ")" * alternatives + ")"))
+
+
+def _utf8(text: str) -> str:
+    """Without what isn't UTF-8, for expressions that take nothing else."""
+    return text.encode("utf-8", "replace").decode()
 
 
 #: What stands between brackets: one range, or signs one by one.

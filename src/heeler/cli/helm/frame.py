@@ -298,6 +298,9 @@ def run_command(
     except RecursionError:  # hundreds of levels: no chart's, and no reason to show Python's stack
         call.say("Error: values or templates nest too deeply")
         code = 1
+    except ValueError as error:  # an address or a header that is none, of which nobody before took note
+        call.say(f"Error: {error}")
+        code = 1
     for line in call.explained:
         call.say(line)
     return code, "".join(call.out), "".join(call.errors)

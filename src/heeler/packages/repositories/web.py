@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import re
 import socket
 import ssl
 import urllib.error
@@ -15,7 +16,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from heeler.base.clock import Clock, SystemClock
 
@@ -28,6 +29,8 @@ TIMEOUT_SECONDS = 120.0
 USER_AGENT = "Heeler"
 PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 DEADLINE = "context deadline exceeded"
+#: A password in a URL, which no message shows.
+_LOGIN = re.compile(r"(?<=:)[^:/@]*@")
 
 
 class WebError(Exception):
@@ -148,12 +151,14 @@ class Web:
         until: float | None = None,
     ) -> Answer:
         """One request, one answer, whatever its status. Raises WebError."""
+        url, login = _without_login(url)
+        headers = {**login, **(headers or {})}
         scheme = urlsplit(url).scheme
         if scheme not in ("http", "https"):  # urllib would read files too
             raise WebError(f'{method.title()} "{url}": unsupported protocol scheme "{scheme}"')
         until = self.clock.monotonic() + self.timeout if until is None else until
         request = urllib.request.Request(url, data=body, method=method, headers={"User-Agent": USER_AGENT})
-        for name, value in (headers or {}).items():
+        for name, value in headers.items():
             request.add_header(name, value)
         try:
             left = max(until - self.clock.monotonic(), 0.001)
@@ -189,6 +194,20 @@ class Web:
             self._opener = urllib.request.build_opener(https, _NoRedirect)
             self._opener.addheaders = []
         return self._opener
+
+
+def _without_login(url: str) -> tuple[str, dict[str, str]]:
+    """A URL without the user and password in it, and the header that tells them. Raises WebError for what is no URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise WebError(f'parse "{_LOGIN.sub("***@", url)}": {str(error)[:1].lower()}{str(error)[1:]}') from None
+    if parts.username is None:
+        return url, {}
+    told = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, {"Authorization": f"Basic {base64.b64encode(told.encode()).decode()}"}
 
 
 def place(url: str) -> tuple[str, str, int]:

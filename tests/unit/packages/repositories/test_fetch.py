@@ -14,7 +14,7 @@ import pytest
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.repositories import index as indexes
 from heeler.packages.repositories.content import ContentCache
-from heeler.packages.repositories.web import Login, Tls, Web, WebError
+from heeler.packages.repositories.web import Login, Tls, Web, WebError, _without_login
 from tests.chart_server import LOGIN, Server, served
 from tests.helm_home import Home
 
@@ -456,3 +456,19 @@ def test_a_hub_is_searched(home: Home, server: Server) -> None:
     for endpoint in (server.url, "http://127.0.0.1:1"):
         words = f'unable to perform search against "{endpoint}"'
         assert home.refused("search", "hub", "x", "--endpoint", endpoint) == words
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/x", "http://127.0.0.1:abc/x", "http://u:pw@[::1/x"])
+def test_what_is_no_address_is_told_without_the_password(url: str) -> None:
+    with pytest.raises(WebError, match=r"^parse ") as found:
+        Web().ask("GET", url)
+    assert "pw" not in str(found.value)
+
+
+def test_a_login_in_the_address_is_sent_and_not_shown() -> None:
+    bare, headers = _without_login("http://usr:s3cret%21@127.0.0.1:1/a?b=c")
+    assert bare == "http://127.0.0.1:1/a?b=c"
+    assert headers == {"Authorization": "Basic " + base64.b64encode(b"usr:s3cret!").decode()}
+    with pytest.raises(WebError) as found:
+        Web().ask("GET", "http://usr:s3cret@127.0.0.1:1/a")
+    assert "s3cret" not in str(found.value)
