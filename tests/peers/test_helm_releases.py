@@ -5,6 +5,7 @@ The same commands are run by both, and what they print must be the same.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -255,3 +256,26 @@ def test_what_is_cancelled_fails_and_is_undone_if_asked(
             seen.append((installed, history, upgraded, run([real_helm()], "history", "web")))
             run([real_helm()], "uninstall", "web")
         assert seen[0] == seen[1]
+
+
+def test_a_release_of_patches_goes_on_with_server_side_apply(shared: FreshCluster, run: Run, tmp_path: Path) -> None:
+    """What was set by patches is the manager's own: no conflict, and what the manifest no longer has goes."""
+    data = "data: {a: '{{ .Values.a }}'{{ if .Values.b }}, b: x{{ end }}}\n"
+    chart(tmp_path, "moved", one="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: moved}\n" + data)
+    seen = []
+    for program in ([real_helm()], OURS):
+        said = []
+        for words in (
+            ("install", "web", "moved", "--server-side=false", "--set", "a=1,b=1"),
+            ("upgrade", "web", "moved", "--server-side=true", "--set", "a=2,b="),
+            ("upgrade", "web", "moved", "--server-side=false", "--set", "a=3,b=1"),
+            ("rollback", "web", "2"),
+        ):
+            said.append(run(program, *words))
+            live = json.loads(shared.kubectl("get", "configmap", "moved", "-o", "json", "--show-managed-fields"))
+            managers = sorted((row["manager"], row["operation"]) for row in live["metadata"]["managedFields"])
+            said.append((live["data"], managers))
+        seen.append(said)
+        run([real_helm()], "uninstall", "web")
+    assert seen[0] == seen[1]
+    assert seen[1][3] == ({"a": "2"}, [("helm", "Apply")])

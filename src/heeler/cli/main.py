@@ -19,5 +19,11 @@ def main() -> None:
         sys.exit(130)
 
 
+def helm() -> None:
+    """`heeler-helm`: Helm's commands under a name of their own, for what expects one program."""
+    sys.argv[1:1] = ["helm"]
+    main()
+
+
 if __name__ == "__main__":
     main()

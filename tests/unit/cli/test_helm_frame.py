@@ -26,6 +26,11 @@ from heeler.cli.helm.flags import HelmError, parse_duration, parse_int
         (["template", "--set"], "flag needs an argument: --set"),
         (["template", "---x"], "bad flag syntax: ---x"),
         (["lint", "--strict=foo", "x"], 'invalid argument "foo" for "--strict" flag: strconv.ParseBool: parsing "foo"'),
+        (
+            ["upgrade", "a", "b", "--force-replace", "--force-conflicts"],
+            "if any flags in the group [force-replace force-conflicts] are set none of the others can be; "
+            "[force-conflicts force-replace] were all set",
+        ),
         (["list", "-ofoo"], 'invalid argument "foo" for "-o, --output" flag: invalid format type'),
         (
             ["template", "-l", "a", "x"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.settings import cache_home, config_home, data_home, namespace, place
@@ -18,6 +19,15 @@ def env(call: Call) -> int:
     return 0
 
 
+def _program() -> str:
+    """The program that plugins call: `heeler-helm` beside what runs now, if it is installed there."""
+    for running in (sys.argv[0], sys.executable):
+        found = Path(running).parent / "heeler-helm"
+        if found.is_file():
+            return str(found.absolute())
+    return sys.argv[0]
+
+
 def values(call: Call) -> dict[str, str]:
     """What Helm's variables are, by name."""
     flags, environment = call.flags, call.environment
@@ -30,7 +40,7 @@ def values(call: Call) -> dict[str, str]:
         return "true" if on else "false"
 
     return {
-        "HELM_BIN": sys.argv[0],
+        "HELM_BIN": _program(),
         "HELM_BURST_LIMIT": either("burst-limit", "HELM_BURST_LIMIT", "100"),
         "HELM_CACHE_HOME": cache_home(environment),
         "HELM_CONFIG_HOME": config_home(environment),

@@ -306,6 +306,20 @@ def run_command(
     return code, "".join(call.out), "".join(call.errors)
 
 
+#: Flags of which one call may have one, and the commands that say so.
+_GROUPS = (("force-replace", "force-conflicts"), ("force", "force-conflicts"))
+_WITH_GROUPS = ("template", "install", "upgrade", "rollback")
+
+
+def _check_groups(call: Call) -> None:
+    """Raises `HelmError`."""
+    for group in _GROUPS if call.command in _WITH_GROUPS else ():
+        if all(call.flags.changed(name) for name in group):
+            told, given = " ".join(group), " ".join(sorted(group))
+            words = f"if any flags in the group [{told}] are set none of the others can be; [{given}] were all set"
+            raise HelmError(words)
+
+
 def _run(call: Call, argv: list[str]) -> int:
     from heeler.cli.helm.settings import places
 
@@ -335,6 +349,7 @@ def _run(call: Call, argv: list[str]) -> int:
         call.write(help_text(path, places(call)))
         return 0
     _check_number(path, call.arguments)
+    _check_groups(call)
     module, _, name = _ALL[path].where.partition(":")
     try:
         function = getattr(importlib.import_module(f"heeler.cli.helm.{module}"), name)

@@ -29,11 +29,6 @@ def applying(call: Call, before: str = SSA) -> Applying:
         raise HelmError(f'invalid server-side value "{flags.text("server-side")}". Must be "true", "false", or "auto"')
     server_side = before == SSA if given == "auto" else given == "true"
     replaced = flags.on("force-replace") or flags.on("force")
-    if replaced and flags.on("force-conflicts") and not flags.on("force-replace"):
-        raise HelmError(
-            "if any flags in the group [force force-conflicts] are set none of the others can be; "
-            "[force force-conflicts] were all set"
-        )
     if server_side and replaced:
         raise HelmError("invalid client update option(s): cannot use server-side apply and force replace together")
     return Applying(

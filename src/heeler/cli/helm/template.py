@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from heeler.cli.helm.flags import HelmError
+from heeler.cli.helm.flags import HelmError, UnreachableError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.rendering import (
     Outcome,
@@ -26,8 +26,13 @@ def template(call: Call) -> int:
     if flags.on("validate") or flags.text("dry-run") == "server":
         from heeler.cli.helm.releases import session
 
-        with session(call) as found:
-            return _template(call, found)
+        try:
+            with session(call) as found:
+                return _template(call, found)
+        except UnreachableError as error:
+            words = f"cluster reachability check failed: {error}"
+            call.log("ERROR", words)
+            raise HelmError(words) from None
     return _template(call, None)
 
 

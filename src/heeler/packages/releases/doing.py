@@ -14,8 +14,8 @@ from heeler.objects.schema import Type
 from heeler.objects.value import Object
 from heeler.packages.charts.load import Log
 from heeler.packages.charts.manifests import split
-from heeler.packages.releases import owners, three_way
-from heeler.packages.releases.cluster import Cluster, ClusterError, Key, Target, Unready
+from heeler.packages.releases import managers, owners, three_way
+from heeler.packages.releases.cluster import MANAGER, Cluster, ClusterError, Key, Target, Unready
 from heeler.packages.releases.records import Release
 from heeler.packages.releases.storage import Storage
 from heeler.packages.yaml import read
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from heeler.kinds.kind import Kind
 
 STRATEGIC, MERGE = "application/strategic-merge-patch+json", "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
 SSA, CSA = "ssa", "csa"
 #: Why an action that was cancelled failed.
 CANCELED = "context canceled"
@@ -103,7 +104,7 @@ class Doing:
         if applying.force_replace:
             return await self.cluster.replace(target, live, dry_run=applying.dry_run)
         if applying.server_side:
-            return await self._apply(target, applying)
+            return await self._apply(target, await self._own_updates_applied(target, live, applying))
         type = type_of(target)
         found = three_way.patch(original, target.object, live, type)
         if not found:
@@ -116,6 +117,16 @@ class Doing:
         if applying.server_side:
             return await self._apply(target, applying)
         return await self.cluster.create(target, strict=applying.strict, dry_run=applying.dry_run)
+
+    async def _own_updates_applied(self, target: Target, live: Object, applying: Applying) -> Applying:
+        """Make what this manager set by patches before its own by apply; how to go on."""
+        rows = managers.as_applied(live, MANAGER)
+        if rows is None:
+            return applying
+        if applying.dry_run:  # which must not touch the object: its conflicts with itself don't count
+            return replace(applying, force_conflicts=True)
+        await self.cluster.patch(target, managers.patch(live, rows), JSON_PATCH)
+        return applying
 
     async def _apply(self, target: Target, applying: Applying) -> Object:
         force, dry_run = applying.force_conflicts, applying.dry_run
