@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from heeler.packages.objects import Values
-from heeler.packages.template.execution import INVALID, ExecError, Run, RunFunction
+from heeler.packages.template.execution import INVALID, TOO_LONG, ExecError, Run, RunFunction
 from heeler.packages.template.formatting import quote
 from heeler.packages.template.parse import ParseError
 from heeler.packages.template.templates import Library, Templates
@@ -101,6 +101,7 @@ def render(
             raise _parse_error(source.path, error) from error
     tops = {id(source.top): _named(source.top) for source in ordered}
     rendered: dict[str, str] = {}
+    until = 0.0  # of all templates together
     for source in ordered:
         if source.path.rpartition("/")[2].startswith("_"):
             continue
@@ -115,7 +116,9 @@ def render(
             lint=lint,
             log=log,
             watch=watch,
+            until=until,
         )
+        until = run.until
         try:
             text = templates.execute(source.path, top, run)
         except GoError as error:
@@ -147,6 +150,8 @@ def _own(text: str) -> Callable[[Callable[..., Any]], RunFunction]:
 @_own("include(string, interface {}) string")
 def include(run: _Rendering, name: str, data: Any) -> str:
     """What another template writes."""
+    if run.late:
+        raise GoError(TOO_LONG)
     depth = run.including.get(name, 0)
     if depth > MAX_INCLUDES:
         raise GoError(f"rendering template has a nested reference name: {name}: unable to execute template")
@@ -161,6 +166,8 @@ def tpl(run: _Rendering, text: str, data: Any) -> str:
     """What a text writes as a template. It sees all that is defined, and what it defines is seen by itself only."""
     if "{{" not in text:
         return text.replace(NO_VALUE, "")
+    if run.late:
+        raise GoError(TOO_LONG)
     if run.expanding >= MAX_EXPANSIONS:
         raise GoError("tpl is called within itself too often")
     outer = run.set

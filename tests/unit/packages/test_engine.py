@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from heeler.packages.engine import RenderError, Source, render
+from heeler.packages.template import execution
 
 
 def top(**values: Any) -> dict[str, Any]:
@@ -146,3 +147,17 @@ def test_lint_tells_of_what_would_have_failed() -> None:
         ("WARN", "missing required value", {"message": "need"}),
         ("WARN", "missing required values", {"message": "more"}),
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ range 100000 }}{{ range 100000 }}{{ include `one` $ }}{{ end }}{{ end }}",
+        "{{ range 100000 }}{{ tpl `{{ range 100000 }}{{ tpl $.Values.text $ }}{{ end }}` $ }}{{ end }}",
+        "{{ $many := until 1000 }}{{ range 1000000 }}{{ $_ := sortAlpha $many }}{{ end }}",
+    ],
+)
+def test_what_takes_too_long_is_stopped(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "MAX_SECONDS", 0.1)
+    with pytest.raises(RenderError, match="the template runs too long"):
+        rendered({"_one.tpl": "{{ define `one` }}x{{ end }}", "a.yaml": text}, top(text="{{ 1 }}"))

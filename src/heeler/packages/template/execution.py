@@ -7,6 +7,7 @@ lenient and `.Values.a.b` is not.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,11 @@ MAX_OUTPUT: Final = 256 << 20
 
 MAX_STEPS: Final = 20_000_000
 """Turns of loops and calls of templates in one run: seconds of nothing but turns."""
+
+MAX_SECONDS: Final = 60.0
+"""How long a run may take: functions that are costly by themselves (keys, sorting) make few turns."""
+
+TOO_LONG: Final = "the template runs too long"
 
 LARGE: Final = 1 << 16
 """A text or list of so many characters or items is counted when a function gives it."""
@@ -86,11 +92,21 @@ class Run:
     """How many templates are under way by `template` (not by functions)."""
     stack_room: int = field(default_factory=room)
     """Frames that this thread may still have."""
+    clock: Callable[[], float] = time.monotonic
+    until: float = 0.0
+    """When it is over, by the clock."""
     steps: int = 0
     written: int = 0
     made: int = 0
     watch: Callable[[Frame, Node, Any, str], None] | None = None
     """Told of each field that is read of a map that isn't a plain one: (frame, the chain's node, the map, the name)."""
+
+    def __post_init__(self) -> None:
+        self.until = self.until or self.clock() + MAX_SECONDS
+
+    @property
+    def late(self) -> bool:
+        return self.clock() > self.until
 
 
 class Frame:
@@ -117,7 +133,9 @@ class Frame:
         run.steps += 1
         run.written += size
         if run.steps > MAX_STEPS or run.written > MAX_OUTPUT:
-            raise self.fault("the template runs too long")
+            raise self.fault(TOO_LONG)
+        if not run.steps & 15 and run.late:
+            raise self.fault(TOO_LONG)
 
     def count(self, made: Any) -> None:
         """Count a large text or list that a function gave."""
