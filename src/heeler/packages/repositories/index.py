@@ -147,10 +147,13 @@ def parse(data: bytes, source: str = "", log: Log = silent, *, chart: str = "", 
         raise ChartError("no API version specified")
     index = Index(generated=str(content.get("generated") or ""))
     entries = content.get("entries")
-    for name, versions in entries.items() if isinstance(entries, dict) else ():
+    _shaped(entries, dict, "map[string]repo.ChartVersions")
+    for name, versions in (entries or {}).items():
+        _shaped(versions, list, "repo.ChartVersions")
         if large and chart and name != chart:
             continue
-        for one in reversed(versions) if isinstance(versions, list) else ():
+        for one in reversed(versions or []):
+            _shaped(one, Mapping, "repo.ChartVersion")
             entry = _entry(one)
             if entry is None:
                 continue
@@ -168,6 +171,13 @@ def parse(data: bytes, source: str = "", log: Log = silent, *, chart: str = "", 
         index.entries.get(str(name), []).reverse()
     index.sort()
     return index
+
+
+def _shaped(value: Any, wanted: type, go_type: str) -> None:
+    """Raises `ChartError` for what is neither null nor of the type."""
+    if value is not None and not isinstance(value, wanted):
+        words = f"cannot unmarshal {read.json_kind(value)} into Go struct field IndexFile.entries of type {go_type}"
+        raise ChartError(f"error unmarshaling JSON: while decoding JSON: json: {words}")
 
 
 def _kept(data: bytes, file: Path) -> Any:

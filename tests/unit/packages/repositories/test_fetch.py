@@ -472,3 +472,19 @@ def test_a_login_in_the_address_is_sent_and_not_shown() -> None:
     with pytest.raises(WebError) as found:
         Web().ask("GET", "http://usr:s3cret@127.0.0.1:1/a")
     assert "s3cret" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ("{z: 3}", "number into Go struct field IndexFile.entries of type repo.ChartVersions"),
+        ("{z: [null, 3]}", "number into Go struct field IndexFile.entries of type repo.ChartVersion"),
+        ("[1]", "array into Go struct field IndexFile.entries of type map[string]repo.ChartVersions"),
+    ],
+)
+def test_an_index_of_another_shape_is_none(entries: str, told: str) -> None:
+    words = f"error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {told}"
+    with pytest.raises(ChartError) as found:
+        indexes.parse(f"apiVersion: v1\nentries: {entries}\n".encode())
+    assert str(found.value) == words
+    assert indexes.parse(b"apiVersion: v1\nentries: {z: null, y: [null]}\n").entries == {}
