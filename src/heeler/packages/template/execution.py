@@ -7,11 +7,11 @@ lenient and `.Values.a.b` is not.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from heeler.base.clock import SystemClock
 from heeler.packages.template.formatting import duration_text, quote, text
 from heeler.packages.template.nodes import Node, Source, Tree
 from heeler.packages.template.stack import room
@@ -92,7 +92,7 @@ class Run:
     """How many templates are under way by `template` (not by functions)."""
     stack_room: int = field(default_factory=room)
     """Frames that this thread may still have."""
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = SystemClock().monotonic
     until: float = 0.0
     """When it is over, by the clock."""
     steps: int = 0
