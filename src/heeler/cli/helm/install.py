@@ -11,7 +11,7 @@ from heeler.cli.helm.flags import HelmError, UnreachableError
 from heeler.cli.helm.frame import Call
 from heeler.cli.helm.options import applying, labels, waiting
 from heeler.cli.helm.printing import as_map, status_text, structured
-from heeler.cli.helm.releases import Session, session
+from heeler.cli.helm.releases import Session, session, unreachable
 from heeler.cli.helm.rendering import (
     Outcome,
     RenderFailed,
@@ -35,9 +35,7 @@ def install(call: Call) -> int:
                 pass  # its files must be readable whatever is done with them
         run_install(call, dry_run, call.arguments)
     except UnreachableError as error:
-        words = f"cluster reachability check failed: {error}"
-        call.log("ERROR", words)
-        raise HelmError(f"{FAILED}: {words}") from None
+        raise HelmError(f"{FAILED}: {unreachable(call, error)}") from None
     except HelmError as error:
         if error.quiet:
             raise

@@ -76,6 +76,13 @@ def session(call: Call, *, most: int = 0, everywhere: bool = False) -> Iterator[
         yield found
 
 
+def unreachable(call: Call, error: UnreachableError) -> str:
+    """What a command says that asks for the cluster before all else; it is logged, too."""
+    words = f"cluster reachability check failed: {error}"
+    call.log("ERROR", words)
+    return words
+
+
 def _in_memory(call: Call, most: int, everywhere: bool) -> Session:
     import asyncio
 

@@ -24,15 +24,13 @@ if TYPE_CHECKING:
 def template(call: Call) -> int:
     flags = call.flags
     if flags.on("validate") or flags.text("dry-run") == "server":
-        from heeler.cli.helm.releases import session
+        from heeler.cli.helm.releases import session, unreachable
 
         try:
             with session(call) as found:
                 return _template(call, found)
         except UnreachableError as error:
-            words = f"cluster reachability check failed: {error}"
-            call.log("ERROR", words)
-            raise HelmError(words) from None
+            raise HelmError(unreachable(call, error)) from None
     return _template(call, None)
 
 

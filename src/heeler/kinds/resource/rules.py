@@ -82,18 +82,19 @@ def _requests(rows: list[Object], known: set[str], path: str) -> Mixed:
     too_large = list(fits(rows, path, MAX_ITEMS))
     yield from as_declared(too_large)
     if not too_large:
-        yield from as_declared(_same_names(rows, path))
+        yield from as_declared(distinct(rows, "name", path))
         for at, row in enumerate(rows):
             yield from _request(row, f"{path}[{at}]")
 
 
-def _same_names(rows: list[Object], path: str) -> Iterator[Fault]:
-    """Lists of which each item has a name of its own."""
+def distinct(rows: list[Object], key: str, path: str) -> Iterator[Fault]:
+    """Lists of which each item has a name of its own, in the field `key`."""
     seen: set[str] = set()
     for at, row in enumerate(rows):
-        if row.get("name", "") in seen:
+        name = row.get(key, "")
+        if name in seen:
             yield duplicate(f"{path}[{at}]", row)
-        seen.add(row.get("name", ""))
+        seen.add(name)
 
 
 def _request(row: Object, path: str) -> Mixed:
@@ -113,7 +114,7 @@ def _request(row: Object, path: str) -> Mixed:
     too_large = list(fits(first, here, MAX_ALTERNATIVES))
     yield from as_declared(too_large)
     if not too_large:
-        yield from as_declared(_same_names(first or [], here))
+        yield from as_declared(distinct(first or [], "name", here))
         for at, sub in numbered(first):
             sub_name = sub.get("name", "")
             yield from each(f"{here}[{at}].name", sub_name, names.label(sub_name))

@@ -13,7 +13,7 @@ from heeler.kinds.internal_form import internal
 from heeler.kinds.meta.checks import IMMUTABLE, Declared, as_declared, numbered, written_first
 from heeler.kinds.meta.objectmeta import each, unique
 from heeler.kinds.meta.selector_rules import node_selector
-from heeler.kinds.resource.rules import Mixed, fits, pool_name, taint_rules
+from heeler.kinds.resource.rules import Mixed, distinct, fits, pool_name, taint_rules
 from heeler.kinds.types import type_named
 from heeler.objects import names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, required, too_long
@@ -161,7 +161,7 @@ def _device(device: Object, spec: Object, path: str) -> Mixed:
     too_large = list(fits(consumed, f"{path}.consumesCounters", MAX_CONSUMED_SETS))
     yield from as_declared(too_large)
     if not too_large:
-        yield from as_declared(_same_sets(consumed or [], f"{path}.consumesCounters"))
+        yield from as_declared(distinct(consumed or [], "counterSet", f"{path}.consumesCounters"))
     for at, row in numbered(consumed) if not too_large else ():
         here, counter_set = f"{path}.consumesCounters[{at}]", row.get("counterSet", "")
         if not counter_set:
@@ -171,14 +171,6 @@ def _device(device: Object, spec: Object, path: str) -> Mixed:
         yield from _counters(row.get("counters") or {}, f"{here}.counters")
     yield from _device_where(device, spec, path)
     yield from _binding(device, path)
-
-
-def _same_sets(rows: list[Object], path: str) -> Iterator[Fault]:
-    seen: set[str] = set()
-    for at, row in enumerate(rows):
-        if row.get("counterSet", "") in seen:
-            yield duplicate(f"{path}[{at}]", row)
-        seen.add(row.get("counterSet", ""))
 
 
 def _qualified(name: str, path: str) -> Iterator[Fault]:
@@ -321,11 +313,7 @@ def _shared_counters(rows: list[Object], path: str) -> Mixed:
     yield from as_declared(too_large)
     if too_large:
         return
-    seen: set[str] = set()
-    for at, row in enumerate(rows):
-        if row.get("name", "") in seen:
-            yield duplicate(f"{path}[{at}]", row)
-        seen.add(row.get("name", ""))
+    yield from distinct(rows, "name", path)
     for at, row in enumerate(rows):
         name = row.get("name", "")
         if not name:
