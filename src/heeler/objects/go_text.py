@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 
@@ -94,6 +93,8 @@ def text(value: Any) -> str:
 
 def _float(value: float) -> str:
     """Go's %v: the shortest form, with an exponent of two digits below 1e-4 and from 1e6 on."""
+    from decimal import Decimal  # one faulty number in a message needs it, not every start of a command line
+
     shortest = Decimal(repr(value)).normalize()
     exponent = shortest.adjusted()
     if not value or -4 <= exponent < 6:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from heeler.objects.go_text import json_kind
 from heeler.packages.charts.chart import Dependency, Lock, Maintainer, Metadata
 from heeler.packages.template.values import GoError
 
@@ -81,21 +82,6 @@ LOCK = Record(
 )
 
 _PREFIX = "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal"
-
-
-def json_kind(value: Any) -> str:
-    """What Go's JSON decoder calls the kind of `value`."""
-    match value:
-        case bool():
-            return "bool"
-        case int() | float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case _:
-            return "object"
 
 
 def _number_text(value: int | float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from heeler.objects.go_text import json_kind
 from heeler.packages.charts.chart import ChartError, Metadata
 from heeler.packages.charts.decode import METADATA, ListOf, Record, decode
 from heeler.packages.charts.load import Log, load, silent
@@ -176,7 +177,7 @@ def parse(data: bytes, source: str = "", log: Log = silent, *, chart: str = "", 
 def _shaped(value: Any, wanted: type, go_type: str) -> None:
     """Raises `ChartError` for what is neither null nor of the type."""
     if value is not None and not isinstance(value, wanted):
-        words = f"cannot unmarshal {read.json_kind(value)} into Go struct field IndexFile.entries of type {go_type}"
+        words = f"cannot unmarshal {json_kind(value)} into Go struct field IndexFile.entries of type {go_type}"
         raise ChartError(f"error unmarshaling JSON: while decoding JSON: json: {words}")
 
 

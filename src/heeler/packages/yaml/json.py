@@ -163,7 +163,7 @@ def loads(text: str) -> Any:
 
 def load_into(text: str, wanted: type, go_type: str) -> Any:
     """As `loads` for a Go value of a type, `map[string]interface {}` for dict; null gives None. Raises `GoError`."""
-    from heeler.packages.yaml.read import json_kind
+    from heeler.objects.go_text import json_kind
 
     try:
         value = loads(text)

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from heeler.objects.go_text import json_kind
 from heeler.packages.template.values import GoError
 from heeler.packages.yaml.numbers import general32
 from heeler.packages.yaml.scalars import is_stamp, resolve
@@ -69,23 +70,6 @@ def load_list(source: str | bytes) -> list[Any] | None:
 #: What stands before a fault in reading YAML, and before one in what was read.
 CONVERT: Final = "error converting YAML to JSON: "
 UNMARSHAL: Final = "error unmarshaling JSON: while decoding JSON: "
-
-
-def json_kind(value: Any) -> str:
-    """What JSON calls the value, in the words of Go's faults."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "bool"
-        case str():
-            return "string"
-        case dict():
-            return "object"
-        case list():
-            return "array"
-        case _:
-            return "number"
 
 
 def documents(text: str) -> Iterator[str]:

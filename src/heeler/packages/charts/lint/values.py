@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from heeler.objects.go_text import json_kind
 from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.lint import ERROR, INFO, Message, Options
 from heeler.packages.charts.load import Log
@@ -24,7 +25,7 @@ def check(folder: Path, options: Options, log: Log) -> Iterator[Message]:
         own = read.load(file.read_bytes())
         if own is not None and not isinstance(own, dict):
             raise GoError(
-                f"{read.UNMARSHAL}json: cannot unmarshal {read.json_kind(own)} into Go value of type common.Values"
+                f"{read.UNMARSHAL}json: cannot unmarshal {json_kind(own)} into Go value of type common.Values"
             )
     except (OSError, GoError) as error:
         said = f"read {file}: {(error.strerror or '').lower()}" if isinstance(error, OSError) else error
