@@ -59,7 +59,7 @@ def test_a_claim_s_data_outlives_its_pods_and_goes_with_its_volume(cluster: str,
             await node.delete("a")
             assert mounts_below(node.options.pods_dir) == []
             reading = {"volumeMounts": [{**mounts[0], "readOnly": True}]}
-            node.api.put("pods", pod("b", f"cat /data/x; touch /data/z; {WAIT}", container=reading, **more))
+            node.api.put("pods", pod("b", f"exec 2>&1; cat /data/x; touch /data/z; {WAIT}", container=reading, **more))
             await node.phase("b", "Running")
             logs = await node.get("/containerLogs/default/b/c")
             assert logs[1].startswith("kept\n") and "Read-only file system" in logs[1]
