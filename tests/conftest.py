@@ -59,7 +59,7 @@ class ApiServerProcess:
     """`heeler apiserver` with the users that the recorded cases know."""
 
     def __init__(self, folder: Path, *flags: str) -> None:
-        self.folder, self.flags, self.port = folder, flags, 0
+        self.folder, self.flags, self.port, self.in_memory = folder, flags, 0, False
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -70,7 +70,8 @@ class ApiServerProcess:
             'bob-token,bob,u-bob,"ops,auditors"\n'
             "carol-token,carol,u-carol\n"
         )
-        words = [*HEELER, "apiserver", "--data-dir", str(self.folder / "data"), "--cert-dir", str(self.folder / "pki")]
+        words = [*HEELER, "apiserver", "--cert-dir", str(self.folder / "pki")]
+        words += [] if self.in_memory else ["--data-dir", str(self.folder / "data")]
         words += ["--token-auth-file", str(users), "--secure-port", str(self.port), *self.flags]
         log = self.folder / "apiserver.log"
         with log.open("a") as target:

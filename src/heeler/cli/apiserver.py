@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from heeler.cli.flags import fail, set_up_logging
+from heeler.cli.flags import fail, set_up_logging, switch
 
 EXAMPLE = (
     "Example: heeler apiserver --data-dir ./data --cert-dir ./certs --token-auth-file users.csv --secure-port 6443"
@@ -65,10 +65,8 @@ EXAMPLE = (
     "--service-account-signing-key-file", type=click.Path(path_type=Path), default=None, help="Key to sign tokens with."
 )
 @click.option("--api-audiences", default="", help="Comma-separated audiences of this server; the issuer without it.")
-@click.option(
-    "--enable-bootstrap-token-auth/--no-enable-bootstrap-token-auth",
-    default=False,
-    show_default=True,
+@switch(
+    "--enable-bootstrap-token-auth",
     help="Take secrets of the type bootstrap.kubernetes.io/token in kube-system as tokens of new nodes.",
 )
 @click.option("--service-cluster-ip-range", default="10.0.0.0/24", show_default=True, help="Addresses of Services.")
@@ -108,25 +106,13 @@ EXAMPLE = (
 @click.option(
     "--requestheader-allowed-names", default="", help="Comma-separated common names that it may have; any without it."
 )
-@click.option(
-    "--allow-privileged",
-    type=bool,
-    is_flag=False,
-    flag_value=True,
-    default=False,
-    show_default=True,
-    help="Allow privileged containers.",
-)
-@click.option(
-    "--warn-not-enforced/--no-warn-not-enforced",
-    default=False,
-    show_default=True,
+@switch("--allow-privileged", help="Allow privileged containers.")
+@switch(
+    "--warn-not-enforced",
     help="Warn of objects that nothing acts upon in this version.",
 )
-@click.option(
-    "--resource-metrics/--no-resource-metrics",
-    default=False,
-    show_default=True,
+@switch(
+    "--resource-metrics",
     help="Serve metrics.k8s.io with what the nodes' agents say, in place of a metrics-server.",
 )
 @click.option(

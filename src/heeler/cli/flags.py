@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import click
 
@@ -19,3 +20,18 @@ def set_up_logging(verbose: int) -> None:
     """Logs go to standard error, one line each."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr)
+
+
+def duration(text: str) -> float:
+    """Seconds out of a duration as Go writes it: 300ms, 20s, 1m30s, 2h (https://pkg.go.dev/time#ParseDuration)."""
+    from heeler.kinds.cel.values import parse_duration
+
+    try:
+        return parse_duration(text).nanoseconds / 1e9
+    except ValueError:
+        raise click.BadParameter(f'"{text}" is not a duration: write for example "40s" or "1m30s"') from None
+
+
+def switch(name: str, *, default: bool = False, help: str) -> Callable[[Any], Any]:
+    """A flag of a component as upstream's programs take it: --name, --name=true, --name=false."""
+    return click.option(name, type=bool, is_flag=False, flag_value=True, default=default, show_default=True, help=help)

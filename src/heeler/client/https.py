@@ -17,6 +17,7 @@ from heeler.base.clock import Clock, SystemClock
 from heeler.client.client import Listing, PatchType, WatchEvent
 from heeler.client.exec_plugin import Credential, Plugin, run
 from heeler.client.kubeconfig import Access, access, read
+from heeler.client.throttle import Throttle
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.wire.http.client import Answer, HttpClient
@@ -39,6 +40,11 @@ class HttpsClient:
         self._http = HttpClient(self._tls, server_name=found.server_name)
         self._credential = Credential()
         self._asking = asyncio.Lock()
+        self._throttle = Throttle(0.0, 1, self._clock)
+
+    def hold_back(self, qps: float, burst: int) -> None:
+        """Send `qps` requests a second at most, after `burst` at once; 0: as many as there are."""
+        self._throttle = Throttle(qps, burst, self._clock)
 
     def renew(self, found: Access) -> None:
         """Use another certificate (of the same authority) for new connections. Raises ssl.SSLError."""
@@ -227,6 +233,7 @@ class HttpsClient:
         if token:
             out.append(("authorization", f"Bearer {token}"))
         url = self._access.server + path + (f"?{encode_query(query)}" if query else "")
+        await self._throttle.take()
         return await self._http.request(method, url, headers=out, body=body)
 
 
@@ -238,6 +245,7 @@ class _ServiceAccountClient(HttpsClient):
     def __init__(self, parent: HttpsClient, namespace: str, name: str) -> None:
         plain = replace(parent._access, certificate=None, key=None, token="", token_file=None)
         super().__init__(plain, user_agent=f"{parent._agent}/{name}")
+        self.hold_back(parent._throttle.qps, parent._throttle.burst)
         self._parent, self._namespace, self._name = parent, namespace, name
         self._current, self._until = "", 0.0
         self._asking = asyncio.Lock()

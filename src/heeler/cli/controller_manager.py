@@ -1,32 +1,41 @@
-"""`heeler controller-manager` and `heeler scheduler`: each alone, against any API server."""
+"""`heeler controller-manager`: the controllers alone, against any API server."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from heeler.cli.flags import fail, set_up_logging
+from heeler.cli.component import Access, elect_option, kubeconfig_option, run_component, throttle_options
+from heeler.cli.flags import duration, fail, set_up_logging
 
-kubeconfig_option = click.option(
-    "--kubeconfig", type=click.Path(path_type=Path), required=True, help="Access to the API server."
-)
-elect_option = click.option(
-    "--leader-elect/--no-leader-elect",
-    default=True,
-    show_default=True,
-    help="Work only while holding the lease, so that several may stand by.",
-)
+#: Durations of `controllers.loop.Settings` that have a flag of the same name (upstream's): help.
+TUNING = {
+    "node_monitor_grace_period": "A node that says nothing for this long is unknown.",
+    "node_monitor_period": "How often nodes are looked at.",
+    "pvclaimbinder_sync_period": "How often claims that wait for a volume are looked at again.",
+    "horizontal_pod_autoscaler_sync_period": "How often autoscalers decide.",
+    "cluster_signing_duration": "How long certificates are valid at most.",
+}
+
+
+def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A flag for each duration of TUNING; the default is that of Settings."""
+    for name, text in reversed(TUNING.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, name, type=duration, default=None, help=f"{text} For example 40s or 1m30s.")(
+            command
+        )
+    return command
 
 
 @click.command(epilog="Example: heeler controller-manager --kubeconfig controller-manager.kubeconfig")
 @kubeconfig_option
 @elect_option
+@throttle_options
 @click.option(
     "--controllers", default="*", show_default=True, help="Comma-separated: * all, NAME that one, -NAME not that one."
 )
@@ -52,10 +61,13 @@ elect_option = click.option(
 @click.option(
     "--use-service-account-credentials", is_flag=True, help="Act as a service account of its own in each controller."
 )
+@tuning_options
 @click.option("-v", "--verbose", count=True, help="Log more.")
 def controller_manager(
     kubeconfig: Path,
     leader_elect: bool,
+    kube_api_qps: float,
+    kube_api_burst: int,
     controllers: str,
     root_ca_file: Path | None,
     service_account_private_key_file: Path | None,
@@ -63,6 +75,7 @@ def controller_manager(
     cluster_signing_key_file: Path | None,
     use_service_account_credentials: bool,
     verbose: int,
+    **tuning: Any,
 ) -> None:
     """Run the controllers in the foreground until told to stop."""
     from heeler.apiserver.authenticate.service_accounts import signer
@@ -90,6 +103,8 @@ def controller_manager(
     except (ValueError, OSError) as error:
         fail(str(error), code=2)
 
+    settings = Settings(root_ca=root, sign=sign, sign_certificate=sign_certificate)
+
     async def work(client: HttpsClient) -> None:
         made: dict[str, Client] = {}
 
@@ -104,68 +119,8 @@ def controller_manager(
             make,
             clock=SystemClock(),
             random=SystemRandom(),
-            settings=Settings(root_ca=root, sign=sign, sign_certificate=sign_certificate),
+            settings=replace(settings, **{k: v for k, v in tuning.items() if v is not None}),
             controllers=entries,
         )
 
-    _run(kubeconfig, "kube-controller-manager", leader_elect, work)
-
-
-@click.command(epilog="Example: heeler scheduler --kubeconfig scheduler.kubeconfig")
-@kubeconfig_option
-@elect_option
-@click.option("-v", "--verbose", count=True, help="Log more.")
-def scheduler(kubeconfig: Path, leader_elect: bool, verbose: int) -> None:
-    """Run the scheduler in the foreground until told to stop."""
-    from heeler.base.clock import SystemClock
-    from heeler.base.random import SystemRandom
-    from heeler.client.https import HttpsClient
-    from heeler.scheduler.scheduler import Scheduler
-
-    set_up_logging(verbose)
-
-    async def work(client: HttpsClient) -> None:
-        await Scheduler(client, clock=SystemClock(), random=SystemRandom()).run()
-
-    _run(kubeconfig, "kube-scheduler", leader_elect, work)
-
-
-def _run(kubeconfig: Path, name: str, elect: bool, work: Callable[[Any], Awaitable[None]]) -> None:
-    from heeler.client.kubeconfig import KubeconfigError
-    from heeler.objects.status import StatusError
-
-    try:
-        asyncio.run(_until_stopped(kubeconfig, name, elect, work))
-    except (KubeconfigError, StatusError, OSError) as error:
-        fail(str(error))
-
-
-async def _until_stopped(kubeconfig: Path, name: str, elect: bool, work: Callable[[Any], Awaitable[None]]) -> None:
-    from heeler.client.https import HttpsClient
-
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    client = HttpsClient.from_kubeconfig(kubeconfig, user_agent=name)
-    running = asyncio.ensure_future(_elected(client, name, work) if elect else work(client))
-    stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
-    await client.close()
-
-
-async def _elected(client: Any, name: str, work: Callable[[Any], Awaitable[None]]) -> None:
-    """Work while holding the lease of this name in kube-system."""
-    import platform
-
-    from heeler.base.clock import SystemClock
-    from heeler.base.random import SystemRandom
-    from heeler.client.leases import Election
-
-    clock, random = SystemClock(), SystemRandom()
-    identity = f"{platform.node()}_{random.uuid()}"
-    election = Election(client, name, identity, clock=clock, random=random)
-    await election.run(lambda: work(client))
+    run_component(Access(kubeconfig, kube_api_qps, kube_api_burst), "kube-controller-manager", leader_elect, work)

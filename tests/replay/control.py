@@ -1,0 +1,167 @@
+"""Recorded behaviour of kube-controller-manager and kube-scheduler 1.37.2, replayed on a control plane of three processes.
+
+    python -m tests.replay.control [--area AREA] [--id ID] [--sample N] [-v] [FILE ...]
+
+starts `heeler apiserver`, `heeler controller-manager` and `heeler scheduler` with the flags of the recorded ones, replays
+the cases (all of `tests/reference/control` without FILEs; every Nth of each area with --sample) and prints for each area in
+how many the state was equal, and in how many the events were. Exit code 1: an area is below what is asked of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.conftest import HEELER, ROOT, ApiServerProcess
+
+CASES = ROOT / "tests" / "reference" / "control"
+#: Percent of an area's cases that must be equal.
+STATE, EVENTS = 95.0, 85.0
+QPS = ("--kube-api-qps=500", "--kube-api-burst=1000")
+MANAGER = (
+    "--leader-elect=false",
+    "--controllers=*",
+    "--node-monitor-grace-period=20s",
+    "--node-monitor-period=1s",
+    "--pvclaimbinder-sync-period=3s",
+    "--horizontal-pod-autoscaler-sync-period=3s",
+    *QPS,
+)
+SCHEDULER = ("--leader-elect=false", *QPS)
+
+
+class Rate(NamedTuple):
+    """Of an area: how many cases, and in how many the state and the events were equal."""
+
+    cases: int
+    state: int
+    events: int
+
+    @property
+    def percent(self) -> tuple[float, float]:
+        return 100.0 * self.state / self.cases, 100.0 * self.events / self.cases
+
+
+def cases(files: Sequence[Path], *, area: str = "", only: str = "", sample: int = 1) -> list[dict[str, Any]]:
+    """Recorded cases. `sample`: every so-manieth of each area, always the same."""
+    found: list[dict[str, Any]] = []
+    for file in files:
+        packed = file.read_bytes()
+        text = gzip.decompress(packed) if file.suffix == ".gz" else packed
+        rows = [json.loads(line) for line in text.splitlines()]
+        rows = [row for row in rows if row["area"].startswith(area) and only in ("", row["id"])]
+        found += sorted(rows, key=lambda row: str(row["id"]))[::sample]
+    return found
+
+
+@contextmanager
+def control_plane(folder: Path) -> Iterator[ApiServerProcess]:
+    """API server (in memory), controllers and scheduler, each a process."""
+    server = ApiServerProcess(folder, "--authorization-mode", "RBAC")
+    server.in_memory = True
+    server.start()
+    parts = []
+    try:
+        access = folder / "kubeconfig"
+        access.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "it",
+                    "clusters": [
+                        {"name": "it", "cluster": {"server": server.url, "insecure-skip-tls-verify": True}},
+                    ],
+                    "users": [{"name": "it", "user": {"token": "admin-token"}}],
+                    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+                }
+            )
+        )
+        pki = folder / "pki"
+        keys = (
+            f"--root-ca-file={pki / 'ca.crt'}",
+            f"--cluster-signing-cert-file={pki / 'ca.crt'}",
+            f"--cluster-signing-key-file={pki / 'ca.key'}",
+            f"--service-account-private-key-file={pki / 'sa.key'}",
+        )
+        for name, flags in (("controller-manager", (*MANAGER, *keys)), ("scheduler", SCHEDULER)):
+            with (folder / f"{name}.log").open("wb") as log:
+                words = [*HEELER, name, f"--kubeconfig={access}", *flags]
+                parts.append(subprocess.Popen(words, stdout=log, stderr=log))
+        time.sleep(1.0)
+        for part in parts:
+            if part.poll() is not None:
+                raise RuntimeError("\n".join(log.read_text() for log in folder.glob("*.log")))
+        yield server
+    finally:
+        for part in parts:
+            part.terminate()
+        for part in parts:
+            part.wait(20)
+        server.stop()
+
+
+def replay(
+    server: ApiServerProcess, rows: Sequence[dict[str, Any]], folder: Path, *, jobs: int, more: Sequence[str] = ()
+) -> dict[str, Rate]:
+    """Replay cases; the rate of each area."""
+    file, out = folder / "cases.jsonl", folder / "failing.json"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = [sys.executable, str(ROOT / "tests/reference/replay_control.py"), "--server", server.url, "--insecure"]
+    words += ["--token-admin", "admin-token", "--jobs", str(jobs), "--json", str(out), *more, str(file)]
+    subprocess.run(words, check=False, timeout=3600)
+    failing = json.loads(out.read_text())
+    rates: dict[str, Rate] = {}
+    for row in rows:
+        count, state, events = rates.get(row["area"], Rate(0, 0, 0))
+        found = failing.get(row["id"]) or {}
+        rates[row["area"]] = Rate(count + 1, state + (not found.get("state")), events + (not found.get("events")))
+    return rates
+
+
+def below(rates: dict[str, Rate], state: float = STATE, events: float = EVENTS) -> list[str]:
+    """The areas that have not what is asked of them, as sentences."""
+    out = []
+    for area, rate in sorted(rates.items()):
+        found = rate.percent
+        if found[0] < state or found[1] < events:
+            out.append(f"{area}: state {found[0]:.1f} %, events {found[1]:.1f} % of {rate.cases}")
+    return out
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    parser.add_argument("--area", default="", help="only areas that start so")
+    parser.add_argument("--id", default="", help="only this case")
+    parser.add_argument("--sample", type=int, default=1, metavar="N", help="every Nth case of each area")
+    parser.add_argument("--jobs", type=int, default=16)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where logs and differences are kept")
+    parser.add_argument("-v", "--verbose", action="store_true", help="the first differences of each failing case")
+    arguments = parser.parse_args()
+    files = arguments.files or sorted(CASES.glob("*.jsonl.gz"))
+    rows = cases(files, area=arguments.area, only=arguments.id, sample=arguments.sample)
+    if not rows:
+        parser.error("no such case")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        with control_plane(folder) as server:
+            rates = replay(server, rows, folder, jobs=arguments.jobs, more=["-v"] if arguments.verbose else [])
+    missed = below(rates)
+    for line in missed:
+        print("below the aim:", line)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
