@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from heeler.base.pki import new_authority
 from tests.conftest import HEELER, ROOT, ApiServerProcess
 
 CASES = ROOT / "tests" / "reference" / "control"
@@ -29,7 +30,7 @@ STATE, EVENTS = 95.0, 85.0
 QPS = ("--kube-api-qps=500", "--kube-api-burst=1000")
 MANAGER = (
     "--leader-elect=false",
-    "--controllers=*",
+    "--controllers=*,token-cleaner-controller",
     "--node-monitor-grace-period=20s",
     "--node-monitor-period=1s",
     "--pvclaimbinder-sync-period=3s",
@@ -87,10 +88,12 @@ def control_plane(folder: Path) -> Iterator[ApiServerProcess]:
             )
         )
         pki = folder / "pki"
+        authority = new_authority("signer", time.time())
+        authority.save(folder / "signer.crt", folder / "signer.key")
         keys = (
-            f"--root-ca-file={pki / 'ca.crt'}",
-            f"--cluster-signing-cert-file={pki / 'ca.crt'}",
-            f"--cluster-signing-key-file={pki / 'ca.key'}",
+            f"--root-ca-file={pki / 'apiserver-ca.crt'}",
+            f"--cluster-signing-cert-file={folder / 'signer.crt'}",
+            f"--cluster-signing-key-file={folder / 'signer.key'}",
             f"--service-account-private-key-file={pki / 'sa.key'}",
         )
         for name, flags in (("controller-manager", (*MANAGER, *keys)), ("scheduler", SCHEDULER)):

@@ -18,6 +18,7 @@ from heeler.objects import faults
 from heeler.objects.status import internal_error, invalid
 from heeler.objects.value import Object
 from heeler.store.store import KeyExists, KeyNotFound, RevisionMismatch
+from heeler.workloads.pods import has_condition
 
 if TYPE_CHECKING:
     from heeler.apiserver.server import ApiServer
@@ -145,7 +146,7 @@ class ServiceHooks:
 
     async def _take_given(self, obj: Object, given: str, taken: Taken, dry_run: bool) -> None:
         try:
-            inside = ipaddress.ip_address(given) in self._network
+            inside = any(ipaddress.ip_address(given) in network for network in self._networks())
         except ValueError:
             return  # the rules of the kind say what is wrong with it
         why = ""
@@ -160,8 +161,28 @@ class ServiceHooks:
         if not dry_run:
             taken.addresses.append(given)
 
+    def _networks(self) -> list[Any]:
+        """Where addresses come from: the server's own range first, then those of ServiceCIDRs that are ready."""
+        out = [self._network]
+        for cidr in self._server.objects(NETWORKING, "servicecidrs"):
+            if "deletionTimestamp" in cidr["metadata"] or not has_condition(cidr, "Ready"):
+                continue
+            for text in (cidr.get("spec") or {}).get("cidrs") or ():
+                network = ipaddress.ip_network(text, strict=False)
+                if network.version == self._network.version and network not in out:
+                    out.append(network)
+        return out
+
     async def _take_any(self, obj: Object, taken: Taken, dry_run: bool) -> str:
-        size = self._network.num_addresses
+        for network in self._networks():
+            found = await self._take_from(network, obj, taken, dry_run)
+            if found:
+                return found
+        raise internal_error(f"failed to allocate a serviceIP: range {self._network} is full")
+
+    async def _take_from(self, network: Any, obj: Object, taken: Taken, dry_run: bool) -> str:
+        """Any free address of a range; "" if it is full."""
+        size = network.num_addresses
         # the lower part of the range is left to those who choose an address themselves
         band = min(max(16, size // 16), 256) if size > 64 else 0
         for attempt in range(RANDOM_TRIES + min(size, MAX_SEARCHED)):
@@ -171,13 +192,13 @@ class ServiceHooks:
                 offset = attempt - RANDOM_TRIES + 1
             if not 0 < offset < size - 1:
                 continue
-            address = str(self._network[offset])
+            address = str(network[offset])
             if dry_run:
                 return address
             if await self._create_address(obj, address):
                 taken.addresses.append(address)
                 return address
-        raise internal_error(f"failed to allocate a serviceIP: range {self._network} is full")
+        return ""
 
     async def _create_address(self, obj: Object, address: str) -> bool:
         kind = self._server.kind(NETWORKING, "ipaddresses")

@@ -10,7 +10,7 @@ from heeler.controllers.pod_control import OwnerKind, claim, dependents_of
 from heeler.controllers.resources import CONTROLLER_REVISIONS
 from heeler.objects import selectors
 from heeler.objects.status import StatusError
-from heeler.objects.value import Object, name_of
+from heeler.objects.value import Object, labels_of, name_of
 from heeler.workloads import owners, revisions
 
 
@@ -25,11 +25,17 @@ class History:
         self._client, self._informer, self._kind, self._hash_label = client, informer, kind, hash_label
 
     async def claimed(self, owner: Object) -> list[Object]:
-        """The owner's revisions, oldest first, after taking over free ones that match."""
+        """The owner's revisions, oldest first, after taking over free ones that match.
+
+        An owner that is being deleted takes over none, but those that it has let go are known to it still: it makes no
+        second one of the same template beside them.
+        """
         selector = selectors.of_object(owner["spec"].get("selector"))
         candidates = dependents_of(self._informer, owner)
         found = await claim(self._client, self._kind, owner, selector, self._informer, candidates, lambda _: True)
-        return revisions.ordered(found)
+        known = dict.fromkeys(name_of(revision) for revision in found)
+        free = [r for r in candidates if owners.controller_of(r) is None and selector.matches(labels_of(r))]
+        return revisions.ordered([*found, *(revision for revision in free if name_of(revision) not in known)])
 
     async def current(self, owner: Object, found: Sequence[Object], collisions: int) -> Object:
         """The revision of the present template: a known one (made the newest), or a new one. Raises Collision."""

@@ -15,9 +15,11 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
+from heeler.controllers.bootstrapsigner import BootstrapSigner
 from heeler.controllers.certificates import CertificateApprover, CertificateCleaner, CertificateSigner
 from heeler.controllers.cluster_dns import ClusterDnsController
 from heeler.controllers.clusterrole_aggregation import ClusterRoleAggregationController
+from heeler.controllers.clustertrustbundle_publisher import ClusterTrustBundlePublisher
 from heeler.controllers.cronjob import CronJobController
 from heeler.controllers.daemonset import DaemonSetController
 from heeler.controllers.deployment import DeploymentController
@@ -29,18 +31,24 @@ from heeler.controllers.ephemeral_volume import EphemeralVolumeController
 from heeler.controllers.garbage import GarbageCollector
 from heeler.controllers.horizontalpodautoscaler import HorizontalPodAutoscalerController
 from heeler.controllers.job import JobController
+from heeler.controllers.legacy_token_cleaner import LegacyTokenCleaner
 from heeler.controllers.local_path import LocalPathController
 from heeler.controllers.loop import Context, Make, Settings, spawn
 from heeler.controllers.namespace import NamespaceController
 from heeler.controllers.node import NodeController
+from heeler.controllers.podcertificaterequest_cleaner import PodCertificateRequestCleaner
 from heeler.controllers.podgc import PodGarbageCollector
 from heeler.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSetController
+from heeler.controllers.resourceclaim import ResourceClaimController
 from heeler.controllers.resourcequota import ResourceQuotaController
 from heeler.controllers.rootca import RootCaController
 from heeler.controllers.serviceaccount import ServiceAccountController
 from heeler.controllers.serviceaccount_token import ACCOUNT_NAME, ServiceAccountTokenController
+from heeler.controllers.servicecidr import ServiceCidrController
 from heeler.controllers.statefulset import StatefulSetController
 from heeler.controllers.taint_eviction import TaintEvictionController
+from heeler.controllers.tokencleaner import TokenCleaner
+from heeler.controllers.ttl import TtlController
 from heeler.controllers.ttl_after_finished import TtlAfterFinishedController
 from heeler.controllers.validating_admission_policy_status import ValidatingAdmissionPolicyStatusController
 from heeler.controllers.volume_binder import VolumeBinder
@@ -60,79 +68,295 @@ MakeClient = Callable[[str], Client]
 
 
 class Entry(NamedTuple):
-    """`name` as in --controllers, `account` whose rights it has."""
+    """One controller.
+
+    `name` as in --controllers, `alias` its name before Kubernetes 1.28 (still taken), `account` whose rights it has,
+    `flag` and `workers` how many keys it works on at once: the flag's name ("" if it has none) and the default. One that
+    isn't `by_default` runs only if it is named.
+    """
 
     name: str
     account: str
     make: Make
+    alias: str = ""
+    flag: str = ""
+    workers: int = 1
+    by_default: bool = True
 
 
 CONTROLLERS: tuple[Entry, ...] = (
-    Entry("namespace-controller", "namespace-controller", NamespaceController),
-    Entry("serviceaccount-controller", "service-account-controller", ServiceAccountController),
-    Entry("serviceaccount-token-controller", ACCOUNT_NAME, ServiceAccountTokenController),
-    Entry("root-ca-certificate-publisher-controller", "root-ca-cert-publisher", RootCaController),
-    Entry("certificatesigningrequest-approving-controller", "certificate-controller", CertificateApprover),
-    Entry("certificatesigningrequest-signing-controller", "certificate-controller", CertificateSigner),
-    Entry("certificatesigningrequest-cleaner-controller", "certificate-controller", CertificateCleaner),
+    Entry(
+        "namespace-controller",
+        "namespace-controller",
+        NamespaceController,
+        alias="namespace",
+        flag="concurrent-namespace-syncs",
+        workers=10,
+    ),
+    Entry("serviceaccount-controller", "service-account-controller", ServiceAccountController, alias="serviceaccount"),
+    Entry(
+        "serviceaccount-token-controller",
+        ACCOUNT_NAME,
+        ServiceAccountTokenController,
+        alias="serviceaccount-token",
+        flag="concurrent-serviceaccount-token-syncs",
+        workers=5,
+    ),
+    Entry(
+        "legacy-serviceaccount-token-cleaner-controller",
+        "legacy-service-account-token-cleaner",
+        LegacyTokenCleaner,
+        alias="legacy-service-account-token-cleaner",
+    ),
+    Entry(
+        "root-ca-certificate-publisher-controller",
+        "root-ca-cert-publisher",
+        RootCaController,
+        alias="root-ca-cert-publisher",
+    ),
+    Entry(
+        "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+        "kube-apiserver-serving-clustertrustbundle-publisher",
+        ClusterTrustBundlePublisher,
+    ),
+    Entry(
+        "bootstrap-signer-controller", "bootstrap-signer", BootstrapSigner, alias="bootstrapsigner", by_default=False
+    ),
+    Entry("token-cleaner-controller", "token-cleaner", TokenCleaner, alias="tokencleaner", by_default=False),
+    Entry(
+        "certificatesigningrequest-approving-controller",
+        "certificate-controller",
+        CertificateApprover,
+        alias="csrapproving",
+        workers=5,
+    ),
+    Entry(
+        "certificatesigningrequest-signing-controller",
+        "certificate-controller",
+        CertificateSigner,
+        alias="csrsigning",
+        workers=5,
+    ),
+    Entry(
+        "certificatesigningrequest-cleaner-controller",
+        "certificate-controller",
+        CertificateCleaner,
+        alias="csrcleaner",
+    ),
+    Entry("podcertificaterequest-cleaner-controller", "podcertificaterequestcleaner", PodCertificateRequestCleaner),
     Entry(
         "clusterrole-aggregation-controller",
         "clusterrole-aggregation-controller",
         ClusterRoleAggregationController,
+        alias="clusterrole-aggregation",
+        workers=5,
     ),
-    Entry("garbage-collector-controller", "generic-garbage-collector", GarbageCollector),
-    Entry("deployment-controller", "deployment-controller", DeploymentController),
-    Entry("replicaset-controller", "replicaset-controller", ReplicaSetController),
+    Entry(
+        "garbage-collector-controller",
+        "generic-garbage-collector",
+        GarbageCollector,
+        alias="garbagecollector",
+        flag="concurrent-gc-syncs",
+        workers=20,
+    ),
+    Entry(
+        "deployment-controller",
+        "deployment-controller",
+        DeploymentController,
+        alias="deployment",
+        flag="concurrent-deployment-syncs",
+        workers=5,
+    ),
+    Entry(
+        "replicaset-controller",
+        "replicaset-controller",
+        ReplicaSetController,
+        alias="replicaset",
+        flag="concurrent-replicaset-syncs",
+        workers=5,
+    ),
     Entry(
         "replicationcontroller-controller",
         "replication-controller",
         lambda context: ReplicaSetController(context, REPLICATION_CONTROLLER),
+        alias="replicationcontroller",
+        flag="concurrent-rc-syncs",
+        workers=5,
     ),
-    Entry("statefulset-controller", "statefulset-controller", StatefulSetController),
-    Entry("daemonset-controller", "daemon-set-controller", DaemonSetController),
-    Entry("job-controller", "job-controller", JobController),
-    Entry("cronjob-controller", "cronjob-controller", CronJobController),
-    Entry("ttl-after-finished-controller", "ttl-after-finished-controller", TtlAfterFinishedController),
-    Entry("horizontal-pod-autoscaler-controller", "horizontal-pod-autoscaler", HorizontalPodAutoscalerController),
-    Entry("persistentvolume-binder-controller", "persistent-volume-binder", VolumeBinder),
-    Entry("persistentvolume-expander-controller", "expand-controller", VolumeExpandController),
-    Entry("persistentvolumeclaim-protection-controller", "pvc-protection-controller", ClaimProtectionController),
-    Entry("persistentvolume-protection-controller", "pv-protection-controller", VolumeProtectionController),
+    Entry(
+        "statefulset-controller",
+        "statefulset-controller",
+        StatefulSetController,
+        alias="statefulset",
+        flag="concurrent-statefulset-syncs",
+        workers=5,
+    ),
+    Entry(
+        "daemonset-controller",
+        "daemon-set-controller",
+        DaemonSetController,
+        alias="daemonset",
+        flag="concurrent-daemonset-syncs",
+        workers=2,
+    ),
+    Entry("job-controller", "job-controller", JobController, alias="job", flag="concurrent-job-syncs", workers=5),
+    Entry(
+        "cronjob-controller",
+        "cronjob-controller",
+        CronJobController,
+        alias="cronjob",
+        flag="concurrent-cron-job-syncs",
+        workers=5,
+    ),
+    Entry(
+        "ttl-after-finished-controller",
+        "ttl-after-finished-controller",
+        TtlAfterFinishedController,
+        alias="ttl-after-finished",
+        flag="concurrent-ttl-after-finished-syncs",
+        workers=5,
+    ),
+    Entry(
+        "horizontal-pod-autoscaler-controller",
+        "horizontal-pod-autoscaler",
+        HorizontalPodAutoscalerController,
+        alias="horizontalpodautoscaling",
+        flag="concurrent-horizontal-pod-autoscaler-syncs",
+        workers=5,
+    ),
+    Entry(
+        "persistentvolume-binder-controller",
+        "persistent-volume-binder",
+        VolumeBinder,
+        alias="persistentvolume-binder",
+        workers=5,
+    ),
+    Entry(
+        "persistentvolume-expander-controller",
+        "expand-controller",
+        VolumeExpandController,
+        alias="persistentvolume-expander",
+        workers=5,
+    ),
+    Entry(
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection-controller",
+        ClaimProtectionController,
+        alias="pvc-protection",
+    ),
+    Entry(
+        "persistentvolume-protection-controller",
+        "pv-protection-controller",
+        VolumeProtectionController,
+        alias="pv-protection",
+    ),
     Entry(
         "volumeattributesclass-protection-controller",
         "volumeattributesclass-protection-controller",
         AttributesClassProtectionController,
     ),
-    Entry("ephemeral-volume-controller", "ephemeral-volume-controller", EphemeralVolumeController),
-    Entry("local-path-provisioner-controller", local_path.CONTROLLER_ACCOUNT, LocalPathController),
-    Entry("endpointslice-controller", "endpointslice-controller", EndpointSliceController),
-    Entry("endpoints-controller", "endpoint-controller", EndpointController),
+    Entry(
+        "ephemeral-volume-controller",
+        "ephemeral-volume-controller",
+        EphemeralVolumeController,
+        alias="ephemeral-volume",
+        flag="concurrent-ephemeralvolume-syncs",
+        workers=5,
+    ),
+    Entry("local-path-provisioner-controller", local_path.CONTROLLER_ACCOUNT, LocalPathController, workers=5),
+    Entry(
+        "resourceclaim-controller",
+        "resource-claim-controller",
+        ResourceClaimController,
+        alias="resource-claim-controller",
+        flag="concurrent-resourceclaim-syncs",
+        workers=50,
+    ),
+    Entry(
+        "endpointslice-controller",
+        "endpointslice-controller",
+        EndpointSliceController,
+        alias="endpointslice",
+        flag="concurrent-service-endpoint-syncs",
+        workers=5,
+    ),
+    Entry(
+        "endpoints-controller",
+        "endpoint-controller",
+        EndpointController,
+        alias="endpoint",
+        flag="concurrent-endpoint-syncs",
+        workers=5,
+    ),
     Entry(
         "endpointslice-mirroring-controller",
         "endpointslicemirroring-controller",
         EndpointSliceMirroringController,
+        alias="endpointslicemirroring",
+        flag="mirroring-concurrent-service-endpoint-syncs",
+        workers=5,
     ),
+    Entry("service-cidr-controller", "service-cidrs-controller", ServiceCidrController, workers=5),
     Entry("cluster-dns-controller", "cluster-dns-controller", ClusterDnsController),
-    Entry("resourcequota-controller", "resourcequota-controller", ResourceQuotaController),
-    Entry("disruption-controller", "disruption-controller", DisruptionController),
-    Entry("node-lifecycle-controller", "node-controller", NodeController),
-    Entry("taint-eviction-controller", "node-controller", TaintEvictionController),
+    Entry(
+        "resourcequota-controller",
+        "resourcequota-controller",
+        ResourceQuotaController,
+        alias="resourcequota",
+        flag="concurrent-resource-quota-syncs",
+        workers=5,
+    ),
+    Entry(
+        "disruption-controller",
+        "disruption-controller",
+        DisruptionController,
+        alias="disruption",
+        flag="concurrent-disruption-syncs",
+    ),
+    Entry("ttl-controller", "ttl-controller", TtlController, alias="ttl", workers=5),
+    Entry("node-lifecycle-controller", "node-controller", NodeController, alias="nodelifecycle", workers=8),
+    Entry("taint-eviction-controller", "node-controller", TaintEvictionController, workers=8),
     Entry(
         "validatingadmissionpolicy-status-controller",
         "validatingadmissionpolicy-status-controller",
         ValidatingAdmissionPolicyStatusController,
+        flag="concurrent-validating-admission-policy-status-syncs",
+        workers=5,
     ),
-    Entry("pod-garbage-collector-controller", "pod-garbage-collector", PodGarbageCollector),
+    Entry("pod-garbage-collector-controller", "pod-garbage-collector", PodGarbageCollector, alias="podgc"),
 )
+
+#: Names that upstream knows as well, and why nothing runs for them: `--controllers` takes them all the same.
+DORMANT = {
+    "podgroup-protection-controller": "PodGroups are not served",
+    "resourcepoolstatusrequest-controller": "ResourcePoolStatusRequests are not served",
+    "storageversion-garbage-collector-controller": "StorageVersions are not served",
+    "storage-version-gc": "StorageVersions are not served",
+    "selinux-warning-controller": "nodes of Heeler have no SELinux labels",
+}
 
 
 def chosen(names: Sequence[str]) -> list[Entry]:
-    """The controllers that --controllers names: `*` all, `-name` not this one. Raises ValueError for unknown names."""
-    known = {entry.name for entry in CONTROLLERS}
-    for name in names:
-        if name not in ("*", "") and name.lstrip("-") not in known:
-            raise ValueError(f'"{name.lstrip("-")}" is not in the list of known controllers')
-    return [entry for entry in CONTROLLERS if f"-{entry.name}" not in names and ("*" in names or entry.name in names)]
+    """The controllers that --controllers names: `*` all that run by default, `-name` not this one.
+
+    Raises ValueError for unknown names.
+    """
+    aliases = {entry.alias: entry.name for entry in CONTROLLERS if entry.alias}
+    known = {entry.name: None for entry in CONTROLLERS}
+    wanted: dict[str, bool] = {}
+    for given in names:
+        off, name = given.startswith("-"), given.removeprefix("-")
+        name = aliases.get(name, name)
+        if name in known:
+            wanted.setdefault(name, not off)  # of two words on one controller the first counts
+        elif name not in ("*", "") and name not in DORMANT:
+            raise ValueError(f'"{name}" is not in the list of known controllers')
+    everything = "*" in names
+    return [entry for entry in CONTROLLERS if wanted.get(entry.name, everything and entry.by_default)]
+
+
+#: What runs where nobody chooses.
+DEFAULT = tuple(chosen(["*"]))
 
 
 async def start(
@@ -142,7 +366,7 @@ async def start(
     clock: Clock,
     random: Random,
     settings: Settings | None = None,
-    controllers: Sequence[Entry] = CONTROLLERS,
+    controllers: Sequence[Entry] = DEFAULT,
 ) -> None:
     """Start controllers as tasks; returns at once. They begin to work when their informers have what is there."""
     tasks.spawn(run(make_client, clock=clock, random=random, settings=settings, controllers=controllers), "controllers")
@@ -154,7 +378,7 @@ async def run(
     clock: Clock,
     random: Random,
     settings: Settings | None = None,
-    controllers: Sequence[Entry] = CONTROLLERS,
+    controllers: Sequence[Entry] = DEFAULT,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run controllers until cancelled. `ready` is called once their informers have what is there."""
@@ -171,10 +395,10 @@ async def run(
                 return found
 
             context = Context(entry.name, client, informers, clock, random, settings, recorder)
-            running.append((entry.name, entry.make(context)))
+            running.append((entry, entry.make(context)))
         informers.start(tasks)
         await informers.wait_synced()
-        for name, controller in running:
-            spawn(tasks, name, controller, settings.workers)
+        for entry, controller in running:
+            spawn(tasks, entry.name, controller, settings.workers or settings.syncs.get(entry.name, entry.workers))
         ready()
         await tasks.wait()

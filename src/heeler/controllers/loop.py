@@ -7,8 +7,8 @@ https://kubernetes.io/docs/concepts/architecture/controller/
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from heeler.base.clock import Clock
@@ -43,7 +43,12 @@ class Settings:
     horizontal_pod_autoscaler_sync_period: float = 15.0
     #: How often claims that wait for a volume are looked at again.
     pvclaimbinder_sync_period: float = 15.0
-    workers: int = 5
+    #: Unused tokens in Secrets are marked as invalid after this time, and removed after it again.
+    legacy_service_account_token_clean_up_period: float = 365 * 86400.0
+    #: How many keys controllers work on at once, by name; the others as `list.CONTROLLERS` says.
+    syncs: Mapping[str, int] = field(default_factory=dict)
+    #: As many in every controller (a simulation wants few); None: each its own number.
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,10 @@ from heeler.controllers.loop import Context
 from heeler.controllers.node_plan import labels, sign_of_life, taints, unheard
 from heeler.controllers.resources import LEASES, NODES, PODS
 from heeler.objects.status import StatusError
-from heeler.objects.value import Object, labels_of, meta, name_of
+from heeler.objects.value import Object, labels_of, name_of
 from heeler.workloads import pods
 
 LEASE_NAMESPACE = "kube-node-lease"
-TTL = "node.alpha.kubernetes.io/ttl"
 
 
 @dataclass(slots=True)
@@ -88,12 +87,11 @@ class NodeController:
             node = await self._mark_unknown(node, now)
         wanted_taints, wanted_labels = taints(node, now), labels(node)
         current = (node.get("spec") or {}).get("taints") or []
-        annotations = meta(node).get("annotations") or {}
-        if wanted_taints != current or wanted_labels != labels_of(node) or TTL not in annotations:
+        if wanted_taints != current or wanted_labels != labels_of(node):
             spec = {key: value for key, value in (node.get("spec") or {}).items() if key != "taints"}
             if wanted_taints:
                 spec["taints"] = wanted_taints
-            metadata = {**node["metadata"], "labels": wanted_labels, "annotations": {**annotations, TTL: "0"}}
+            metadata = {**node["metadata"], "labels": wanted_labels}
             node = await self._client.update(NODES, {**node, "metadata": metadata, "spec": spec})
             self._nodes.assume(node)
         if pods.has_condition(node, "Ready", "Unknown") and self._health.get(name_of(node)) is not None:

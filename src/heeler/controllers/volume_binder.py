@@ -16,7 +16,11 @@ from heeler.objects.value import Object, meta, name_of
 from heeler.workloads import volumes
 
 CLAIM, VOLUME = "claim:", "volume:"
-#: Events that only tell of waiting are told again this often while it goes on.
+#: A volume or class that was made just before a claim comes by another watch, maybe a moment later: only after so many
+#: seconds is a new claim told that there is none for it.
+PATIENCE_SECONDS = 0.1
+#: New claims that are remembered at most.
+MAX_NEW = 4096
 CLAIM_INDEX = "claim"
 
 
@@ -36,10 +40,15 @@ class VolumeBinder:
         self._classes = context.informers.get(STORAGE_CLASSES)
         self._pods = context.informers.get(PODS)
         self._pods.add_index(CLAIM_INDEX, claim_index)
+        self._new: dict[str, None] = {}
         self._claims.add_handler(self._claim_changed)
         self._volumes.add_handler(self._volume_changed)
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self._new.pop(key_of(old or {}), None)
+        elif old is None and len(self._new) < MAX_NEW:
+            self._new[key_of(new)] = None
         self.queue.add(CLAIM + key_of(new or old or {}))
         name = ((new or old or {})["spec"] or {}).get("volumeName")
         if name:
@@ -73,9 +82,14 @@ class VolumeBinder:
                     self.queue.add(VOLUME + name_of(volume))
             return
         storage_class = self._classes.get(volumes.class_of(claim)) if volumes.class_of(claim) else None
+        new = key in self._new
+        self._new.pop(key, None)
         step = rules.plan_claim(claim, self._volumes, storage_class, self._pods.by_index(CLAIM_INDEX, key))
         if step.bind is not None:
             await self._bind(claim, step.bind)
+            return
+        if step.failed and new:
+            self.queue.add_after(CLAIM + key, PATIENCE_SECONDS)
             return
         await self._wait(claim, step)
         if step.phase == "Pending":

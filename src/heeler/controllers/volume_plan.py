@@ -35,6 +35,11 @@ class ClaimStep(NamedTuple):
     event: Event | None = None
     provisioner: str = ""
 
+    @property
+    def failed(self) -> bool:
+        """There is neither a volume for the claim nor anybody who would make one."""
+        return self.event is not None and self.event.reason in ("ProvisioningFailed", "FailedBinding")
+
 
 class VolumeStep(NamedTuple):
     """`phase` it becomes; `unbind`: its claim reference is taken away (False: only the uid of it); `remove`: it goes;

@@ -195,7 +195,13 @@ def test_a_namespace_says_what_remains():
 
 
 def test_controllers_are_chosen_by_name():
-    assert len(chosen(["*"])) == len(CONTROLLERS)
+    every = [entry.name for entry in CONTROLLERS]
+    off = ["bootstrap-signer-controller", "token-cleaner-controller"]
+    assert [entry.name for entry in chosen(["*"])] == [name for name in every if name not in off]
+    assert [entry.name for entry in chosen(["*", *off])] == every
+    assert [entry.name for entry in chosen(["podgc", "tokencleaner"])] == [off[1], "pod-garbage-collector-controller"]
+    assert "pod-garbage-collector-controller" not in [entry.name for entry in chosen(["*", "-podgc"])]
+    assert chosen(["selinux-warning-controller"]) == []  # known, and nothing to do here
     assert [entry.name for entry in chosen(["deployment-controller"])] == ["deployment-controller"]
     assert "deployment-controller" not in [entry.name for entry in chosen(["*", "-deployment-controller"])]
     with pytest.raises(ValueError, match="nope"):

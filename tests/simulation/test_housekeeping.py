@@ -1,0 +1,146 @@
+"""Stories of the controllers that keep house: claims of devices, ranges of Services, bundles, nodes' annotations."""
+
+from __future__ import annotations
+
+import pytest
+
+from heeler.client.faulty import Faults
+from heeler.controllers import resourceclaim_plan as claims
+from heeler.controllers import servicecidr, ttl
+from heeler.controllers.resources import (
+    CLUSTER_TRUST_BUNDLES,
+    NODES,
+    PODS,
+    RESOURCE_CLAIM_TEMPLATES,
+    RESOURCE_CLAIMS,
+    SERVICE_ACCOUNTS,
+    SERVICE_CIDRS,
+    SERVICES,
+)
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object
+from heeler.testing.simulation import CALM, Simulation, simulate_cluster
+from heeler.workloads import pods
+
+STORM = Faults(refused=0.05, lost=0.05, busy=0.05, expired=0.05, broken=0.05, delay=0.2)
+
+
+async def gone(cluster: Simulation, resource: GroupVersionResource, name: str, namespace: str | None = None) -> bool:
+    try:
+        await cluster.client.get(resource, name, namespace)
+    except StatusError as error:
+        return error.code == 404
+    return False
+
+
+def template(name: str) -> Object:
+    request = {"name": "gpu", "exactly": {"deviceClassName": "gpu"}}
+    return {"metadata": {"name": name}, "spec": {"spec": {"devices": {"requests": [request]}}}}
+
+
+def pod(name: str, node: str = "") -> Object:
+    """A pod with a claim of a template. It names its node itself: the story is about claims, not about scheduling."""
+    spec: Object = {
+        "restartPolicy": "Never",
+        "containers": [{"name": "app", "image": "app:1", "resources": {"claims": [{"name": "dev"}]}}],
+        "resourceClaims": [{"name": "dev", "resourceClaimTemplateName": "tpl"}],
+    }
+    if node:
+        spec["nodeName"] = node
+    return {"metadata": {"name": name, "annotations": {"heeler.dev/exit": "0@2"}}, "spec": spec}
+
+
+@pytest.mark.parametrize("faults", [CALM, STORM])
+@pytest.mark.parametrize("seed", range(2))
+def test_a_pod_has_one_claim_and_it_goes_with_the_pods_end(seed, faults):
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+
+        async def account() -> bool:
+            return not await gone(cluster, SERVICE_ACCOUNTS, "default", "default")
+
+        await cluster.until(account)
+        await client.create(RESOURCE_CLAIM_TEMPLATES, template("tpl"), "default")
+        await client.create(PODS, pod("a", "node-0"), "default")
+
+        async def told() -> bool:
+            found = (await client.get(PODS, "a", "default")).get("status") or {}
+            return bool(found.get("resourceClaimStatuses"))
+
+        await cluster.until(told)
+        found = (await client.list(RESOURCE_CLAIMS, "default")).items
+        assert len(found) == 1
+        named = (await client.get(PODS, "a", "default"))["status"]["resourceClaimStatuses"]
+        assert named == [{"name": "dev", "resourceClaimName": found[0]["metadata"]["name"]}]
+
+        async def ended() -> bool:
+            return pods.is_finished(await client.get(PODS, "a", "default"))
+
+        await cluster.until(ended)
+        await cluster.until(lambda: gone(cluster, RESOURCE_CLAIMS, found[0]["metadata"]["name"], "default"))
+
+    simulate_cluster(story, seed=seed, faults=faults)
+
+
+def test_an_allocated_claim_is_freed_when_its_last_consumer_is_gone():
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+        spec = template("tpl")["spec"]["spec"]
+        claim = await client.create(RESOURCE_CLAIMS, {"metadata": {"name": "c"}, "spec": spec}, "default")
+        claim["metadata"]["finalizers"] = [claims.FINALIZER]
+        claim = await client.update(RESOURCE_CLAIMS, claim)
+        consumer = {"resource": "pods", "name": "never-was", "uid": "never-was"}
+        result = {"request": "gpu", "driver": "d.example.com", "pool": "p", "device": "dev0"}
+        claim["status"] = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [consumer]}
+        await client.update(RESOURCE_CLAIMS, claim, subresource="status")
+
+        async def free() -> bool:
+            found = await client.get(RESOURCE_CLAIMS, "c", "default")
+            return not (found.get("status") or {}) and "finalizers" not in found["metadata"]
+
+        await cluster.until(free)
+
+    simulate_cluster(story)
+
+
+def test_a_range_in_use_waits_until_its_addresses_are_free():
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+        await client.create(SERVICE_CIDRS, {"metadata": {"name": "more"}, "spec": {"cidrs": ["10.97.0.0/24"]}})
+
+        async def ready() -> bool:
+            found = await client.get(SERVICE_CIDRS, "more")
+            kept = servicecidr.FINALIZER in (found["metadata"].get("finalizers") or ())
+            return kept and pods.has_condition(found, "Ready")
+
+        await cluster.until(ready)
+        spec = {"clusterIP": "10.97.0.9", "ports": [{"port": 80}]}
+        await client.create(SERVICES, {"metadata": {"name": "s"}, "spec": spec}, "default")
+        await client.delete(SERVICE_CIDRS, "more")
+
+        async def waits() -> bool:
+            found = pods.condition(await client.get(SERVICE_CIDRS, "more"), "Ready") or {}
+            return (found.get("status"), found.get("reason")) == ("False", "Terminating")
+
+        await cluster.until(waits)
+        await client.delete(SERVICES, "s", "default")
+        await cluster.until(lambda: gone(cluster, SERVICE_CIDRS, "more"))
+
+    simulate_cluster(story)
+
+
+def test_each_cluster_has_its_bundle_and_each_node_its_annotation():
+    async def story(cluster: Simulation) -> None:
+        async def there() -> bool:
+            nodes = (await cluster.client.list(NODES)).items
+            noted = [node for node in nodes if (node["metadata"].get("annotations") or {}).get(ttl.ANNOTATION) == "0"]
+            bundles = (await cluster.client.list(CLUSTER_TRUST_BUNDLES)).items
+            return len(noted) == 3 and [one["spec"]["trustBundle"] for one in bundles] == [BUNDLE]
+
+        await cluster.until(there)
+
+    from heeler.base.pki import new_authority
+    from heeler.controllers.loop import Settings
+
+    BUNDLE = new_authority("it", 1_767_225_600.0).certificate.decode()
+    simulate_cluster(story, settings=Settings(root_ca=BUNDLE, workers=2))
