@@ -6,7 +6,7 @@ NAME ?= heeler
 # under sudo what is installed belongs to the person who called
 HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
-.PHONY: help docs soak peers up install test lint types bench reference clean tools down delete
+.PHONY: help docs soak replay peers up install test lint types bench reference clean tools down delete
 
 ## help: these lines
 help:
@@ -46,6 +46,11 @@ SEED ?= 1
 soak: tools
 	HEELER_INTERRUPTS=300 $(BIN)/python -m pytest tests/peers/test_pytest_plugin.py -k interrupted --timeout 900
 	$(BIN)/python -m tests.containers.chaos --seconds 600 --seed $(SEED) --keep soak-logs
+
+## replay: all recorded behaviour of controllers and scheduler, replayed (about ten minutes; AREA=deployment for one)
+AREA ?=
+replay: tools
+	$(BIN)/python -m tests.replay.control -v --area "$(AREA)"
 
 ## peers: upstream's own programs, built into build/peers (Go; slow when cold), on Heeler and against it (CASES=N, SEED=N)
 CASES ?= 1000

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from heeler.base.clock import SystemClock
 from heeler.base.pki import new_authority
 from tests.conftest import HEELER, ROOT, ApiServerProcess
 
@@ -41,15 +42,16 @@ SCHEDULER = ("--leader-elect=false", *QPS)
 
 
 class Rate(NamedTuple):
-    """Of an area: how many cases, and in how many the state and the events were equal."""
+    """Of an area: how many cases, in how many the state was equal; how many tell of events, in how many these were."""
 
-    cases: int
-    state: int
-    events: int
+    cases: int = 0
+    state: int = 0
+    telling: int = 0
+    events: int = 0
 
     @property
     def percent(self) -> tuple[float, float]:
-        return 100.0 * self.state / self.cases, 100.0 * self.events / self.cases
+        return 100.0 * self.state / self.cases, 100.0 * self.events / self.telling if self.telling else 100.0
 
 
 def cases(files: Sequence[Path], *, area: str = "", only: str = "", sample: int = 1) -> list[dict[str, Any]]:
@@ -67,7 +69,9 @@ def cases(files: Sequence[Path], *, area: str = "", only: str = "", sample: int 
 @contextmanager
 def control_plane(folder: Path) -> Iterator[ApiServerProcess]:
     """API server (in memory), controllers and scheduler, each a process."""
-    server = ApiServerProcess(folder, "--authorization-mode", "RBAC")
+    certificate, key = folder / "ca.crt", folder / "ca.key"
+    new_authority("recorded", now=SystemClock().time()).save(certificate, key)
+    server = ApiServerProcess(folder, "--authorization-mode", "RBAC", "--client-ca-file", str(certificate))
     server.in_memory = True
     server.start()
     parts = []
@@ -87,14 +91,11 @@ def control_plane(folder: Path) -> Iterator[ApiServerProcess]:
                 }
             )
         )
-        pki = folder / "pki"
-        authority = new_authority("signer", time.time())
-        authority.save(folder / "signer.crt", folder / "signer.key")
         keys = (
-            f"--root-ca-file={pki / 'apiserver-ca.crt'}",
-            f"--cluster-signing-cert-file={folder / 'signer.crt'}",
-            f"--cluster-signing-key-file={folder / 'signer.key'}",
-            f"--service-account-private-key-file={pki / 'sa.key'}",
+            f"--root-ca-file={certificate}",
+            f"--cluster-signing-cert-file={certificate}",
+            f"--cluster-signing-key-file={key}",
+            f"--service-account-private-key-file={folder / 'pki' / 'sa.key'}",
         )
         for name, flags in (("controller-manager", (*MANAGER, *keys)), ("scheduler", SCHEDULER)):
             with (folder / f"{name}.log").open("wb") as log:
@@ -114,21 +115,39 @@ def control_plane(folder: Path) -> Iterator[ApiServerProcess]:
 
 
 def replay(
-    server: ApiServerProcess, rows: Sequence[dict[str, Any]], folder: Path, *, jobs: int, more: Sequence[str] = ()
+    server: ApiServerProcess,
+    rows: Sequence[dict[str, Any]],
+    folder: Path,
+    *,
+    jobs: int,
+    more: Sequence[str] = (),
+    again: bool = False,
 ) -> dict[str, Rate]:
-    """Replay cases; the rate of each area."""
+    """Replay cases; the rate of each area. `again`: those that fail once more, by themselves, since they wait for the
+    clock of a machine that others use too."""
+    failing = _failing(server, rows, folder, jobs, more)
+    if again and failing:
+        failing = _failing(server, [row for row in rows if row["id"] in failing], folder, max(1, jobs // 4), more)
+    rates: dict[str, Rate] = {}
+    for row in rows:
+        known, found = rates.get(row["area"], Rate()), failing.get(row["id"]) or {}
+        state, tells = not found.get("state"), any("events" in step for step in row["steps"])
+        events = tells and not found.get("events")
+        rates[row["area"]] = Rate(known.cases + 1, known.state + state, known.telling + tells, known.events + events)
+    return rates
+
+
+def _failing(
+    server: ApiServerProcess, rows: Sequence[dict[str, Any]], folder: Path, jobs: int, more: Sequence[str]
+) -> dict[str, Any]:
+    """What differs, by case."""
     file, out = folder / "cases.jsonl", folder / "failing.json"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = [sys.executable, str(ROOT / "tests/reference/replay_control.py"), "--server", server.url, "--insecure"]
     words += ["--token-admin", "admin-token", "--jobs", str(jobs), "--json", str(out), *more, str(file)]
     subprocess.run(words, check=False, timeout=3600)
-    failing = json.loads(out.read_text())
-    rates: dict[str, Rate] = {}
-    for row in rows:
-        count, state, events = rates.get(row["area"], Rate(0, 0, 0))
-        found = failing.get(row["id"]) or {}
-        rates[row["area"]] = Rate(count + 1, state + (not found.get("state")), events + (not found.get("events")))
-    return rates
+    found: dict[str, Any] = json.loads(out.read_text())
+    return found
 
 
 def below(rates: dict[str, Rate], state: float = STATE, events: float = EVENTS) -> list[str]:
