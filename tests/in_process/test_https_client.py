@@ -1,6 +1,7 @@
 """The client over HTTPS against a real server."""
 
 import asyncio
+import json
 
 from heeler.client.discovery import Discovery, discover
 from heeler.client.https import HttpsClient
@@ -23,3 +24,23 @@ def test_discovery_is_the_same_over_https_and_in_process() -> None:
         inside = cluster._run(discover(cluster.client_in_thread()))
     assert outside.resources == inside.resources
     assert len(outside.resources) > 50
+
+
+def test_a_list_in_lines_is_the_same_list() -> None:
+    """What a person gets is what a program gets, with two spaces a level."""
+
+    async def ask(cluster: FreshCluster) -> None:
+        assert cluster._access is not None
+        client = HttpsClient(cluster._access, user_agent="curl/8.5")
+        paths = ("/api/v1/namespaces", "/api/v1/pods", "/apis/autoscaling/v1/horizontalpodautoscalers")
+        try:
+            for path in paths:
+                plain = (await client.request("GET", path, query={"pretty": "false"}))[1]
+                lines = (await client.request("GET", path))[1]
+                assert b"\n" not in plain
+                assert lines.decode() == json.dumps(json.loads(plain), indent=2), path
+        finally:
+            await client.close()
+
+    with FreshCluster() as cluster:
+        asyncio.run(ask(cluster))

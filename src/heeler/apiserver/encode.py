@@ -74,7 +74,8 @@ def document(result: One | Many | Plain, call: Call, format: Format, server: Api
         items = [_partial(result.kind, i.in_version(result.api_version), format) for i in result.items]
         out = {"kind": "PartialObjectMetadataList", "apiVersion": f"{META}/{format.version}"}
         return 200, {**out, "metadata": _list_meta(result), "items": items}
-    return 200, _list_bytes(result)
+    lines = format.media == JSON and _pretty(call, format)
+    return 200, _list_lines(result) if lines else _list_bytes(result)
 
 
 _CUSTOM = "unstructured.Unstructured"
@@ -146,9 +147,29 @@ def _list_meta(page: Many) -> Object:
     return out
 
 
-def _list_bytes(page: Many) -> bytes:
+class _Lines(bytes):
+    """JSON in lines, as it is to be sent."""
+
+
+def _list_lines(page: Many) -> _Lines:
+    """A list for people. Item by item: the parsed form of 10,000 pods at once takes three times as long, and 200 MiB."""
+    head = orjson.dumps({**_list_head(page), "items": []}, option=orjson.OPT_INDENT_2)
+    if not page.items:
+        return _Lines(head)
+    parts = []
+    for item in page.items:
+        lines = orjson.dumps(orjson.loads(item.listed(page.api_version)), option=orjson.OPT_INDENT_2)
+        parts.append(lines.replace(b"\n", b"\n    "))
+    return _Lines(b"%b[\n    %b\n  ]\n}" % (head.removesuffix(b"[]\n}"), b",\n    ".join(parts)))
+
+
+def _list_head(page: Many) -> Object:
     meta = {"continue": "", **_list_meta(page)} if page.kind.custom else _list_meta(page)
-    head = orjson.dumps({"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": meta})
+    return {"kind": page.kind.list_kind, "apiVersion": page.api_version, "metadata": meta}
+
+
+def _list_bytes(page: Many) -> bytes:
+    head = orjson.dumps(_list_head(page))
     version, kind = page.api_version, page.kind
     parts: list[bytes | memoryview] = [head[:-1], b',"items":[']
     if version == kind.storage_api_version and not kind.custom:
@@ -286,6 +307,8 @@ def _answer(call: Call, format: Format, status: int, body: bytes | Object) -> Re
     elif format.media == YAML:
         value: Any = orjson.loads(body) if isinstance(body, bytes) else body
         data = yaml_text.dump(value).encode()
+    elif isinstance(body, _Lines):
+        data = body
     elif isinstance(body, bytes):
         data = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2) if _pretty(call, format) else body
     else:
