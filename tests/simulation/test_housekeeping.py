@@ -9,6 +9,9 @@ from heeler.controllers import resourceclaim_plan as claims
 from heeler.controllers import servicecidr, ttl
 from heeler.controllers.resources import (
     CLUSTER_TRUST_BUNDLES,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    DEPLOYMENTS,
+    DEVICE_TAINT_RULES,
     NODES,
     PODS,
     RESOURCE_CLAIM_TEMPLATES,
@@ -16,10 +19,11 @@ from heeler.controllers.resources import (
     SERVICE_ACCOUNTS,
     SERVICE_CIDRS,
     SERVICES,
+    STORAGE_VERSION_MIGRATIONS,
 )
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
-from heeler.testing.simulation import CALM, Simulation, simulate_cluster
+from heeler.testing.simulation import CALM, Simulation, deployment, simulate_cluster
 from heeler.workloads import pods
 
 STORM = Faults(refused=0.05, lost=0.05, busy=0.05, expired=0.05, broken=0.05, delay=0.2)
@@ -31,6 +35,14 @@ async def gone(cluster: Simulation, resource: GroupVersionResource, name: str, n
     except StatusError as error:
         return error.code == 404
     return False
+
+
+async def account(cluster: Simulation) -> bool:
+    return not await gone(cluster, SERVICE_ACCOUNTS, "default", "default")
+
+
+async def ready(cluster: Simulation, number: int) -> bool:
+    return sum(pods.is_ready(pod) for pod in (await cluster.client.list(PODS, "default")).items) == number
 
 
 def template(name: str) -> Object:
@@ -55,11 +67,7 @@ def pod(name: str, node: str = "") -> Object:
 def test_a_pod_has_one_claim_and_it_goes_with_the_pods_end(seed, faults):
     async def story(cluster: Simulation) -> None:
         client = cluster.client
-
-        async def account() -> bool:
-            return not await gone(cluster, SERVICE_ACCOUNTS, "default", "default")
-
-        await cluster.until(account)
+        await cluster.until(lambda: account(cluster))
         await client.create(RESOURCE_CLAIM_TEMPLATES, template("tpl"), "default")
         await client.create(PODS, pod("a", "node-0"), "default")
 
@@ -144,3 +152,120 @@ def test_each_cluster_has_its_bundle_and_each_node_its_annotation():
 
     BUNDLE = new_authority("it", 1_767_225_600.0).certificate.decode()
     simulate_cluster(story, settings=Settings(root_ca=BUNDLE, workers=2))
+
+
+def test_pods_of_a_tainted_device_leave_and_the_rule_says_so():
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+        await cluster.until(lambda: account(cluster))
+        await client.create(RESOURCE_CLAIM_TEMPLATES, template("tpl"), "default")
+        obj = pod("a", "node-0")
+        del obj["metadata"]["annotations"]
+        made = await client.create(PODS, obj, "default")
+
+        async def claimed() -> bool:
+            return bool((await client.list(RESOURCE_CLAIMS, "default")).items)
+
+        await cluster.until(claimed)
+        claim = (await client.list(RESOURCE_CLAIMS, "default")).items[0]
+        result = {"request": "gpu", "driver": "d.example.com", "pool": "p", "device": "dev0"}
+        result["tolerations"] = [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]
+        consumer = {"resource": "pods", "name": "a", "uid": made["metadata"]["uid"]}
+        claim["status"] = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [consumer]}
+        await client.update(RESOURCE_CLAIMS, claim, subresource="status")
+        await cluster.clock.sleep(5)
+        spec = {
+            "deviceSelector": {"driver": "d.example.com"},
+            "taint": {"key": "example.com/broken", "effect": "NoExecute"},
+        }
+        await client.create(DEVICE_TAINT_RULES, {"metadata": {"name": "broken"}, "spec": spec})
+
+        async def says(reason: str) -> bool:
+            found = pods.condition(await client.get(DEVICE_TAINT_RULES, "broken"), "EvictionInProgress") or {}
+            return found.get("reason") == reason
+
+        await cluster.until(lambda: says("PodsPendingEviction"))
+        assert 15 <= await cluster.until(lambda: gone(cluster, PODS, "a", "default")) <= 60
+        await cluster.until(lambda: says("Completed"))
+
+    simulate_cluster(story)
+
+
+def crew(*versions: str, storage: str) -> Object:
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "crews.example.com"},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "crews", "kind": "Crew"},
+            "versions": [
+                {"name": version, "served": True, "storage": version == storage, "schema": schema}
+                for version in versions
+            ],
+        },
+    }
+
+
+def migration(name: str, group: str, resource: str) -> Object:
+    return {"metadata": {"name": name}, "spec": {"resource": {"group": group, "resource": resource}}}
+
+
+@pytest.mark.parametrize("faults", [CALM, STORM])
+def test_a_migration_writes_all_objects_anew_and_forgets_the_old_version(faults):
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+        made = await client.create(CUSTOM_RESOURCE_DEFINITIONS, crew("v1", "v2", storage="v1"))
+        crews = GroupVersionResource("example.com", "v2", "crews")
+
+        async def served() -> bool:
+            return pods.has_condition(await client.get(CUSTOM_RESOURCE_DEFINITIONS, "crews.example.com"), "Established")
+
+        await cluster.until(served)
+        for name in ("a", "b"):
+            obj = {"apiVersion": "example.com/v2", "kind": "Crew", "metadata": {"name": name}}
+            await client.create(crews, obj, "default")
+        newer = {**made, "spec": crew("v1", "v2", storage="v2")["spec"]}
+        newer["metadata"] = {"name": "crews.example.com"}
+        await client.patch(CUSTOM_RESOURCE_DEFINITIONS, "crews.example.com", {"spec": newer["spec"]})
+        await client.create(STORAGE_VERSION_MIGRATIONS, migration("crews", "example.com", "crews"))
+        await client.create(STORAGE_VERSION_MIGRATIONS, migration("nope", "example.com", "nopes"))
+
+        async def ended() -> bool:
+            found = await client.get(STORAGE_VERSION_MIGRATIONS, "crews")
+            return pods.has_condition(found, "Succeeded")
+
+        await cluster.until(ended)
+        definition = await client.get(CUSTOM_RESOURCE_DEFINITIONS, "crews.example.com")
+        assert definition["status"]["storedVersions"] == ["v2"]
+        told = pods.condition(definition, "StorageMigrating") or {}
+        assert (told["status"], told["reason"]) == ("False", "MigrationSucceeded")
+
+        async def failed() -> bool:
+            found = pods.condition(await client.get(STORAGE_VERSION_MIGRATIONS, "nope"), "Failed") or {}
+            return found.get("message") == "resource does not exist in discovery"
+
+        assert await cluster.until(failed) <= 120
+
+    simulate_cluster(story, faults=faults)
+
+
+def test_when_no_node_is_heard_of_any_more_pods_are_left_alone():
+    async def story(cluster: Simulation) -> None:
+        await cluster.client.create(DEPLOYMENTS, deployment("web", 4), "default")
+        await cluster.until(lambda: ready(cluster, 4))
+        names = [pod["metadata"]["name"] for pod in (await cluster.client.list(PODS, "default")).items]
+        for number in range(3):
+            cluster.nodes.kill(f"node-{number}")
+        await cluster.clock.sleep(900)
+        nodes = (await cluster.client.list(NODES)).items
+        assert all(pods.has_condition(node, "Ready", "Unknown") for node in nodes)
+        assert not [t for node in nodes for t in node["spec"].get("taints") or () if t["effect"] == "NoExecute"]
+        for number in range(3):
+            cluster.nodes.revive(f"node-{number}")
+        await cluster.until(lambda: ready(cluster, 4))
+        assert [pod["metadata"]["name"] for pod in (await cluster.client.list(PODS, "default")).items] == names
+
+    simulate_cluster(story)

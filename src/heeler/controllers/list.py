@@ -23,6 +23,7 @@ from heeler.controllers.clustertrustbundle_publisher import ClusterTrustBundlePu
 from heeler.controllers.cronjob import CronJobController
 from heeler.controllers.daemonset import DaemonSetController
 from heeler.controllers.deployment import DeploymentController
+from heeler.controllers.device_taint_eviction import DeviceTaintEvictionController
 from heeler.controllers.disruption import DisruptionController
 from heeler.controllers.endpoint import EndpointController
 from heeler.controllers.endpointslice import EndpointSliceController
@@ -46,6 +47,7 @@ from heeler.controllers.serviceaccount import ServiceAccountController
 from heeler.controllers.serviceaccount_token import ACCOUNT_NAME, ServiceAccountTokenController
 from heeler.controllers.servicecidr import ServiceCidrController
 from heeler.controllers.statefulset import StatefulSetController
+from heeler.controllers.storage_version_migrator import StorageVersionMigrator
 from heeler.controllers.taint_eviction import TaintEvictionController
 from heeler.controllers.tokencleaner import TokenCleaner
 from heeler.controllers.ttl import TtlController
@@ -271,6 +273,16 @@ CONTROLLERS: tuple[Entry, ...] = (
         alias="resource-claim-controller",
         flag="concurrent-resourceclaim-syncs",
         workers=50,
+    ),
+    Entry(
+        "device-taint-eviction-controller",
+        "device-taint-eviction-controller",
+        DeviceTaintEvictionController,
+        flag="concurrent-device-taint-eviction-syncs",
+        workers=8,
+    ),
+    Entry(
+        "storage-version-migrator-controller", "storage-version-migrator-controller", StorageVersionMigrator, workers=5
     ),
     Entry(
         "endpointslice-controller",

@@ -18,6 +18,7 @@ from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
 from heeler.client.queue import WorkQueue
+from heeler.controllers.node_zones import Rates
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 
@@ -37,6 +38,10 @@ class Settings:
     cluster_signing_duration: float = 365 * 86400.0
     node_monitor_grace_period: float = 50.0
     node_monitor_period: float = 5.0
+    #: As long a new node may say nothing at all.
+    node_startup_grace_period: float = 60.0
+    #: How fast pods are driven off dead nodes.
+    eviction: Rates = field(default_factory=Rates)
     #: Finished pods that are kept in the whole cluster before the oldest are removed.
     terminated_pod_gc_threshold: int = 12500
     gc_resync_period: float = 30.0

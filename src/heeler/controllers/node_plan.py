@@ -5,6 +5,8 @@ https://kubernetes.io/docs/concepts/architecture/nodes/#condition and …/taint-
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from heeler.base.clock import rfc3339
 from heeler.objects.value import Object, labels_of
 from heeler.workloads import pods
@@ -23,6 +25,8 @@ BY_CONDITION = (
     ("NetworkUnavailable", "True", "node.kubernetes.io/network-unavailable"),
     ("PIDPressure", "True", "node.kubernetes.io/pid-pressure"),
 )
+#: Status of Ready -> the taint by which pods leave.
+EVICTING = {"False": NOT_READY, "Unknown": UNREACHABLE}
 NO_SCHEDULE_KEYS = {taint: None for _, _, taint in BY_CONDITION} | {UNSCHEDULABLE: None}
 LEGACY_LABELS = (
     ("kubernetes.io/os", "beta.kubernetes.io/os"),
@@ -31,26 +35,42 @@ LEGACY_LABELS = (
 
 
 def taints(node: Object, now: float) -> list[Object]:
-    """The node's taints as its conditions want them; taints of others stay, in their place."""
-    wanted = [(taint, NO_SCHEDULE) for kind, value, taint in BY_CONDITION if pods.has_condition(node, kind, value)]
+    """The node's taints as its conditions want them of the scheduler; others stay, in their place."""
+    wanted = [taint for kind, value, taint in BY_CONDITION if pods.has_condition(node, kind, value)]
     if (node.get("spec") or {}).get("unschedulable"):
-        wanted.append((UNSCHEDULABLE, NO_SCHEDULE))
-    ready = (pods.condition(node, "Ready") or {}).get("status", "Unknown")
-    if pods.condition(node, "Ready") is not None and ready in ("False", "Unknown"):
-        wanted.append((NOT_READY if ready == "False" else UNREACHABLE, NO_EXECUTE))
-    kept = []
+        wanted.append(UNSCHEDULABLE)
+    return _merged(node, wanted, NO_SCHEDULE, NO_SCHEDULE_KEYS, now)
+
+
+def evicting(node: Object) -> str:
+    """The key of the taint by which pods should leave the node; "" if they may stay."""
+    ready = pods.condition(node, "Ready")
+    return EVICTING.get(ready.get("status") or "", "") if ready is not None else ""
+
+
+def evicted_by(node: Object) -> list[str]:
+    """The keys of taints by which pods do leave it."""
+    found = (node.get("spec") or {}).get("taints") or ()
+    return [t["key"] for t in found if t.get("effect") == NO_EXECUTE and t["key"] in (NOT_READY, UNREACHABLE)]
+
+
+def with_eviction(node: Object, key: str, now: float) -> list[Object]:
+    """The node's taints with this one of the two that drive pods off ("" : with neither)."""
+    return _merged(node, [key] if key else [], NO_EXECUTE, {NOT_READY: None, UNREACHABLE: None}, now)
+
+
+def _merged(node: Object, wanted: list[str], effect: str, ours: Container[str], now: float) -> list[Object]:
+    """The taints with those of one effect as wanted; `ours` are the keys that nobody else sets."""
+    wanted, kept = list(wanted), []
     for taint in (node.get("spec") or {}).get("taints") or ():
-        key, effect = taint.get("key"), taint.get("effect")
-        ours = (effect == NO_SCHEDULE and key in NO_SCHEDULE_KEYS) or (
-            effect == NO_EXECUTE and key in (NOT_READY, UNREACHABLE)
-        )
-        if ours and (key, effect) not in wanted:
-            continue
-        if ours:
-            wanted.remove((key, effect))
+        key = taint.get("key")
+        if taint.get("effect") == effect and key in ours:
+            if key not in wanted:
+                continue
+            wanted.remove(key)
         kept.append(taint)
     time = rfc3339(now)
-    return kept + [{"key": key, "effect": effect, "timeAdded": time} for key, effect in wanted]
+    return kept + [{"key": key, "effect": effect, "timeAdded": time} for key in wanted]
 
 
 def labels(node: Object) -> dict[str, str]:

@@ -171,11 +171,18 @@ def test_taints_follow_conditions_and_leave_others_alone():
     }
     assert [(t["key"], t["effect"]) for t in node_plan.taints(node, 0)] == [
         ("mine", "NoSchedule"),
+        (node_plan.NOT_READY, "NoExecute"),
         ("node.kubernetes.io/unreachable", "NoSchedule"),
         ("node.kubernetes.io/memory-pressure", "NoSchedule"),
         ("node.kubernetes.io/unschedulable", "NoSchedule"),
-        ("node.kubernetes.io/unreachable", "NoExecute"),
     ]
+    assert node_plan.evicting(node) == node_plan.UNREACHABLE
+    assert node_plan.evicted_by(node) == [node_plan.NOT_READY]
+    assert [(t["key"], t["effect"]) for t in node_plan.with_eviction(node, node_plan.UNREACHABLE, 0)] == [
+        ("mine", "NoSchedule"),
+        (node_plan.UNREACHABLE, "NoExecute"),
+    ]
+    assert [t["key"] for t in node_plan.with_eviction(node, "", 0)] == ["mine"]
     assert node_plan.labels(node)["beta.kubernetes.io/os"] == "linux"
 
 

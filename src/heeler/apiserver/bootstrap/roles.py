@@ -121,6 +121,7 @@ CLUSTER_ROLES: dict[str, tuple[str, ...]] = {
         "delete get list watch | core | pods",
         "patch update | core | pods/status",
         f"{READ} | resource.k8s.io | deviceclasses devicetaintrules resourceclaims resourceslices",
+        "patch update | resource.k8s.io | devicetaintrules/status",
         EVENTS,
     ),
     "system:controller:endpoint-controller": (
