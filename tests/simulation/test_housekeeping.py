@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from heeler.base.pki import new_authority
 from heeler.client.faulty import Faults
+from heeler.controllers import attach_detach_plan, servicecidr, ttl
 from heeler.controllers import resourceclaim_plan as claims
-from heeler.controllers import servicecidr, ttl
+from heeler.controllers.loop import Settings
 from heeler.controllers.resources import (
     CLUSTER_TRUST_BUNDLES,
     CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     DEVICE_TAINT_RULES,
     NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
     PODS,
     RESOURCE_CLAIM_TEMPLATES,
     RESOURCE_CLAIMS,
@@ -20,12 +24,14 @@ from heeler.controllers.resources import (
     SERVICE_CIDRS,
     SERVICES,
     STORAGE_VERSION_MIGRATIONS,
+    VOLUME_ATTACHMENTS,
 )
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.testing.simulation import CALM, Simulation, deployment, simulate_cluster
 from heeler.workloads import pods
 
+BUNDLE = new_authority("it", 1_767_225_600.0).certificate.decode()
 STORM = Faults(refused=0.05, lost=0.05, busy=0.05, expired=0.05, broken=0.05, delay=0.2)
 
 
@@ -147,10 +153,6 @@ def test_each_cluster_has_its_bundle_and_each_node_its_annotation():
 
         await cluster.until(there)
 
-    from heeler.base.pki import new_authority
-    from heeler.controllers.loop import Settings
-
-    BUNDLE = new_authority("it", 1_767_225_600.0).certificate.decode()
     simulate_cluster(story, settings=Settings(root_ca=BUNDLE, workers=2))
 
 
@@ -269,3 +271,93 @@ def test_when_no_node_is_heard_of_any_more_pods_are_left_alone():
         assert [pod["metadata"]["name"] for pod in (await cluster.client.list(PODS, "default")).items] == names
 
     simulate_cluster(story)
+
+
+@pytest.mark.parametrize("faults", [CALM, STORM])
+def test_a_volume_moves_from_node_to_node_when_nobody_has_it_mounted(faults):
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+        await cluster.until(lambda: account(cluster))
+        for name in ("node-0", "node-1"):
+            await client.patch(NODES, name, {"metadata": {"annotations": {attach_detach_plan.MANAGED: "true"}}})
+        size, modes = {"storage": "1Gi"}, ["ReadWriteOnce"]
+        csi = {"driver": "d.example.com", "volumeHandle": "vol-1"}
+        spec: Object = {"capacity": size, "accessModes": modes, "storageClassName": "", "csi": csi}
+        await client.create(PERSISTENT_VOLUMES, {"metadata": {"name": "pv1"}, "spec": spec})
+        spec = {"accessModes": modes, "storageClassName": "", "volumeName": "pv1", "resources": {"requests": size}}
+        await client.create(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "c"}, "spec": spec}, "default")
+
+        def user(name: str, node: str) -> Object:
+            volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]
+            containers = [{"name": "app", "image": "app:1"}]
+            return {
+                "metadata": {"name": name},
+                "spec": {"nodeName": node, "containers": containers, "volumes": volumes},
+            }
+
+        async def attachment(node: str) -> Object | None:
+            found = (await client.list(VOLUME_ATTACHMENTS)).items
+            return next((one for one in found if one["spec"]["nodeName"] == node), None)
+
+        async def asked(node: str) -> bool:
+            return await attachment(node) is not None
+
+        async def told(node: str) -> list[str]:
+            found = (await client.get(NODES, node)).get("status") or {}
+            return [one["name"] for one in found.get("volumesAttached") or ()]
+
+        await client.create(PODS, user("a", "node-0"), "default")
+        await cluster.until(lambda: asked("node-0"))
+        made = await attachment("node-0")
+        assert made is not None
+        await client.update(VOLUME_ATTACHMENTS, {**made, "status": {"attached": True}}, subresource="status")
+
+        async def reported() -> bool:
+            return await told("node-0") == ["kubernetes.io/csi/d.example.com^vol-1"]
+
+        await cluster.until(reported)
+        in_use: Object = {"status": {"volumesInUse": ["kubernetes.io/csi/d.example.com^vol-1"]}}
+        await client.patch(NODES, "node-0", in_use, subresource="status")
+        await client.create(PODS, user("b", "node-1"), "default")
+        await client.delete(PODS, "a", "default", grace_seconds=0)
+        await cluster.clock.sleep(60)
+        assert await asked("node-0")
+        assert not await asked("node-1")
+        await client.patch(NODES, "node-0", {"status": {"volumesInUse": None}}, subresource="status")
+        await cluster.until(lambda: asked("node-1"))
+        assert not await asked("node-0")
+        assert await told("node-0") == []
+
+    simulate_cluster(story, faults=faults)
+
+
+def test_nodes_get_ranges_of_addresses_and_a_full_cluster_says_so():
+    async def story(cluster: Simulation) -> None:
+        for name in ("a", "b", "c"):
+            await cluster.client.create(NODES, {"metadata": {"name": name}})
+
+        async def given() -> bool:
+            nodes = [node for node in (await cluster.client.list(NODES)).items if node["metadata"]["name"] != "node-0"]
+            return sorted(node["spec"].get("podCIDR", "") for node in nodes) == ["", "10.1.0.0/25", "10.1.0.128/25"]
+
+        await cluster.until(given)
+        events = GroupVersionResource("", "v1", "events")
+
+        async def told() -> bool:
+            return any(one["reason"] == "CIDRNotAvailable" for one in (await cluster.client.list(events)).items)
+
+        await cluster.until(told)
+        nodes = (await cluster.client.list(NODES)).items
+        without = next(node["metadata"]["name"] for node in nodes if not node["spec"].get("podCIDR"))
+        gone = next(node["metadata"]["name"] for node in nodes if node["spec"].get("podCIDR") == "10.1.0.0/25")
+        await cluster.client.delete(NODES, gone)
+
+        async def passed_on() -> bool:
+            return (await cluster.client.get(NODES, without))["spec"].get("podCIDR") == "10.1.0.0/25"
+
+        await cluster.until(passed_on)
+
+    settings = Settings(
+        workers=2, allocate_node_cidrs=True, cluster_cidrs=("10.1.0.0/24",), node_cidr_mask_sizes={4: 25}
+    )
+    simulate_cluster(story, nodes=1, settings=settings)

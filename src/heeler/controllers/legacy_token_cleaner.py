@@ -113,7 +113,12 @@ class LegacyTokenCleaner:
 
     async def _look(self) -> None:
         now = self._clock.time()
-        found = await self._client.get(CONFIG_MAPS, TRACKING, "kube-system")
+        try:
+            found = await self._client.get(CONFIG_MAPS, TRACKING, "kube-system")
+        except StatusError as error:
+            if error.code != 404:
+                raise
+            return  # the API server doesn't note who uses such tokens: none can be told to be unused
         since = day_of((found.get("data") or {}).get(TRACKED_SINCE) or "")
         if since is None or now < since + DAY + self._period:
             return  # not noted for long enough

@@ -15,6 +15,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
+from heeler.controllers.attach_detach import AttachDetachController
 from heeler.controllers.bootstrapsigner import BootstrapSigner
 from heeler.controllers.certificates import CertificateApprover, CertificateCleaner, CertificateSigner
 from heeler.controllers.cluster_dns import ClusterDnsController
@@ -37,6 +38,7 @@ from heeler.controllers.local_path import LocalPathController
 from heeler.controllers.loop import Context, Make, Settings, spawn
 from heeler.controllers.namespace import NamespaceController
 from heeler.controllers.node import NodeController
+from heeler.controllers.node_ipam import NodeIpamController
 from heeler.controllers.podcertificaterequest_cleaner import PodCertificateRequestCleaner
 from heeler.controllers.podgc import PodGarbageCollector
 from heeler.controllers.replicaset import REPLICATION_CONTROLLER, ReplicaSetController
@@ -234,6 +236,12 @@ CONTROLLERS: tuple[Entry, ...] = (
         workers=5,
     ),
     Entry(
+        "persistentvolume-attach-detach-controller",
+        "attachdetach-controller",
+        AttachDetachController,
+        alias="attachdetach",
+    ),
+    Entry(
         "persistentvolume-expander-controller",
         "expand-controller",
         VolumeExpandController,
@@ -325,6 +333,7 @@ CONTROLLERS: tuple[Entry, ...] = (
         alias="disruption",
         flag="concurrent-disruption-syncs",
     ),
+    Entry("node-ipam-controller", "node-controller", NodeIpamController, alias="nodeipam", workers=5),
     Entry("ttl-controller", "ttl-controller", TtlController, alias="ttl", workers=5),
     Entry("node-lifecycle-controller", "node-controller", NodeController, alias="nodelifecycle", workers=8),
     Entry("taint-eviction-controller", "node-controller", TaintEvictionController, workers=8),

@@ -42,6 +42,12 @@ class Settings:
     node_startup_grace_period: float = 60.0
     #: How fast pods are driven off dead nodes.
     eviction: Rates = field(default_factory=Rates)
+    #: Ranges of pod addresses are given to nodes, out of the cluster's (one of each version of IP), but for those of Services.
+    allocate_node_cidrs: bool = False
+    cluster_cidrs: tuple[str, ...] = ()
+    service_cidrs: tuple[str, ...] = ()
+    #: By version of IP; 24 and 64 if they aren't there.
+    node_cidr_mask_sizes: Mapping[int, int] = field(default_factory=dict)
     #: Finished pods that are kept in the whole cluster before the oldest are removed.
     terminated_pod_gc_threshold: int = 12500
     gc_resync_period: float = 30.0
