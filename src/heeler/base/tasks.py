@@ -7,6 +7,7 @@ needs the order to be the same in every run. https://docs.python.org/3/library/a
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol
@@ -138,7 +139,13 @@ async def together(*work: Awaitable[Any]) -> list[Any]:
             failures.append(error)
             raise
 
-    results = await asyncio.gather(*(guarded(one) for one in work), return_exceptions=True)
+    try:
+        results = await asyncio.gather(*(guarded(one) for one in work), return_exceptions=True)
+    except asyncio.CancelledError:
+        for one in work:
+            if inspect.iscoroutine(one) and inspect.getcoroutinestate(one) == inspect.CORO_CREATED:
+                one.close()  # it was not begun, and nobody will
+        raise
     for result in results:
         if any(result is failure for failure in failures):
             raise result

@@ -34,7 +34,7 @@ BURST = 500
 #: Changes of sets with so many pods are gathered, so long.
 GATHER_FROM = 20
 GATHER_SECONDS_A_POD = 0.0002
-MAX_GATHER_SECONDS = 0.25
+MAX_GATHER_SECONDS = 5.0
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -229,6 +229,8 @@ class ReplicaSetController:
             active = [pod for pod in active if meta(pod)["uid"] not in gone] + made
             if error is not None:
                 failure = (reason, str(error))
+            if step.create == BURST:
+                self.queue.add(key)  # there is more to make than one step's
         await self._update_status(obj, active, failure, now)
         if error is not None:
             raise error

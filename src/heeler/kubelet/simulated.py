@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from heeler.base.clock import Clock, rfc3339, rfc3339_micro
 from heeler.base.random import Random
-from heeler.base.tasks import Tasks
+from heeler.base.tasks import Tasks, together
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informer, key_of
@@ -38,6 +38,8 @@ RENEW_SECONDS = 20.0
 #: A node tells its status at least this often.
 STATUS_SECONDS = 300.0
 WORKERS = 8
+#: So many nodes speak at the same time.
+AT_ONCE = 16
 #: Seconds until a pod that got no address is tried again.
 NO_ADDRESS_SECONDS = 1.0
 VERSION = "v1.37.2-heeler-simulated"
@@ -144,8 +146,9 @@ class SimulatedNodes:
         """Be these nodes until cancelled."""
         self._pods.add_handler(self._pod_changed)
         async with Tasks() as tasks:
-            for node in self._nodes.values():
-                await self._register(node)
+            nodes = list(self._nodes.values())
+            for at in range(0, len(nodes), AT_ONCE):
+                await together(*(self._register(node) for node in nodes[at : at + AT_ONCE]))
             tasks.spawn(self._pods.run(), "simulated nodes' pods")
             tasks.spawn(self._renew(), "simulated nodes' leases")
             if self._events is not None:
@@ -273,22 +276,25 @@ class SimulatedNodes:
             await node.client.create(LEASES, obj, LEASE_NAMESPACE)
 
     async def _renew(self) -> None:
-        """Leases one after the other, spread over the period; now and then the whole status."""
+        """Leases, spread over the period, some at once: a busy server must not make the last ones late."""
         told = {name: self._clock.monotonic() for name in self._nodes}
-        pause = RENEW_SECONDS / max(1, len(self._nodes))
+        nodes = list(self._nodes.values())
+        groups = [nodes[at : at + AT_ONCE] for at in range(0, len(nodes), AT_ONCE)]
         while True:
-            for node in self._nodes.values():
-                await self._clock.sleep(pause)
-                if node.dead:
-                    continue
-                try:
-                    await self._write_lease(node)
-                    if node.returned or self._clock.monotonic() - told[node.name] >= STATUS_SECONDS:
-                        await self._write_node_status(node)
-                        told[node.name] = self._clock.monotonic()
-                        node.returned = False
-                except (StatusError, OSError):
-                    continue  # the next round tries again; the controllers judge the silence
+            for group in groups:
+                await self._clock.sleep(RENEW_SECONDS * len(group) / len(nodes))
+                await together(*(self._say(node, told) for node in group if not node.dead))
+
+    async def _say(self, node: _Node, told: dict[str, float]) -> None:
+        """That the node is there; now and then the whole status."""
+        try:
+            await self._write_lease(node)
+            if node.returned or self._clock.monotonic() - told[node.name] >= STATUS_SECONDS:
+                await self._write_node_status(node)
+                told[node.name] = self._clock.monotonic()
+                node.returned = False
+        except (StatusError, OSError):
+            return  # the next round tries again; the controllers judge the silence
 
     # pods
 

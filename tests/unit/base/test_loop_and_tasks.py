@@ -1,4 +1,5 @@
 import asyncio
+import inspect
 
 import pytest
 
@@ -136,6 +137,22 @@ def test_together_lets_all_end_before_the_first_failure_is_raised():
         return done
 
     assert simulate(main()) == [1, 2]
+
+
+def test_together_cancelled_before_it_begins_leaves_nothing_unawaited():
+    async def main():
+        async def work():
+            await asyncio.sleep(1)
+
+        parts = [work(), work()]
+        task = asyncio.ensure_future(together(*parts))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return [inspect.getcoroutinestate(part) for part in parts]
+
+    assert simulate(main()) == [inspect.CORO_CLOSED] * 2
 
 
 def test_two_that_wait_for_nearly_the_same_moment_do_not_keep_each_other_awake() -> None:
