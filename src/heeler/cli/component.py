@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import click
 
-from heeler.cli.flags import fail, switch
+from heeler.cli.flags import duration, fail, switch
 
 kubeconfig_option = click.option(
     "--kubeconfig", type=click.Path(path_type=Path), required=True, help="Access to the API server."
@@ -19,6 +20,51 @@ kubeconfig_option = click.option(
 elect_option = switch(
     "--leader-elect", default=True, help="Work only while holding the lease, so that several may stand by."
 )
+
+
+class LeaderElection(NamedTuple):
+    """Whether to wait for a lease, and for which. Times in seconds."""
+
+    on: bool = True
+    lease_duration: float = 15.0
+    renew_deadline: float = 10.0
+    retry_period: float = 2.0
+    resource_name: str = ""
+    resource_namespace: str = "kube-system"
+
+
+def election_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--leader-elect and what belongs to it; the command gets one `election: LeaderElection`."""
+
+    @functools.wraps(command)
+    def with_election(**given: Any) -> Any:
+        own = {name: given.pop(f"leader_elect_{name}") for name in LeaderElection._fields[1:]}
+        return command(election=LeaderElection(given.pop("leader_elect"), **own), **given)
+
+    called: Callable[..., Any] = with_election
+    usual = LeaderElection()
+    for name, text in (
+        ("resource_namespace", "Where the lease is."),
+        ("resource_name", "The lease's name; the component's without it."),
+        ("retry_period", "Seconds between two tries to get or renew the lease."),
+        ("renew_deadline", "Who leads gives up after so long without a renewal."),
+        ("lease_duration", "Others may lead so long after the last renewal."),
+    ):
+        default: Any = getattr(usual, name)
+        how: dict[str, Any] = {"default": default, "show_default": bool(default)}
+        if isinstance(default, float):
+            how = {"type": duration, "default": f"{default:g}s", "show_default": True}
+        flag = f"--leader-elect-{name.replace('_', '-')}"
+        called = click.option(flag, f"leader_elect_{name}", help=text, **how)(called)
+    locks = click.Choice(["leases"])
+    called = click.option(
+        "--leader-elect-resource-lock",
+        type=locks,
+        default="leases",
+        expose_value=False,
+        help="Leases are all there is.",
+    )(called)
+    return cast("Callable[..., Any]", elect_option(called))
 
 
 def throttle_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,18 +91,52 @@ class Access(NamedTuple):
     burst: int
 
 
-def run_component(access: Access, name: str, elect: bool, work: Callable[[Any], Awaitable[None]]) -> None:
-    """Run until told to stop (SIGTERM, Ctrl-C); with `elect` only while holding the lease `name`."""
+class Own(NamedTuple):
+    """What a component serves of itself: where (`client.component_server.Serving`), and its pages by path."""
+
+    serving: Any
+    pages: Mapping[str, Callable[[], str]]
+
+
+def run_component(
+    access: Access,
+    name: str,
+    election: bool | LeaderElection,
+    work: Callable[[Any], Awaitable[None]],
+    own: Own | None = None,
+) -> None:
+    """Run until told to stop (SIGTERM, Ctrl-C); with `election` only while holding the lease (`name`, if it has no other).
+
+    What it serves of itself it serves while it waits, too.
+    """
     from heeler.client.kubeconfig import KubeconfigError
+    from heeler.client.leases import LostLease, Terms
     from heeler.objects.status import StatusError
 
+    if isinstance(election, bool):
+        election = LeaderElection(on=election)
     try:
-        asyncio.run(_until_stopped(access, name, elect, work))
+        terms = Terms(election.lease_duration, election.renew_deadline, election.retry_period)
+    except ValueError as error:
+        fail(str(error), code=2)
+    try:
+        asyncio.run(_until_stopped(access, name, election, terms, work, own))
+    except LostLease as error:
+        fail(f"{error}: another one may lead now")
     except (KubeconfigError, StatusError, OSError) as error:
         fail(str(error))
 
 
-async def _until_stopped(access: Access, name: str, elect: bool, work: Callable[[Any], Awaitable[None]]) -> None:
+async def _until_stopped(
+    access: Access,
+    name: str,
+    election: LeaderElection,
+    terms: Any,
+    work: Callable[[Any], Awaitable[None]],
+    own: Own | None,
+) -> None:
+    from heeler.base.clock import SystemClock
+    from heeler.client.component_server import ComponentServer
     from heeler.client.https import HttpsClient
 
     stop = asyncio.Event()
@@ -64,25 +144,44 @@ async def _until_stopped(access: Access, name: str, elect: bool, work: Callable[
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = HttpsClient.from_kubeconfig(access.kubeconfig, user_agent=name)
     client.hold_back(access.qps, access.burst)
-    running = asyncio.ensure_future(_elected(client, name, work) if elect else work(client))
+    server = await ComponentServer(client, own.pages, clock=SystemClock()).start(own.serving) if own else None
+    running = asyncio.ensure_future(_elected(client, name, election, terms, work) if election.on else work(client))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
+    if server is not None:
+        await server.close()
     await client.close()
 
 
-async def _elected(client: Any, name: str, work: Callable[[Any], Awaitable[None]]) -> None:
-    """Work while holding the lease of this name in kube-system."""
+async def _elected(
+    client: Any, name: str, wanted: LeaderElection, terms: Any, work: Callable[[Any], Awaitable[None]]
+) -> None:
+    """Work while holding the lease."""
     import platform
 
     from heeler.base.clock import SystemClock
     from heeler.base.random import SystemRandom
+    from heeler.base.tasks import Tasks
+    from heeler.client.events import Recorder
     from heeler.client.leases import Election
 
     clock, random = SystemClock(), SystemRandom()
     identity = f"{platform.node()}_{random.uuid()}"
-    election = Election(client, name, identity, clock=clock, random=random)
-    await election.run(lambda: work(client))
+    events = Recorder(client, name, clock=clock)
+    async with Tasks() as tasks:
+        tasks.spawn(events.run(), "events of the lease")
+        election = Election(
+            client,
+            wanted.resource_name or name,
+            identity,
+            namespace=wanted.resource_namespace,
+            clock=clock,
+            random=random,
+            terms=terms,
+            tell=lambda lease, message: events.record(lease, "Normal", "LeaderElection", message),
+        )
+        await election.run(lambda: work(client))

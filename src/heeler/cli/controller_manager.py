@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from heeler.cli.component import Access, elect_option, kubeconfig_option, run_component, throttle_options
-from heeler.cli.flags import duration, fail, set_up_logging
-
-#: Durations of `controllers.loop.Settings` that have a flag of the same name (upstream's): help.
-TUNING = {
-    "node_monitor_grace_period": "A node that says nothing for this long is unknown.",
-    "node_monitor_period": "How often nodes are looked at.",
-    "pvclaimbinder_sync_period": "How often claims that wait for a volume are looked at again.",
-    "horizontal_pod_autoscaler_sync_period": "How often autoscalers decide.",
-    "cluster_signing_duration": "How long certificates are valid at most.",
-}
-
-
-def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A flag for each duration of TUNING; the default is that of Settings."""
-    for name, text in reversed(TUNING.items()):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, name, type=duration, default=None, help=f"{text} For example 40s or 1m30s.")(
-            command
-        )
-    return command
+from heeler.cli.component import (
+    Access,
+    LeaderElection,
+    Own,
+    election_options,
+    kubeconfig_option,
+    run_component,
+    throttle_options,
+)
+from heeler.cli.controller_flags import serving_options, setting_options, settings_of
+from heeler.cli.flags import fail, set_up_logging, switch
 
 
 @click.command(epilog="Example: heeler controller-manager --kubeconfig controller-manager.kubeconfig")
 @kubeconfig_option
-@elect_option
+@election_options
 @throttle_options
 @click.option(
-    "--controllers", default="*", show_default=True, help="Comma-separated: * all, NAME that one, -NAME not that one."
+    "--controllers",
+    default="*",
+    show_default=True,
+    help="Comma-separated: * all that run by default, NAME that one, -NAME not that one.",
 )
 @click.option(
     "--root-ca-file",
@@ -58,14 +49,13 @@ def tuning_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Authority that signs approved certificate requests; without it none are signed.",
 )
 @click.option("--cluster-signing-key-file", type=click.Path(path_type=Path), default=None, help="Its key.")
-@click.option(
-    "--use-service-account-credentials", is_flag=True, help="Act as a service account of its own in each controller."
-)
-@tuning_options
+@switch("--use-service-account-credentials", help="Act as a service account of its own in each controller.")
+@setting_options
+@serving_options
 @click.option("-v", "--verbose", count=True, help="Log more.")
 def controller_manager(
     kubeconfig: Path,
-    leader_elect: bool,
+    election: LeaderElection,
     kube_api_qps: float,
     kube_api_burst: int,
     controllers: str,
@@ -74,6 +64,11 @@ def controller_manager(
     cluster_signing_cert_file: Path | None,
     cluster_signing_key_file: Path | None,
     use_service_account_credentials: bool,
+    secure_port: int,
+    bind_address: str,
+    tls_cert_file: Path | None,
+    tls_private_key_file: Path | None,
+    client_ca_file: Path | None,
     verbose: int,
     **tuning: Any,
 ) -> None:
@@ -83,7 +78,9 @@ def controller_manager(
     from heeler.base.pki import KeyPair
     from heeler.base.random import SystemRandom
     from heeler.client.client import Client
+    from heeler.client.component_server import Serving
     from heeler.client.https import HttpsClient
+    from heeler.client.queue_measures import QueueMeasures, text
     from heeler.cluster import signing
     from heeler.controllers.list import chosen, run
     from heeler.controllers.loop import Settings
@@ -100,10 +97,14 @@ def controller_manager(
                 fail("--cluster-signing-cert-file and --cluster-signing-key-file belong together", code=2)
             authority = KeyPair.load(cluster_signing_cert_file, cluster_signing_key_file)
             sign_certificate = signing(authority, SystemClock())
+        settings = settings_of(tuning, Settings(root_ca=root, sign=sign, sign_certificate=sign_certificate))
     except (ValueError, OSError) as error:
         fail(str(error), code=2)
-
-    settings = Settings(root_ca=root, sign=sign, sign_certificate=sign_certificate)
+    if (tls_cert_file is None) != (tls_private_key_file is None):
+        fail("--tls-cert-file and --tls-private-key-file belong together", code=2)
+    serving = Serving(bind_address, secure_port, tls_cert_file, tls_private_key_file, client_ca_file)
+    queues: dict[str, QueueMeasures[str]] = {}
+    pages = {"/healthz": lambda: "ok", "/metrics": lambda: text(queues)}
 
     async def work(client: HttpsClient) -> None:
         made: dict[str, Client] = {}
@@ -119,8 +120,10 @@ def controller_manager(
             make,
             clock=SystemClock(),
             random=SystemRandom(),
-            settings=replace(settings, **{k: v for k, v in tuning.items() if v is not None}),
+            settings=settings,
             controllers=entries,
+            measures=queues if secure_port else None,
         )
 
-    run_component(Access(kubeconfig, kube_api_qps, kube_api_burst), "kube-controller-manager", leader_elect, work)
+    access = Access(kubeconfig, kube_api_qps, kube_api_burst)
+    run_component(access, "kube-controller-manager", election, work, Own(serving, pages) if secure_port else None)

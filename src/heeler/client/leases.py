@@ -18,16 +18,34 @@ from heeler.objects.value import GroupVersionResource, Object
 
 log = logging.getLogger(__name__)
 
+#: Candidates ask again after up to so many times the retry period.
+JITTER = 1.2
 LEASES = GroupVersionResource("coordination.k8s.io", "v1", "leases")
+
+
+LEASE: Object = {"apiVersion": LEASES.api_version, "kind": "Lease"}
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds. Others may take over `lease` after the last renewal; the leader gives up after `renew` without one."""
+    """Seconds. Others may take over `lease` after the last renewal; the leader gives up after `renew` without one.
+
+    Raises ValueError for terms under which two could lead at once.
+    """
 
     lease: float = 15.0
     renew: float = 10.0
     retry: float = 2.0
+
+    def __post_init__(self) -> None:
+        if self.lease <= self.renew:
+            raise ValueError("leaseDuration must be greater than renewDeadline")
+        if self.renew <= JITTER * self.retry:
+            raise ValueError("renewDeadline must be greater than retryPeriod*JitterFactor")
+        if self.lease < 1 or self.renew < 1 or self.retry <= 0:
+            raise ValueError(
+                "leaseDuration and renewDeadline must be at least one second, retryPeriod greater than zero"
+            )
 
 
 class LostLease(Exception):
@@ -35,7 +53,10 @@ class LostLease(Exception):
 
 
 class Election:
-    """One candidate. The holder is judged by how long its record stood still on our own clock, not by its times."""
+    """One candidate. The holder is judged by how long its record stood still on our own clock, not by its times.
+
+    `tell` is given the lease and what became of this candidate, for an event.
+    """
 
     def __init__(
         self,
@@ -47,9 +68,11 @@ class Election:
         clock: Clock,
         random: Random,
         terms: Terms = Terms(),
+        tell: Callable[[Object, str], None] = lambda lease, message: None,
     ) -> None:
         self._client, self._name, self._namespace, self._identity = client, name, namespace, identity
         self._clock, self._random, self._terms = clock, random, terms
+        self._tell = tell
         self._seen: Object | None = None
         self._seen_at = 0.0
 
@@ -58,12 +81,18 @@ class Election:
         while not await self._try():
             await self._clock.sleep(self._terms.retry * (1 + 0.2 * self._random.fraction()))
         log.info("%s leads %s", self._identity, self._name)
+        self._say("became leader")
         try:
             async with Tasks() as tasks:
                 tasks.spawn(self._renew(), f"lease {self._name}")
                 await lead()
         finally:
+            self._say("stopped leading")
             await self._release()
+
+    def _say(self, what: str) -> None:
+        if self._seen is not None:
+            self._tell({**self._seen, **LEASE}, f"{self._identity} {what}")
 
     async def _renew(self) -> None:
         renewed = self._clock.monotonic()
@@ -95,12 +124,7 @@ class Election:
         except StatusError as error:
             if error.code != 404:
                 raise
-            obj = {
-                "apiVersion": "coordination.k8s.io/v1",
-                "kind": "Lease",
-                "metadata": {"name": self._name},
-                "spec": spec,
-            }
+            obj = {**LEASE, "metadata": {"name": self._name}, "spec": spec}
             self._note(await self._client.create(LEASES, obj, self._namespace))
             return True
         old = lease.get("spec") or {}

@@ -11,6 +11,7 @@ from collections import deque
 from typing import Generic, TypeVar
 
 from heeler.base.tasks import Timer, later, timers
+from heeler.client.queue_measures import QueueMeasures
 
 Key = TypeVar("Key")
 
@@ -27,6 +28,11 @@ class WorkQueue(Generic[Key]):
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._timers: dict[Key, tuple[float, Timer]] = {}
         self._failures: dict[Key, int] = {}
+        self._measures: QueueMeasures[Key] | None = None
+
+    def measure(self, measures: QueueMeasures[Key]) -> None:
+        """Count what happens here from now on."""
+        self._measures = measures
 
     def __len__(self) -> int:
         return len(self._order)
@@ -40,6 +46,8 @@ class WorkQueue(Generic[Key]):
         if key in self._dirty:
             return
         self._dirty[key] = None
+        if self._measures is not None:
+            self._measures.added(key)
         if key not in self._working:
             self._order.append(key)
             self._wake()
@@ -61,6 +69,8 @@ class WorkQueue(Generic[Key]):
         """Add again after the key's back-off; gives the seconds."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
+        if self._measures is not None:
+            self._measures.retries += 1
         seconds = min(self._first_delay * 2.0 ** min(count, 60), self._max_delay)
         self.add_after(key, seconds)
         return seconds
@@ -88,10 +98,14 @@ class WorkQueue(Generic[Key]):
         key = self._order.popleft()
         del self._dirty[key]
         self._working[key] = None
+        if self._measures is not None:
+            self._measures.begun(key)
         return key
 
     def done(self, key: Key) -> None:
         self._working.pop(key, None)
+        if self._measures is not None:
+            self._measures.done(key)
         if key in self._dirty:
             self._order.append(key)
             self._wake()

@@ -15,6 +15,7 @@ from heeler.base.tasks import Tasks
 from heeler.client.client import Client
 from heeler.client.events import Recorder
 from heeler.client.informer import Informers
+from heeler.client.queue_measures import QueueMeasures
 from heeler.controllers.attach_detach import AttachDetachController
 from heeler.controllers.bootstrapsigner import BootstrapSigner
 from heeler.controllers.certificates import CertificateApprover, CertificateCleaner, CertificateSigner
@@ -71,6 +72,38 @@ READER = "generic-garbage-collector"
 MakeClient = Callable[[str], Client]
 
 
+#: Names of work queues in metrics that are not the controllers' older names.
+QUEUES = {
+    "certificatesigningrequest-signing-controller": "certificate",
+    "clusterrole-aggregation-controller": "ClusterRoleAggregator",
+    "device-taint-eviction-controller": "device-taint-eviction-controller",
+    "endpointslice-controller": "endpoint_slice",
+    "endpointslice-mirroring-controller": "endpoint_slice_mirroring",
+    "ephemeral-volume-controller": "ephemeral_volume",
+    "garbage-collector-controller": "garbage_collector_attempt_to_delete",
+    "horizontal-pod-autoscaler-controller": "horizontalpodautoscaler",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller": "ca_cert_publisher_cluster_trust_bundles",
+    "node-lifecycle-controller": "node_lifecycle_controller",
+    "persistentvolume-binder-controller": "claims",
+    "persistentvolume-expander-controller": "volume_expand",
+    "persistentvolume-protection-controller": "pvprotection",
+    "persistentvolumeclaim-protection-controller": "pvcprotection",
+    "replicationcontroller-controller": "replicationmanager",
+    "resourceclaim-controller": "resource_claim",
+    "resourcequota-controller": "resourcequota_primary",
+    "root-ca-certificate-publisher-controller": "root_ca_cert_publisher",
+    "service-cidr-controller": "ipaddresses",
+    "serviceaccount-token-controller": "serviceaccount_tokens_service",
+    "taint-eviction-controller": "noexec_taint_pod",
+    "token-cleaner-controller": "token_cleaner",
+    "bootstrap-signer-controller": "bootstrap_signer_queue",
+    "ttl-after-finished-controller": "ttl_jobs_to_delete",
+    "ttl-controller": "ttlcontroller",
+    "validatingadmissionpolicy-status-controller": "validatingadmissionpolicy-status",
+    "volumeattributesclass-protection-controller": "vacprotection",
+}
+
+
 class Entry(NamedTuple):
     """One controller.
 
@@ -86,6 +119,11 @@ class Entry(NamedTuple):
     flag: str = ""
     workers: int = 1
     by_default: bool = True
+
+    @property
+    def queue(self) -> str:
+        """How metrics name its work queue."""
+        return QUEUES.get(self.name) or self.alias or self.name
 
 
 CONTROLLERS: tuple[Entry, ...] = (
@@ -401,8 +439,12 @@ async def run(
     settings: Settings | None = None,
     controllers: Sequence[Entry] = DEFAULT,
     ready: Callable[[], None] = lambda: None,
+    measures: dict[str, QueueMeasures[str]] | None = None,
 ) -> None:
-    """Run controllers until cancelled. `ready` is called once their informers have what is there."""
+    """Run controllers until cancelled. `ready` is called once their informers have what is there.
+
+    What the work queues count is put into `measures` by the queues' names, if it is there.
+    """
     settings = settings or Settings()
     informers = Informers(make_client(READER), clock)
     async with Tasks() as tasks:
@@ -416,7 +458,11 @@ async def run(
                 return found
 
             context = Context(entry.name, client, informers, clock, random, settings, recorder)
-            running.append((entry, entry.make(context)))
+            controller = entry.make(context)
+            running.append((entry, controller))
+            if measures is not None:
+                measures[entry.queue] = QueueMeasures(clock.monotonic)
+                controller.queue.measure(measures[entry.queue])
         informers.start(tasks)
         await informers.wait_synced()
         for entry, controller in running:

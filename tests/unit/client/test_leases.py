@@ -9,7 +9,7 @@ from heeler.base.loop import simulate
 from heeler.base.random import SeededRandom
 from heeler.base.tasks import Tasks
 from heeler.client.faulty import Faults, FaultyClient
-from heeler.client.leases import Election, LostLease
+from heeler.client.leases import Election, LostLease, Terms
 from tests.unit.client.memory import MemoryClient
 
 NONE = Faults(0, 0, 0, 0, 0, 0)
@@ -64,5 +64,32 @@ def test_a_leader_that_can_not_renew_stops_and_another_takes_over_after_the_leas
             flaky.faults = Faults(1, 0, 0, 0, 0, 0)
             await tasks.wait()
         assert stopped[0] < took[0]
+
+    simulate(main())
+
+
+@pytest.mark.parametrize(
+    ("terms", "why"),
+    [
+        ((10, 10, 2), "leaseDuration must be greater than renewDeadline"),
+        ((15, 2, 2), "renewDeadline must be greater than retryPeriod"),
+        ((0.9, 0.5, 0.1), "at least one second"),
+    ],
+)
+def test_terms_under_which_two_could_lead_are_refused(terms, why):
+    with pytest.raises(ValueError, match=why):
+        Terms(*terms)
+
+
+def test_who_leads_says_so():
+    async def main():
+        memory, told, clock = MemoryClient(), [], LoopClock()
+
+        def tell(lease, message):
+            told.append((lease["kind"], lease["metadata"]["name"], message))
+
+        election = Election(memory, "x", "me", clock=clock, random=SeededRandom(1), tell=tell)
+        await election.run(lambda: clock.sleep(1))
+        assert told == [("Lease", "x", "me became leader"), ("Lease", "x", "me stopped leading")]
 
     simulate(main())
