@@ -38,8 +38,10 @@ def later(seconds: float, callback: Callable[[], None]) -> Timer:
 
 
 async def settled(task: asyncio.Task[Any]) -> None:
-    """Wait until a task has ended, however it ended."""
-    if not task.done():
+    """Wait until a task has ended, however it ended. Others run meanwhile even if it has: its callbacks are among them."""
+    if task.done():
+        await asyncio.sleep(0)
+    else:
         await asyncio.wait([task])
 
 
