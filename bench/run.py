@@ -141,9 +141,17 @@ def helm(figures: Figures) -> None:
     measure(figures)
 
 
+def scheduling(figures: Figures) -> None:
+    """What `bench/scheduling.py` measures."""
+    sys.path.insert(0, str(ROOT))
+    from bench.scheduling import scheduling as measure
+
+    measure(figures)
+
+
 PARTS: tuple[Callable[[Figures], None], ...] = (
     *(start, idle, api, thousand_pods, container, network),
-    *(idle_node, images, fifty_pods, fixture, helm),
+    *(idle_node, images, fifty_pods, fixture, helm, scheduling),
 )
 
 

@@ -33,6 +33,11 @@ LONGEST_UNMOUNT_SECONDS = 360.0
 ATTACH_SECONDS = 120.0
 
 
+def _binding(claim: Object) -> tuple[str, bool]:
+    """The claim's volume, and whether the binding is complete: one that names its volume from the start is bound later."""
+    return claim["spec"].get("volumeName") or "", volumes.is_bound(claim)
+
+
 class _Wanted(NamedTuple):
     volume: Volume
     users: list[Object]
@@ -79,7 +84,7 @@ class AttachDetachController:
             self.queue.add(name)
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:
-        if old is None or new is None or old["spec"].get("volumeName") != new["spec"].get("volumeName"):
+        if old is None or new is None or _binding(old) != _binding(new):
             self._look_at_users(key_of(new or old or {}))
 
     def _look_at_users(self, claim: str) -> None:

@@ -5,95 +5,233 @@ Pure: no clock, no API. https://kubernetes.io/docs/concepts/scheduling-eviction/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from heeler.base.random import Random
-from heeler.scheduler.cache import NodeInfo, PodInfo
-from heeler.scheduler.plugins.list import FILTERS, SCORES, VOLUME_BINDING
-from heeler.scheduler.plugins.plugin import Refusal
-from heeler.scheduler.preemption import Plan, Protected, eligible, nothing_protected, plan
+from heeler.scheduler.plugins.plugin import Check, Refusal, Verdict
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.profile import Profile
+from heeler.scheduler.table import Ints, Rows, Table
+
+#: A cluster of up to so many nodes is looked at whole; of a larger one at least so many are found.
+MIN_NODES_TO_FIND = 100
+#: Without a setting: so many percent of the nodes, less one for each 125 nodes, but no less than the second number.
+ADAPTIVE_PERCENT, MIN_PERCENT, NODES_PER_PERCENT = 50, 5, 125
+#: So many rows are asked about at a time, so that what loops over nodes stops when enough are found.
+CHUNK = 1024
+#: Pods that were promised room on rows.
+Nominated = Mapping[int, Sequence[PodInfo]]
 
 
-class Decision(NamedTuple):
-    """`node` to go to; or "", why, and which pods would have to leave which node for it."""
+class Refused(NamedTuple):
+    """Rows that a plugin refused for one reason."""
 
-    node: str
-    message: str
-    preempt: Plan | None = None
+    plugin: str
+    refusal: Refusal
+    rows: Rows
 
 
-def decide(
+class Diagnosis:
+    """Why rows were refused; spelled out only where somebody asks."""
+
+    def __init__(self) -> None:
+        self._verdicts: list[tuple[str, Verdict, Rows]] = []
+        self.refused: list[Refused] = []
+        #: Of all nodes at once, with the plugin.
+        self.whole: tuple[str, Refusal] | None = None
+
+    def add(self, plugin: str, verdict: Verdict, rows: Rows) -> None:
+        self._verdicts.append((plugin, verdict, rows))
+
+    def extend(self, other: Diagnosis) -> None:
+        self._verdicts += other._verdicts
+        self.refused += other.refused
+
+    def explained(self) -> list[Refused]:
+        for plugin, verdict, rows in self._verdicts:
+            for refusal, positions in verdict.explain(np.flatnonzero(verdict.refused)):
+                self.refused.append(Refused(plugin, refusal, rows[positions]))
+        self._verdicts = []
+        return self.refused
+
+    def plugins(self) -> list[str]:
+        """Those that refused some node, each once."""
+        found = dict.fromkeys(plugin for plugin, _, _ in self._verdicts)
+        found.update(dict.fromkeys(one.plugin for one in self.refused))
+        if self.whole is not None:
+            found[self.whole[0]] = None
+        return list(found)
+
+
+class Found(NamedTuple):
+    """`rows` that are possible, of so many that were looked at."""
+
+    rows: Rows
+    looked_at: int
+    diagnosis: Diagnosis
+
+
+def nodes_to_find(nodes: int, percentage: int | None) -> int:
+    """How many possible nodes are enough."""
+    if nodes < MIN_NODES_TO_FIND or percentage == 100:
+        return nodes
+    percent = percentage or max(ADAPTIVE_PERCENT - nodes // NODES_PER_PERCENT, MIN_PERCENT)
+    return max(nodes * percent // 100, MIN_NODES_TO_FIND)
+
+
+Checks = list[tuple[str, Check]]
+
+
+def prepared(pod: PodInfo, table: Table, profile: Profile, diagnosis: Diagnosis) -> Checks | None:
+    """The pod's checks; None if a plugin refuses all nodes."""
+    checks: Checks = []
+    for plugin in profile.filters:
+        check = plugin.prepare(pod, table)
+        if isinstance(check, Refusal):
+            diagnosis.whole = plugin.name, check
+            return None
+        if check is not None:
+            checks.append((plugin.name, check))
+    return checks
+
+
+def passing(checks: Checks, rows: Rows, diagnosis: Diagnosis) -> Rows:
+    """Positions of the rows that no check refuses; the first refusal of a row is the one that is told."""
+    left = np.arange(len(rows))
+    for plugin, check in checks:
+        if not len(left):
+            break
+        asked = rows[left]
+        verdict = check(asked)
+        if verdict is not None:
+            diagnosis.add(plugin, verdict, asked)
+            left = left[~verdict.refused]
+    return left
+
+
+def allows(pod: PodInfo, row: int, table: Table, profile: Profile, nominated: Nominated) -> Diagnosis | None:
+    """One row as it is now, also with the pods that were promised room there: None if it will do, else why not."""
+    promised = nominated.get(row, ())
+    if promised:
+        with table.trial() as trial:
+            for other in promised:
+                trial.add(other, row)
+            why = _refusal(pod, row, table, profile)
+        if why is not None:
+            return why
+    return _refusal(pod, row, table, profile)
+
+
+def _refusal(pod: PodInfo, row: int, table: Table, profile: Profile) -> Diagnosis | None:
+    diagnosis = Diagnosis()
+    rows = np.array([row], np.intp)
+    checks = prepared(pod, table, profile, diagnosis)
+    if checks is None:
+        assert diagnosis.whole is not None
+        plugin, refusal = diagnosis.whole
+        diagnosis.refused.append(Refused(plugin, refusal, rows))
+        return diagnosis
+    return None if len(passing(checks, rows, diagnosis)) else diagnosis
+
+
+def find(
     pod: PodInfo,
-    nodes: Sequence[NodeInfo],
-    random: Random,
+    table: Table,
+    profile: Profile,
     *,
-    promised: NodeInfo | None = None,
-    protected: Protected = nothing_protected,
-) -> Decision:
-    """`promised` is the node where other pods already make room for this one."""
-    if not nodes:
-        return Decision("", "no nodes available to schedule pods")
-    hopeless = VOLUME_BINDING.hopeless(pod)
-    if hopeless:
-        return Decision("", f"0/{len(nodes)} nodes are available: {hopeless}. not found")
-    possible, refusals = feasible(pod, nodes)
-    if promised is not None and any(node.name == promised.name for node in possible):
-        return Decision(promised.name, "")
-    if possible:
-        return Decision(possible[0].name if len(possible) == 1 else best(pod, possible, random).name, "")
-    text = f"0/{len(nodes)} nodes are available: {_counted(reason for _, r in refusals for reason in r.reasons)}."
-    no = eligible(pod, promised)
-    if no:
-        return Decision("", f"{text} preemption: {no}")
-    found = plan(pod, refusals, nodes, _refuses, protected)
-    if found.node:
-        told = f"found a potential placement for pod on node {found.node}, preempting {len(found.victims)} victims"
-        return Decision("", f"{text} preemption: {told}", found)
-    return Decision("", f"{text} preemption: 0/{len(nodes)} nodes are available: {_counted(found.reasons)}.")
+    start: int = 0,
+    nominated: Nominated | None = None,
+    promised: int | None = None,
+) -> Found:
+    """The possible rows, looking from the `start`-th on. `promised`: the row where others make room for this pod."""
+    diagnosis = Diagnosis()
+    nominated = nominated or {}
+    nothing = np.array([], np.intp)
+    if promised is not None and allows(pod, promised, table, profile, nominated) is None:
+        return Found(np.array([promised], np.intp), 0, diagnosis)
+    checks = prepared(pod, table, profile, diagnosis)
+    if checks is None:
+        return Found(nothing, 0, diagnosis)
+    order = table.order
+    start %= max(1, len(order))
+    turned = np.concatenate((order[start:], order[:start])) if start else order
+    enough = nodes_to_find(len(order), profile.percentage)
+    found: list[Rows] = []
+    count = looked_at = 0
+    for first in range(0, len(turned), CHUNK):
+        rows = turned[first : first + CHUNK]
+        positions = _passing(pod, checks, rows, table, profile, nominated, diagnosis)
+        if count + len(positions) >= enough:
+            positions = positions[: enough - count]
+            found.append(rows[positions])
+            looked_at += int(positions[-1]) + 1 if len(positions) else 0
+            break
+        found.append(rows[positions])
+        count += len(positions)
+        looked_at += len(rows)
+    return Found(np.concatenate(found) if found else nothing, looked_at, diagnosis)
 
 
-def _refuses(pod: PodInfo, node: NodeInfo, nodes: Sequence[NodeInfo]) -> Refusal | None:
-    for plugin in FILTERS:
-        check = plugin.prepare(pod, nodes)
-        refusal = check(node) if check is not None else None
-        if refusal is not None:
-            return refusal
-    return None
-
-
-def feasible(pod: PodInfo, nodes: Sequence[NodeInfo]) -> tuple[list[NodeInfo], list[tuple[NodeInfo, Refusal]]]:
-    """The nodes that no plugin refuses, and the others with their first refusal."""
-    checks = [check for plugin in FILTERS if (check := plugin.prepare(pod, nodes)) is not None]
-    possible: list[NodeInfo] = []
-    refusals: list[tuple[NodeInfo, Refusal]] = []
-    for node in nodes:
-        for check in checks:
-            refusal = check(node)
-            if refusal is not None:
-                refusals.append((node, refusal))
-                break
+def _passing(
+    pod: PodInfo,
+    checks: Checks,
+    rows: Rows,
+    table: Table,
+    profile: Profile,
+    nominated: Nominated,
+    diagnosis: Diagnosis,
+) -> Rows:
+    """Positions of possible rows; those with promised pods are looked at one by one."""
+    apart = np.isin(rows, list(nominated)) if nominated else None
+    if apart is None or not apart.any():
+        return passing(checks, rows, diagnosis)
+    plain = np.flatnonzero(~apart)
+    good = [plain[passing(checks, rows[plain], diagnosis)]]
+    for position in np.flatnonzero(apart):
+        why = allows(pod, int(rows[position]), table, profile, nominated)
+        if why is None:
+            good.append(np.array([position], np.intp))
         else:
-            possible.append(node)
-    return possible, refusals
+            diagnosis.extend(why)
+    return np.sort(np.concatenate(good))
 
 
-def best(pod: PodInfo, nodes: Sequence[NodeInfo], random: Random) -> NodeInfo:
-    """The node with the highest weighted sum; one of them by chance if several have it."""
-    totals = [0] * len(nodes)
-    for plugin in SCORES:
-        numbers = plugin.rate(pod, nodes)
+def ratings(pod: PodInfo, table: Table, profile: Profile, rows: Rows) -> Ints:
+    """The weighted sum of each row."""
+    totals = np.zeros(len(rows), np.int64)
+    for plugin, weight in profile.scores:
+        numbers = plugin.rate(pod, table, rows)
         if numbers is not None:
-            for i, number in enumerate(numbers):
-                totals[i] += plugin.weight * number
-    top = max(totals)
-    candidates = [node for node, total in zip(nodes, totals, strict=True) if total == top]
-    return candidates[random.below(len(candidates))] if len(candidates) > 1 else candidates[0]
+            totals += weight * numbers
+    return totals
 
 
-def _counted(reasons: Iterable[str]) -> str:
+def best(rows: Rows, totals: Ints, random: Random) -> int:
+    """The row with the highest sum; one of them by chance if several have it."""
+    top = np.flatnonzero(totals == totals.max())
+    return int(rows[top[random.below(len(top))] if len(top) > 1 else top[0]])
+
+
+# what is told
+
+
+def unfit_message(nodes: int, diagnosis: Diagnosis) -> str:
+    """The first sentence about a pod that fits nowhere."""
+    if not nodes:
+        return "no nodes available to schedule pods"
+    if diagnosis.whole is not None:
+        told = ", ".join(diagnosis.whole[1].reasons)
+    else:
+        told = counted((reason, len(one.rows)) for one in diagnosis.explained() for reason in one.refusal.reasons)
+    return f"0/{nodes} nodes are available: {told}."
+
+
+def counted(reasons: Iterable[tuple[str, int]]) -> str:
     """Each reason with its number of nodes, as sorted texts."""
     counts: dict[str, int] = {}
-    for reason in reasons:
-        counts[reason] = counts.get(reason, 0) + 1
+    for reason, number in reasons:
+        counts[reason] = counts.get(reason, 0) + number
     return ", ".join(sorted(f"{number} {reason}" for reason, number in counts.items()))

@@ -6,34 +6,38 @@ are respected where another choice will do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from heeler.scheduler.cache import NodeInfo, PodInfo
+from heeler.base.random import Random
+from heeler.scheduler.cycle import Diagnosis, Nominated, allows, counted
 from heeler.scheduler.plugins.plugin import Refusal
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.profile import Profile
+from heeler.scheduler.table import Table, Trial
 from heeler.workloads import pods
 
 HELPLESS = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
 
-#: The first refusal of a node by the plugins, all nodes being given (one of them changed).
-Refuses = Callable[[PodInfo, NodeInfo, Sequence[NodeInfo]], Refusal | None]
-#: How many of these victims a disruption budget protects, taken in this order.
+#: Which of these victims, taken in this order, a disruption budget has no room for.
 Protected = Callable[[Sequence[PodInfo]], list[bool]]
 
 
-class Plan(NamedTuple):
-    """`victims` leave `node`; without a node `reasons` tells each node's reason."""
+class Candidate(NamedTuple):
+    """What it costs to make room on a node; `victims` are told the most important first."""
 
-    node: str
-    victims: list[PodInfo]
-    reasons: list[str]
-
-
-class _Candidate(NamedTuple):
     node: str
     victims: list[PodInfo]
     violations: int
+
+
+class Plan(NamedTuple):
+    """`victims` leave `node`; without a node `reasons` tells how many nodes have which reason."""
+
+    node: str
+    victims: list[PodInfo]
+    reasons: list[tuple[str, int]]
 
 
 def nothing_protected(victims: Sequence[PodInfo]) -> list[bool]:
@@ -42,69 +46,111 @@ def nothing_protected(victims: Sequence[PodInfo]) -> list[bool]:
 
 def plan(
     pod: PodInfo,
-    refused: Sequence[tuple[NodeInfo, Refusal]],
-    nodes: Sequence[NodeInfo],
-    refuses: Refuses,
+    diagnosis: Diagnosis,
+    table: Table,
+    profile: Profile,
+    random: Random,
+    *,
+    nominated: Nominated | None = None,
     protected: Protected = nothing_protected,
 ) -> Plan:
-    """`refused` are the nodes with the reason why they don't take the pod as they are."""
-    candidates: list[_Candidate] = []
-    reasons: list[str] = []
-    for node, refusal in refused:
-        if refusal.final:
-            reasons.append(HELPLESS)
-            continue
-        found = _victims(pod, node, nodes, refuses, protected)
-        if isinstance(found, _Candidate):
-            candidates.append(found)
-        else:
-            reasons.append(found)
-    if not candidates:
+    """The cheapest node to make room on."""
+    found, reasons = candidates(pod, diagnosis, table, profile, random, nominated=nominated or {}, protected=protected)
+    if not found:
         return Plan("", [], reasons)
-    best = min(candidates, key=_cost)
+    best = min(found, key=cost)
     return Plan(best.node, best.victims, reasons)
 
 
-def _victims(
-    pod: PodInfo, node: NodeInfo, nodes: Sequence[NodeInfo], refuses: Refuses, protected: Protected
-) -> _Candidate | str:
+def candidates(
+    pod: PodInfo,
+    diagnosis: Diagnosis,
+    table: Table,
+    profile: Profile,
+    random: Random,
+    *,
+    nominated: Nominated,
+    protected: Protected,
+) -> tuple[list[Candidate], list[tuple[str, int]]]:
+    """Of nodes that could take the pod if others left, as many as are looked for; and the reasons of the others."""
+    if diagnosis.whole is not None:
+        return [], [(HELPLESS, len(table))]
+    reasons: list[tuple[str, int]] = []
+    potential: list[int] = []
+    final: dict[int, None] = {}
+    for refused in diagnosis.explained():
+        if refused.refusal.final:
+            final.update(dict.fromkeys(refused.rows.tolist()))
+        else:
+            potential += refused.rows.tolist()
+    if final:
+        reasons.append((HELPLESS, len(final)))
+    place = {int(row): at for at, row in enumerate(table.order)}
+    potential.sort(key=lambda row: place[row])
+    enough = _enough(len(potential), profile)
+    first = random.below(len(potential)) if len(potential) > enough else 0
+    found: list[Candidate] = []
+    for row in (*potential[first:], *potential[:first]):
+        one = _candidate(pod, row, table, profile, nominated, protected)
+        if isinstance(one, Candidate):
+            found.append(one)
+            if len(found) >= enough:
+                break
+        else:
+            reasons.append((one, 1))
+    return found, reasons
+
+
+def _enough(potential: int, profile: Profile) -> int:
+    """How many candidates are compared."""
+    share = potential * profile.preemption_percentage // 100
+    return min(max(share, profile.preemption_absolute), potential)
+
+
+def _candidate(
+    pod: PodInfo, row: int, table: Table, profile: Profile, nominated: Nominated, protected: Protected
+) -> Candidate | str:
     """The fewest pods that must leave a node, or why that wouldn't help."""
-    lower = [info for info in node.pods.values() if info.priority < pod.priority]
+    lower = [info for info in table.pods[row].values() if info.priority < pod.priority]
     if not lower:
         return NO_VICTIMS
-    trial = node.copy()
-    for info in lower:
-        trial.remove(info.key)
-    others = [trial if one is node else one for one in nodes]
-    refusal = refuses(pod, trial, others)
-    if refusal is not None:
-        return refusal.reasons[0]
-    lower.sort(key=_importance)
-    guarded = protected(lower)
-    first = [info for info, held in zip(lower, guarded, strict=True) if held]
-    rest = [info for info, held in zip(lower, guarded, strict=True) if not held]
-    victims: list[PodInfo] = []
-    violations = 0
-    for info in [*first, *rest]:  # let as many stay as can, the protected and important ones before others
-        trial.add(info)
-        if refuses(pod, trial, others) is not None:
-            trial.remove(info.key)
-            victims.append(info)
-            violations += info in first
-    victims.sort(key=_importance)
-    return _Candidate(node.name, victims, violations)
+    with table.trial() as trial:
+        for info in lower:
+            trial.remove(info, row)
+        why = allows(pod, row, table, profile, nominated)
+        if why is not None:
+            return why.explained()[0].refusal.reasons[0]
+        lower.sort(key=importance)
+        guarded = protected(lower)
+        first = [info for info, held in zip(lower, guarded, strict=True) if held]
+        rest = [info for info, held in zip(lower, guarded, strict=True) if not held]
+        # let as many stay as can, the protected and important ones before others
+        violating = [info for info in first if not _reprieved(info, pod, row, trial, table, profile, nominated)]
+        others = [info for info in rest if not _reprieved(info, pod, row, trial, table, profile, nominated)]
+    return Candidate(table.names[row], sorted([*violating, *others], key=importance), len(violating))
+
+
+def _reprieved(
+    info: PodInfo, pod: PodInfo, row: int, trial: Trial, table: Table, profile: Profile, nominated: Nominated
+) -> bool:
+    """May a pod stay? It is back on its row then."""
+    trial.add(info, row)
+    if allows(pod, row, table, profile, nominated) is None:
+        return True
+    trial.remove(info, row)
+    return False
 
 
 def _started(info: PodInfo) -> str:
     return str((info.pod.get("status") or {}).get("startTime") or "9999")
 
 
-def _importance(info: PodInfo) -> tuple[int, str, str]:
+def importance(info: PodInfo) -> tuple[int, str, str]:
     """The more important first: higher priority, then longer running."""
     return -info.priority, _started(info), info.key
 
 
-def _cost(candidate: _Candidate) -> tuple[object, ...]:
+def cost(candidate: Candidate) -> tuple[object, ...]:
     """Fewest violated budgets, lowest top priority, smallest sum, fewest victims, latest start of the top ones."""
     victims = candidate.victims
     top = max((v.priority for v in victims), default=-(2**31))
@@ -128,12 +174,30 @@ class _Later(str):
         return str.__lt__(self, other)
 
 
-def eligible(pod: PodInfo, node: NodeInfo | None) -> str:
-    """Why a pod may not preempt, or "". `node` is the one that it was promised, if any."""
-    if pod.pod["spec"].get("preemptionPolicy") == "Never":
+def eligible(pod: PodInfo, table: Table, row: int | None, refusals: Mapping[int, Refusal]) -> str:
+    """Why a pod may not preempt, or "". `row` is the one that it was promised, if any."""
+    if pod.template.spec.get("preemptionPolicy") == "Never":
         return "not eligible due to preemptionPolicy=Never."
-    if node is not None and any(
-        pods.is_terminating(other.pod) and other.priority < pod.priority for other in node.pods.values()
-    ):
+    if row is None:
+        return ""
+    refusal = refusals.get(row)
+    if refusal is not None and refusal.final:
+        return ""  # the node is out for another reason: it may look for a new one
+    if any(_leaves(other) and other.priority < pod.priority for other in table.pods[row].values()):
         return "not eligible due to a terminating pod on the nominated node."
     return ""
+
+
+def _leaves(info: PodInfo) -> bool:
+    """Is a pod going since the scheduler preempted it?"""
+    if not pods.is_terminating(info.pod):
+        return False
+    found = pods.condition(info.pod, "DisruptionTarget")
+    return found is not None and found.get("status") == "True" and found.get("reason") == "PreemptionByScheduler"
+
+
+def outcome(nodes: int, found: Plan) -> str:
+    """What is told of an attempt to make room."""
+    if found.node:
+        return f"found a potential placement for pod on node {found.node}, preempting {len(found.victims)} victims"
+    return f"0/{nodes} nodes are available: {counted(found.reasons)}."

@@ -1,125 +1,311 @@
-"""Pods that wait for a node: ready to be tried, waiting out a failure, or waiting for the cluster to change.
+"""Pods that wait for a node: ready to be tried, waiting out a failure, waiting for a change that may help, or held back.
 
-https://kubernetes.io/docs/concepts/scheduling-eviction/scheduling-framework/#interfaces — the highest priority goes
-first, among equals the one that waits longest.
+https://kubernetes.io/docs/concepts/scheduling-eviction/scheduling-framework/#queuesort — the highest priority goes first,
+among equals the one that waits longest. A pod that fitted nowhere is asked about again when the plugins that refused it
+say that a change may help (`events.py`), and at the latest after five minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from heeler.base.clock import Clock
 from heeler.base.tasks import Timer, later
-from heeler.client.informer import key_of
 from heeler.objects.value import Object
+from heeler.scheduler.events import Change, pod_changes
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.profile import Profile
 
 FIRST_BACKOFF_SECONDS = 1.0
 MAX_BACKOFF_SECONDS = 10.0
 #: However quiet the cluster is, an unschedulable pod is tried again after this time.
 MAX_UNSCHEDULABLE_SECONDS = 300.0
+#: Changes during one attempt that are remembered; beyond, the pod is simply tried again.
+MAX_MISSED = 1000
+
+ACTIVE, BACKOFF, UNSCHEDULABLE, TRYING, GATED = "active", "backoff", "unschedulable", "trying", "gated"
+#: Where pods are, as the metric tells it (those that are tried are in none of them).
+PLACES = (ACTIVE, BACKOFF, UNSCHEDULABLE, GATED)
+
+Event = tuple[Change, Object | None, Object | None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
-    """One pod and its history of attempts."""
+    """One pod and its history of attempts. Times are monotonic seconds."""
 
-    pod: Object
+    info: PodInfo
+    profile: Profile
+    #: When it came into the queue, at first or after its last attempt: who waits longer goes first.
     since: float
+    first: float
     attempts: int = 0
-    failed_at: float = 0.0
-    place: str = "active"  # active, backoff, unschedulable or trying
+    #: Attempts in which no node was found; errors since the last of them.
+    refusals: int = 0
+    errors: int = 0
+    place: str = ACTIVE
+    #: The plugins that refused it at last, or hold it back.
+    plugins: tuple[str, ...] = ()
+    #: Why it is held back, as a plugin says it.
+    held: str = ""
     timer: Timer | None = None
-    moved: bool = field(default=False)  # the cluster changed while it was being tried
+    #: What changed while it was being tried; None: too much to tell.
+    missed: list[Event] | None = field(default_factory=list)
 
     def order(self) -> tuple[int, float, str]:
-        return -int(self.pod["spec"].get("priority") or 0), self.since, key_of(self.pod)
+        return -self.info.priority, self.since, self.info.key
 
 
 class SchedulingQueue:
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    """`profiles` by the name of their scheduler."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        profiles: Mapping[str, Profile],
+        *,
+        first_backoff: float = FIRST_BACKOFF_SECONDS,
+        max_backoff: float = MAX_BACKOFF_SECONDS,
+    ) -> None:
+        self._clock, self._profiles = clock, profiles
+        self._first_backoff, self._max_backoff = first_backoff, max_backoff
         self._pods: dict[str, Waiting] = {}
-        self._heap: list[tuple[tuple[int, float, str], str]] = []
+        #: Those that a change may help, in the order in which they came.
+        self._stuck: dict[str, Waiting] = {}
+        self._active: list[tuple[tuple[int, float, str], int, Waiting]] = []
+        self._pushed = itertools.count()  # so that two entries of one pod have an order
+        self._backing_off: dict[str, Waiting] = {}
+        self._deciding: Waiting | None = None
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._pods)
 
-    def add(self, pod: Object) -> None:
-        """A pod that is new, or changed in a way that may help it."""
-        key = key_of(pod)
+    def __contains__(self, key: str) -> bool:
+        return key in self._pods
+
+    def __repr__(self) -> str:
+        return f"<SchedulingQueue {', '.join(f'{place}: {count}' for place, count in self.counts().items())}>"
+
+    def counts(self) -> dict[str, int]:
+        """How many pods are in each place."""
+        out = dict.fromkeys(PLACES, 0)
+        for waiting in self._pods.values():
+            if waiting.place in out:
+                out[waiting.place] += 1
+        return out
+
+    def place_of(self, key: str) -> str:
+        """Where a pod is, or ""."""
         known = self._pods.get(key)
-        if known is None or known.pod["metadata"].get("uid") != pod["metadata"].get("uid"):
+        return known.place if known is not None else ""
+
+    def add(self, info: PodInfo) -> Waiting | None:
+        """A pod that is new or changed. It is given back if it has newly become held back."""
+        key = info.key
+        known = self._pods.get(key)
+        if known is None or known.info.uid != info.uid:
             self.remove(key)
-            self._pods[key] = Waiting(pod, self._clock.monotonic())
-            self._activate(key)
-            return
-        before, known.pod = known.pod, pod
-        if known.place == "unschedulable" and before["spec"] != pod["spec"]:
-            self._move(key, known)
-        elif known.place == "trying":
-            known.moved = known.moved or before["spec"] != pod["spec"]
+            profile = self._profiles[scheduler_name(info.pod)]
+            now = self._clock.monotonic()
+            known = self._pods[key] = Waiting(info, profile, now, now)
+            self._activate(known)
+            return known if known.place == GATED else None
+        before, known.info = known.info, info
+        held = known.held
+        if known.place == GATED:
+            self._activate(known)
+            return known if known.place == GATED and known.held != held else None
+        if known.place == UNSCHEDULABLE:
+            for change in pod_changes(before.pod, info.pod):
+                if known.place == UNSCHEDULABLE:
+                    self._consider(known, (change, before.pod, info.pod))
+        elif known is self._deciding:
+            for change in pod_changes(before.pod, info.pod):
+                self._miss(known, (change, before.pod, info.pod))
+        elif known.place == ACTIVE:
+            self._push(known)  # its priority may be another one
+        return None
 
     def remove(self, key: str) -> None:
         known = self._pods.pop(key, None)
-        if known is not None and known.timer is not None:
-            known.timer.cancel()
+        if known is not None:
+            self._leave(known)
 
     async def next(self) -> Waiting:
         """The next pod to try; it stays here until it is `remove`d or has `failed`."""
         while True:
-            while self._heap:
-                _, key = heapq.heappop(self._heap)
-                known = self._pods.get(key)
-                if known is not None and known.place == "active":
-                    known.place, known.moved = "trying", False
-                    known.attempts += 1
-                    return known
+            known = self._pop()
+            if known is not None:
+                known.place, known.missed = TRYING, []
+                known.attempts += 1
+                self._deciding = known
+                return known
             self._changed.clear()
             await self._changed.wait()
 
-    def failed(self, key: str, *, unschedulable: bool) -> None:
-        """An attempt failed: since the pod fits nowhere, or through an error (then it is tried again by itself)."""
+    def decided(self, known: Waiting) -> None:
+        """The decision about a pod is made: from now on changes don't matter to it."""
+        if self._deciding is known:
+            self._deciding = None
+
+    def refused(self, known: Waiting, plugins: Iterable[str]) -> None:
+        """No node was found: the pod waits until one of these plugins is told something that may help."""
+        known.plugins = tuple(plugins)
+        known.refusals += 1
+        known.errors = 0
+        missed = known.missed
+        if not self._settle(known):
+            return
+        known.place = UNSCHEDULABLE
+        self._stuck[known.info.key] = known
+        known.timer = later(MAX_UNSCHEDULABLE_SECONDS, lambda: self._expired(known))
+        if missed is None:
+            self._move(known)
+            return
+        for event in missed:
+            if known.place == UNSCHEDULABLE:
+                self._consider(known, event)
+
+    def failed(self, known: Waiting) -> None:
+        """An attempt ended with an error: it is tried again by itself, after a pause."""
+        known.plugins = ()
+        known.errors += 1
+        if self._settle(known):
+            self._move(known)
+
+    def _settle(self, known: Waiting) -> bool:
+        """After an attempt; False if the pod has left."""
+        self.decided(known)
+        known.missed = []
+        if self._pods.get(known.info.key) is not known:
+            return False
+        known.since = self._clock.monotonic()
+        return True
+
+    def happened(self, change: Change, old: Object | None, new: Object | None) -> None:
+        """Something changed in the cluster: pods that were refused may fit now."""
+        event = change, old, new
+        for known in list(self._stuck.values()):
+            self._consider(known, event)
+        if self._deciding is not None:
+            self._miss(self._deciding, event)
+
+    def recheck(self, key: str) -> None:
+        """What held a pod back may be over."""
         known = self._pods.get(key)
-        if known is None:
+        if known is not None and known.place == GATED:
+            self._activate(known)
+
+    def activate_all(self) -> None:
+        """Try all pods that were refused again."""
+        for known in list(self._stuck.values()):
+            if known.place == UNSCHEDULABLE:
+                self._move(known)
+
+    # inside
+
+    def _consider(self, known: Waiting, event: Event) -> None:
+        """Does one of the plugins that refused a pod say that a change may help?"""
+        change, old, new = event
+        if known.place == GATED:
+            plugin = known.profile.plugins.get(known.plugins[0]) if known.plugins else None
+            if _may_help(plugin, known.info, change, old, new):
+                self._activate(known)
             return
-        known.failed_at = self._clock.monotonic()
-        if not unschedulable or known.moved:
-            known.place = "unschedulable"
-            self._move(key, known)
+        for name in known.plugins:
+            if _may_help(known.profile.plugins.get(name), known.info, change, old, new):
+                self._move(known)
+                return
+        if not known.plugins:
+            self._move(known)
+
+    @staticmethod
+    def _miss(known: Waiting, event: Event) -> None:
+        if known.missed is not None:
+            known.missed.append(event)
+            if len(known.missed) > MAX_MISSED:
+                known.missed = None
+
+    def _pop(self) -> Waiting | None:
+        while self._active:
+            order, _, known = heapq.heappop(self._active)
+            current = self._pods.get(known.info.key)
+            if current is known and known.place == ACTIVE and order == known.order():
+                return known
+        # nobody else waits: whoever only waits out a refusal needn't
+        waiting = [one for one in self._backing_off.values() if not one.errors]
+        if not waiting:
+            return None
+        known = min(waiting, key=Waiting.order)
+        self._leave(known)
+        return known
+
+    def _expired(self, known: Waiting) -> None:
+        if self._pods.get(known.info.key) is known and known.place == UNSCHEDULABLE:
+            self._move(known)
+
+    def _move(self, known: Waiting) -> None:
+        """To the active ones, or first through what is left of its pause."""
+        self._leave(known)
+        left = known.since + self.pause(known) - self._clock.monotonic()
+        if left <= 0:
+            self._activate(known)
             return
-        known.place = "unschedulable"
-        known.timer = later(MAX_UNSCHEDULABLE_SECONDS, lambda: self._expired(key, known))
+        known.place = BACKOFF
+        self._backing_off[known.info.key] = known
+        known.timer = later(left, lambda: self._paused(known))
+        if not known.errors:
+            self._changed.set()
 
-    def move_all(self) -> None:
-        """The cluster changed: pods that fitted nowhere may fit now."""
-        for key, known in list(self._pods.items()):
-            if known.place == "unschedulable":
-                self._move(key, known)
-            elif known.place == "trying":
-                known.moved = True
+    def pause(self, known: Waiting) -> float:
+        """Seconds between the last failure and the next attempt."""
+        times = known.errors or known.refusals
+        return min(self._first_backoff * 2.0 ** min(times - 1, 32), self._max_backoff) if times else 0.0
 
-    def _expired(self, key: str, known: Waiting) -> None:
-        if self._pods.get(key) is known and known.place == "unschedulable":
-            self._move(key, known)
+    def _paused(self, known: Waiting) -> None:
+        if self._pods.get(known.info.key) is known and known.place == BACKOFF:
+            self._activate(known)
 
-    def _move(self, key: str, known: Waiting) -> None:
-        """To the active ones, or first through what is left of its back-off."""
+    def _activate(self, known: Waiting) -> None:
+        self._leave(known)
+        for plugin in known.profile.pre_enqueue:
+            why = plugin.holds(known.info.pod)
+            if why:
+                known.place, known.held, known.plugins = GATED, why, (plugin.name,)
+                self._stuck[known.info.key] = known
+                return
+        known.held = ""
+        self._push(known)
+
+    def _push(self, known: Waiting) -> None:
+        known.place = ACTIVE
+        heapq.heappush(self._active, (known.order(), next(self._pushed), known))
+        self._changed.set()
+
+    def _leave(self, known: Waiting) -> None:
+        """Out of wherever it waits."""
         if known.timer is not None:
             known.timer.cancel()
             known.timer = None
-        pause = min(FIRST_BACKOFF_SECONDS * 2 ** (known.attempts - 1), MAX_BACKOFF_SECONDS) if known.attempts else 0.0
-        left = known.failed_at + pause - self._clock.monotonic()
-        if left <= 0:
-            self._activate(key)
-            return
-        known.place = "backoff"
-        known.timer = later(left, lambda: self._activate(key) if self._pods.get(key) is known else None)
+        self._stuck.pop(known.info.key, None)
+        self._backing_off.pop(known.info.key, None)
 
-    def _activate(self, key: str) -> None:
-        known = self._pods[key]
-        known.place, known.timer = "active", None
-        heapq.heappush(self._heap, (known.order(), key))
-        self._changed.set()
+
+def _may_help(plugin: object, info: PodInfo, change: Change, old: Object | None, new: Object | None) -> bool:
+    """A plugin that says nothing of changes is helped by any."""
+    hints = getattr(plugin, "hints", None)
+    if hints is None:
+        return True
+    if change not in hints:
+        return False
+    hint = hints[change]
+    return hint is None or bool(hint(info, old, new))
+
+
+def scheduler_name(pod: Object) -> str:
+    return (pod.get("spec") or {}).get("schedulerName") or "default-scheduler"

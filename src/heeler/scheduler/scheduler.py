@@ -4,36 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
-from heeler.base.clock import Clock, rfc3339
+from heeler.base.clock import Clock
 from heeler.base.random import Random
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
-from heeler.client.events import Recorder
-from heeler.client.informer import Handler, Informers, key_of
-from heeler.objects import selectors
+from heeler.client.event_series import SeriesRecorder
+from heeler.client.informer import Handler, Informer, Informers, key_of
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, labels_of, name_of
-from heeler.scheduler.cache import Cache, PodInfo
-from heeler.scheduler.cycle import Decision, decide
-from heeler.scheduler.queue import SchedulingQueue, Waiting
-from heeler.scheduler.storage import Bindings
+from heeler.scheduler import events
+from heeler.scheduler.cache import Cache
+from heeler.scheduler.configuration.load import default
+from heeler.scheduler.configuration.profiles import Others, profiles
+from heeler.scheduler.decision import Decision, decide
+from heeler.scheduler.devices.claim_writer import ClaimWriter
+from heeler.scheduler.devices.known import Devices
+from heeler.scheduler.kin import Kinship
+from heeler.scheduler.outcome import PODS, SCHEDULER_ERROR, UNSCHEDULABLE, Outcomes, about
+from heeler.scheduler.plugins.default_preemption import DefaultPreemption
+from heeler.scheduler.plugins.lifecycle import Rejected
+from heeler.scheduler.plugins.plugin import PluginError
+from heeler.scheduler.plugins.registry import Tools
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.profile import Profile
+from heeler.scheduler.queue import SchedulingQueue, Waiting, scheduler_name
 from heeler.scheduler.volume_binder import VolumeBinder
 from heeler.workloads import pods
 
 log = logging.getLogger(__name__)
 
-PODS = GroupVersionResource("", "v1", "pods")
 NODES = GroupVersionResource("", "v1", "nodes")
+NAMESPACES = GroupVersionResource("", "v1", "namespaces")
+BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
 CLAIMS = GroupVersionResource("", "v1", "persistentvolumeclaims")
 VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
 STORAGE_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
 CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")
-NAMESPACES = GroupVersionResource("", "v1", "namespaces")
-BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
-NAME = "default-scheduler"
-#: So many bindings are under way at once at most.
+RESOURCE_CLAIMS = GroupVersionResource("resource.k8s.io", "v1", "resourceclaims")
+DEVICE_CLASSES = GroupVersionResource("resource.k8s.io", "v1", "deviceclasses")
+RESOURCE_SLICES = GroupVersionResource("resource.k8s.io", "v1", "resourceslices")
+#: So many bindings are under way at once at most; those that wait for volumes or devices aside.
 MAX_BINDING = 64
 
 
@@ -43,52 +55,107 @@ async def start(client: Client, tasks: Tasks, *, clock: Clock, random: Random) -
 
 
 class Scheduler:
+    """`host` is the name of the machine, as events tell it; `configuration` a checked KubeSchedulerConfiguration (upstream's
+    defaults without), `others` the plugins that it may name beside upstream's. Raises ConfigurationError.
+    """
+
     def __init__(
-        self, client: Client, *, clock: Clock, random: Random, name: str = NAME, informers: Informers | None = None
+        self,
+        client: Client,
+        *,
+        clock: Clock,
+        random: Random,
+        informers: Informers | None = None,
+        host: str = "localhost",
+        configuration: Object | None = None,
+        others: Others | None = None,
     ) -> None:
-        self._client, self._clock, self._random, self._name = client, clock, random, name
+        self._client, self._clock, self._random = client, clock, random
         self._own = informers is None
         self._informers = informers or Informers(client, clock)
-        self._pods, self._nodes = self._informers.get(PODS), self._informers.get(NODES)
-        self._budgets = self._informers.get(BUDGETS)
-        self._namespaces = self._informers.get(NAMESPACES)
-        self._storage = [self._informers.get(one) for one in (CLAIMS, VOLUMES, STORAGE_CLASSES, CSI_NODES)]
         self.cache = Cache()
-        self.queue = SchedulingQueue(clock)
-        self._events = Recorder(client, name, clock=clock)
+        kinship = Kinship(self._informers)
+        self._devices = Devices()
+        self._claim_writer = ClaimWriter(client, self._devices, clock=clock, random=random, row=self.cache.table.row)
+        tools = Tools(self.cache.storage, kinship.of, self._volume_binder(), self._devices, self._claim_writer)
+        configuration = configuration or default()
+        self.profiles: dict[str, Profile] = profiles(configuration, tools, others)
+        self.queue = SchedulingQueue(
+            clock,
+            self.profiles,
+            first_backoff=float(configuration["podInitialBackoffSeconds"]),
+            max_backoff=float(configuration["podMaxBackoffSeconds"]),
+        )
+        self._recorders = {name: SeriesRecorder(client, name, f"{name}-{host}", clock=clock) for name in self.profiles}
         self._seats = asyncio.Semaphore(MAX_BINDING)
-        self._namespaces.add_handler(self._namespace_changed)
-        self._nodes.add_handler(self._node_changed)
+        self._start = 0
+        self._pods = self._informers.get(PODS)
+        budgets = self._informers.get(BUDGETS)
+        self._outcomes = Outcomes(client, self._pods, budgets, clock)
+        self._synced = [*self._follow(), budgets, *kinship.informers, self._pods]
         self._pods.add_handler(self._pod_changed)
-        known = self.cache.storage
-        for informer, objects in zip(
-            self._storage, (known.claims, known.volumes, known.classes, known.csi_nodes), strict=True
-        ):
-            informer.add_handler(self._follow(objects))
-        self._binder = VolumeBinder(client, known, clock)
 
-    def _follow(self, objects: dict[str, Object]) -> Handler:
-        """Keeps the storage's objects; any change of them may help a pod that waits."""
+    def _volume_binder(self) -> VolumeBinder:
+        def node(name: str) -> Object | None:
+            row = self.cache.table.row(name)
+            return None if row is None else self.cache.table.node(row)
+
+        return VolumeBinder(self._client, self.cache.storage, self._clock, nodes=node, wanted=self._is_waiting)
+
+    def _follow(self) -> Iterator[Informer]:
+        """Everything but pods that decisions depend on."""
+        namespaces, nodes = self._informers.get(NAMESPACES), self._informers.get(NODES)
+        namespaces.add_handler(self._namespace_changed)
+        nodes.add_handler(self._node_changed)
+        yield from (namespaces, nodes)
+        storage = self.cache.storage
+        for resource, name, objects in (
+            (CLAIMS, events.CLAIM, storage.claims),
+            (VOLUMES, events.VOLUME, storage.volumes),
+            (STORAGE_CLASSES, events.STORAGE_CLASS, storage.classes),
+            (CSI_NODES, events.CSI_NODE, storage.csi_nodes),
+        ):
+            yield self._kept(resource, name, objects)
+        devices = self._devices
+        for resource, name, objects in (
+            (RESOURCE_CLAIMS, events.RESOURCE_CLAIM, devices.claims),
+            (DEVICE_CLASSES, events.DEVICE_CLASS, devices.classes),
+            (RESOURCE_SLICES, events.RESOURCE_SLICE, devices.slices),
+        ):
+            yield self._kept(resource, name, objects, devices.changed)
+
+    def _kept(
+        self,
+        resource: GroupVersionResource,
+        name: str,
+        objects: dict[str, Object],
+        then: Callable[[], None] = lambda: None,
+    ) -> Informer:
+        informer = self._informers.get(resource)
+        informer.add_handler(self._keeper(name, objects, then))
+        return informer
+
+    def _keeper(self, resource: str, objects: dict[str, Object], then: Callable[[], None]) -> Handler:
+        """Keeps a copy of objects and tells the queue of their changes."""
 
         def changed(old: Object | None, new: Object | None) -> None:
             if new is not None:
                 objects[key_of(new)] = new
             elif old is not None:
                 objects.pop(key_of(old), None)
-            self.queue.move_all()
+            then()
+            self.queue.happened(events.plain_change(resource, old, new), old, new)
 
         return changed
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Schedule until cancelled."""
         async with Tasks() as tasks:
-            tasks.spawn(self._events.run(), "events of the scheduler")
+            for recorder in self._recorders.values():
+                tasks.spawn(recorder.run(), "events of the scheduler")
             if self._own:
                 self._informers.start(tasks)
-            await self._namespaces.wait_synced()
-            await self._nodes.wait_synced()
-            await self._pods.wait_synced()
-            for informer in self._storage:
+            for informer in self._synced:
                 await informer.wait_synced()
             ready()
             while True:
@@ -104,222 +171,250 @@ class Scheduler:
             self.cache.drop_namespace(name_of(old or {}))
         elif old is None or labels_of(old) != labels_of(new):
             self.cache.set_namespace(name_of(new), labels_of(new))
-            if old is not None:
-                self.queue.move_all()
+            self.queue.happened(events.plain_change(events.NAMESPACE, old, new), old, new)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is None and old is not None:
-            self.cache.drop_node(name_of(old))
-            return
         if new is None:
-            return
-        self.cache.set_node(new)
-        if old is None or _node_facts(old) != _node_facts(new):
-            self.queue.move_all()
+            self.cache.drop_node(name_of(old or {}))
+        else:
+            self.cache.set_node(new)
+        for change in events.node_changes(old, new):
+            self.queue.happened(change, old, new)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
-            if old is not None:
-                self.cache.drop_pod(key_of(old))
-                self.queue.remove(key_of(old))
-                if pods.node_name(old):
-                    self.queue.move_all()
+            assert old is not None
+            self.cache.drop_pod(key_of(old))
+            self.queue.remove(key_of(old))
+            if pods.node_name(old):
+                self.queue.happened((events.POD, events.DELETE), old, None)
             return
         key = key_of(new)
         if pods.node_name(new):
             self.queue.remove(key)
             self.cache.set_pod(new)
-            freed = pods.is_finished(new) and not (old is not None and pods.is_finished(old))
-            joined = old is None or not pods.node_name(old)
-            if freed or joined:
-                self.queue.move_all()
+            before = old if old is not None and pods.node_name(old) else None
+            for change in events.pod_changes(before, new):
+                gone = change == (events.POD, events.DELETE)
+                self.queue.happened(change, new if gone else before, None if gone else new)
         elif not self._is_mine(new):
             self.queue.remove(key)
+            self.cache.release(key)
         elif not self.cache.is_assumed(key):
-            self.queue.add(new)
+            info = self.cache.info(new)
+            self._follow_promise(info, old)
+            self.queue.add(info)
+
+    def _follow_promise(self, info: PodInfo, old: Object | None) -> None:
+        """What the pod's status says of the node where room is made, if it says something new."""
+        told = (info.pod.get("status") or {}).get("nominatedNodeName") or ""
+        before = ((old or {}).get("status") or {}).get("nominatedNodeName") or ""
+        if told and (told != before or self.cache.promised_to(info) == told):
+            self.cache.promise(info, told)
+        elif before and not told:
+            self.cache.release(info.key)
 
     def _is_mine(self, pod: Object) -> bool:
-        spec = pod["spec"]
-        return (
-            (spec.get("schedulerName") or NAME) == self._name
-            and not spec.get("schedulingGates")
-            and not pods.is_terminating(pod)
-            and not pods.is_finished(pod)
-        )
-
-    # one pod
-
-    def _schedule(self, waiting: Waiting, tasks: Tasks) -> None:
-        """Decide now; what needs the API goes on beside."""
-        info = self.cache.info(waiting.pod)
-        promised = self.cache.node(self.cache.promised_to(info))
-        nodes = self.cache.with_promises(info)
-        decision = decide(info, nodes, self._random, promised=promised, protected=self._protected)
-        if decision.node:
-            target = self.cache.node(decision.node)
-            bindings = self._binder.reserve(info, target.node or {}) if target is not None else Bindings()
-            self.cache.assume(info, decision.node)
-            tasks.spawn(self._bind(info, decision.node, bindings), f"bind {info.key}")
-        else:
-            if decision.preempt is not None:
-                self.cache.promise(info, decision.preempt.node)
-            tasks.spawn(self._refuse(info, decision), f"refuse {info.key}")
-
-    async def _bind(self, info: PodInfo, node: str, bindings: Bindings) -> None:
-        if bindings:
-            self._seats.release()  # volumes may take minutes to come
-            try:
-                await self._binder.bind(bindings, node, lambda: self._is_waiting(info))
-            except (StatusError, OSError) as error:
-                self._volumes_failed(info, error)
-                return
-            finally:
-                self._binder.release(bindings)
-            await self._seats.acquire()
-        metadata = info.pod["metadata"]
-        binding = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": metadata["name"], "namespace": info.namespace, "uid": info.uid},
-            "target": {"kind": "Node", "name": node},
-        }
-        try:
-            await self._client.create(PODS, binding, info.namespace, name=metadata["name"], subresource="binding")
-        except (StatusError, OSError) as error:
-            self._binding_failed(info, error)
-        else:
-            self.queue.remove(info.key)
-            message = f"Successfully assigned {info.key} to {node}"
-            self._events.record({"kind": "Pod", "apiVersion": "v1", **info.pod}, "Normal", "Scheduled", message)
-        finally:
-            self._seats.release()
+        mine = scheduler_name(pod) in self.profiles
+        return mine and not pods.is_terminating(pod) and not pods.is_finished(pod)
 
     def _is_waiting(self, info: PodInfo) -> bool:
         """Is the pod still there, and without a node?"""
         current = self._pods.get(info.key)
         return current is not None and current["metadata"].get("uid") == info.uid and not pods.node_name(current)
 
-    def _volumes_failed(self, info: PodInfo, error: StatusError | OSError) -> None:
-        """The pod's claims were not bound: it is tried again, perhaps elsewhere."""
-        if not self._is_waiting(info):
-            return
-        self.cache.forget(info)
-        message = f'running PreBind plugin "VolumeBinding": binding volumes: {error}'
-        self._events.record({"kind": "Pod", "apiVersion": "v1", **info.pod}, "Warning", "FailedScheduling", message)
-        self.queue.failed(info.key, unschedulable=False)
+    # one pod
 
-    def _binding_failed(self, info: PodInfo, error: StatusError | OSError) -> None:
+    def _schedule(self, waiting: Waiting, tasks: Tasks) -> None:
+        """Decide now; what needs the API goes on beside."""
+        info, profile = waiting.info, waiting.profile
+        try:
+            decision = decide(
+                info,
+                self.cache.table,
+                profile,
+                self._random,
+                start=self._start,
+                nominated=self.cache.nominated(info),
+                promised=self.cache.table.row(self.cache.promised_to(info)),
+                protected=self._outcomes.protected,
+            )
+        except PluginError as error:
+            self._erred(waiting, str(error), tasks)
+            return
+        self._start = (self._start + decision.looked_at) % max(1, len(self.cache.table))
+        if decision.node:
+            self._reserve(waiting, decision.node, tasks)
+        else:
+            self._refuse(waiting, decision, tasks)
+
+    def _reserve(self, waiting: Waiting, node: str, tasks: Tasks) -> None:
+        """The pod counts on its node from now on."""
+        info, profile = waiting.info, waiting.profile
+        self.queue.decided(waiting)
+        self.cache.assume(info, node)
+        try:
+            for one in profile.reserve:
+                one.reserve(info, node)
+            for gate in profile.permit:
+                gate.permit(info, node)
+        except Rejected as error:
+            self._give_up(waiting, node, error.message, unschedulable=error.unschedulable)
+            self._seats.release()
+            return
+        tasks.spawn(self._bind(waiting, node), f"bind {info.key}")
+
+    async def _bind(self, waiting: Waiting, node: str) -> None:
+        info, profile = waiting.info, waiting.profile
+        slow = [plugin for plugin in profile.pre_bind if plugin.needs_pre_bind(info, node)]
+        if slow:
+            self._seats.release()  # volumes may take minutes to come
+            for plugin in slow:
+                try:
+                    await plugin.pre_bind(info, node)
+                except (Rejected, StatusError, OSError) as error:
+                    message = f'running PreBind plugin "{plugin.name}": {error}'
+                    unschedulable = isinstance(error, Rejected) and error.unschedulable
+                    self._give_up(waiting, node, message, unschedulable=unschedulable)
+                    return
+            await self._seats.acquire()
+        try:
+            await self._client.create(PODS, _binding(info, node), info.namespace, name=info.name, subresource="binding")
+        except (StatusError, OSError) as error:
+            self._binding_failed(waiting, node, error)
+        else:
+            self.queue.remove(info.key)
+            message = f"Successfully assigned {info.key} to {node}"
+            self._tell(waiting, "Normal", "Scheduled", "Binding", message)
+            for one in profile.post_bind:
+                one.post_bind(info, node)
+        finally:
+            self._seats.release()
+
+    def _binding_failed(self, waiting: Waiting, node: str, error: StatusError | OSError) -> None:
+        info = waiting.info
         current = self._pods.get(info.key)
         if current is not None and pods.node_name(current):
+            for one in waiting.profile.post_bind:
+                one.post_bind(info, node)
             return  # somebody else was faster, or the answer was lost
-        self.cache.forget(info)
         if isinstance(error, StatusError) and error.code == 404:
+            self._unreserve(waiting, node)
             self.queue.remove(info.key)
             return
         log.warning("binding %s failed: %s", info.key, error)
-        self.queue.failed(info.key, unschedulable=False)
+        self._unreserve(waiting, node)
+        self.queue.failed(waiting)
 
-    async def _refuse(self, info: PodInfo, decision: Decision) -> None:
-        """Say why the pod stays where it is, make room for it if that helps, then let it wait."""
-        about = {"kind": "Pod", "apiVersion": "v1", **info.pod}
+    def _unreserve(self, waiting: Waiting, node: str) -> None:
+        for one in reversed(waiting.profile.reserve):
+            one.unreserve(waiting.info, node)
+        self.cache.forget(waiting.info)
+        # what the pod had in hand is free again
+        self.queue.happened((events.POD, events.DELETE), waiting.info.pod, None)
+
+    def _give_up(self, waiting: Waiting, node: str, message: str, *, unschedulable: bool) -> None:
+        """The pod doesn't come to its node after all: it is tried again, perhaps elsewhere."""
+        self._unreserve(waiting, node)
+        if not self._is_waiting(waiting.info):
+            return
+        self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", message)
+        if unschedulable:
+            self.queue.refused(waiting, ())
+        else:
+            self.queue.failed(waiting)
+
+    # a pod that fits nowhere
+
+    def _erred(self, waiting: Waiting, message: str, tasks: Tasks) -> None:
+        """A plugin failed: the pod is tried again by itself."""
+        self.queue.failed(waiting)
+        self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", message)
+
+        async def write() -> None:
+            try:
+                await self._outcomes.write_condition(waiting.info, SCHEDULER_ERROR, message)
+            except (StatusError, OSError) as error:
+                log.debug("the condition of %s failed: %s", waiting.info.key, error)
+            finally:
+                self._seats.release()
+
+        tasks.spawn(write(), f"refuse {waiting.info.key}")
+
+    def _refuse(self, waiting: Waiting, decision: Decision, tasks: Tasks) -> None:
+        """Say why the pod stays where it is, and make room for it if that helps."""
+        info, plan = waiting.info, decision.preempt
+        gate = waiting.profile.plugins.get("DefaultPreemption")
+        if plan is not None:
+            self.cache.promise(info, plan.node)
+            if isinstance(gate, DefaultPreemption):
+                gate.begin(info.uid)
+        self.queue.refused(waiting, decision.plugins)
+        if decision.frees is not None:
+            tasks.spawn(self._free(decision.frees), "free a claim")
+        self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", decision.message)
+        tasks.spawn(self._make_room(waiting, decision, gate), f"refuse {info.key}")
+
+    async def _make_room(self, waiting: Waiting, decision: Decision, gate: object) -> None:
+        info, plan = waiting.info, decision.preempt
         try:
-            self._events.record(about, "Warning", "FailedScheduling", decision.message)
-            await self._write_condition(info, decision)
-            if decision.preempt is not None:
-                for victim in decision.preempt.victims:
-                    await self._evict(victim, info, decision.preempt.node)
+            await self._outcomes.write_condition(
+                info,
+                UNSCHEDULABLE,
+                decision.message,
+                promised=plan.node if plan is not None else "",
+                released=plan is None and decision.tried_preemption,
+            )
+            if plan is None:
+                if decision.tried_preemption:
+                    self.cache.release(info.key)
+                return
+            victims = [victim for victim in plan.victims if not pods.is_terminating(victim.pod)]
+            for other in self.cache.promised_on(plan.node, info.priority) if victims else ():
+                self.cache.release(other.key)
+                await self._outcomes.forget_promise(other)
+            # the last one goes when the pod may be tried again: its end is what the pod waits for
+            for victim in victims[:-1]:
+                await self._evict(victim, waiting, plan.node)
+            self._end_preemption(info, gate)
+            for victim in victims[-1:]:
+                await self._evict(victim, waiting, plan.node)
         except (StatusError, OSError) as error:
             log.debug("the condition of %s or an eviction for it failed: %s", info.key, error)
         finally:
-            self.queue.failed(info.key, unschedulable=True)
+            self._end_preemption(info, gate)
             self._seats.release()
 
-    async def _evict(self, victim: PodInfo, info: PodInfo, node: str) -> None:
-        if pods.is_terminating(victim.pod):
-            return
-        name = victim.pod["metadata"]["name"]
-        condition = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "lastTransitionTime": rfc3339(self._clock.time()),
-            "reason": "PreemptionByScheduler",
-            "message": f"{self._name}: preempting to accommodate a higher priority pod",
-        }
-        patch: Object = {"status": {"conditions": [condition]}}
+    async def _free(self, claim: Object) -> None:
         try:
-            await self._client.patch(
-                PODS,
-                name,
-                patch,
-                victim.namespace,
-                type="application/strategic-merge-patch+json",
-                subresource="status",
-            )
-            await self._client.delete(PODS, name, victim.namespace, uid=victim.uid)
-        except StatusError as error:
-            if error.code not in (404, 409):
-                raise
-        message = f"Preempted by pod {info.uid} on node {node}"
-        self._events.record({"kind": "Pod", "apiVersion": "v1", **victim.pod}, "Normal", "Preempted", message)
+            await self._claim_writer.free(claim)
+        except (StatusError, OSError) as error:
+            log.debug("freeing a claim failed: %s", error)
 
-    def _protected(self, victims: Sequence[PodInfo]) -> list[bool]:
-        """Which victims, taken in this order, a disruption budget has no room for."""
-        room = [(budget, int((budget.get("status") or {}).get("disruptionsAllowed") or 0)) for budget in self._budgets]
-        left = [allowed for _, allowed in room]
-        out = []
-        for victim in victims:
-            held = False
-            for i, (budget, _) in enumerate(room):
-                selector = budget["spec"].get("selector")
-                if budget["metadata"].get("namespace") != victim.namespace or not selector:
-                    continue
-                if selectors.of_object(selector).matches(victim.labels):
-                    left[i] -= 1
-                    held = held or left[i] < 0
-            out.append(held)
-        return out
+    def _end_preemption(self, info: PodInfo, gate: object) -> None:
+        if isinstance(gate, DefaultPreemption):
+            gate.end(info.uid)
+            self.queue.recheck(info.key)
 
-    async def _write_condition(self, info: PodInfo, decision: Decision) -> None:
-        message = decision.message
-        current = self._pods.get(info.key)
-        if current is None or current["metadata"].get("uid") != info.uid:
-            return
-        known = pods.condition(current, "PodScheduled") or {}
-        promised = decision.preempt.node if decision.preempt is not None else ""
-        same = (known.get("status"), known.get("reason"), known.get("message")) == ("False", "Unschedulable", message)
-        if same and (not promised or (current.get("status") or {}).get("nominatedNodeName") == promised):
-            return
-        now = rfc3339(self._clock.time())
-        since = known.get("lastTransitionTime") if known.get("status") == "False" else now
-        condition = {
-            "type": "PodScheduled",
-            "status": "False",
-            "lastProbeTime": None,
-            "lastTransitionTime": since,
-            "reason": "Unschedulable",
-            "message": message,
-        }
-        patch: Object = {"status": {"conditions": [condition]}}
-        if promised:
-            patch["status"]["nominatedNodeName"] = promised
-        done = await self._client.patch(
-            PODS,
-            info.pod["metadata"]["name"],
-            patch,
-            info.namespace,
-            type="application/strategic-merge-patch+json",
-            subresource="status",
+    async def _evict(self, victim: PodInfo, waiting: Waiting, node: str) -> None:
+        scheduler = waiting.profile.name
+        await self._outcomes.evict(victim, scheduler)
+        message = f"Preempted by pod {waiting.info.uid} on node {node}"
+        preemptor = about(waiting.info)
+        self._recorders[scheduler].record(
+            about(victim), "Normal", "Preempted", "Preempting", message, related=preemptor
         )
-        self._pods.assume(done)
+
+    def _tell(self, waiting: Waiting, type: str, reason: str, action: str, message: str) -> None:
+        """An event about the pod, as it is known now."""
+        info = waiting.info
+        self._recorders[waiting.profile.name].record(about(info), type, reason, action, message)
 
 
-def _node_facts(node: Object) -> tuple[object, ...]:
-    """What decisions depend on."""
-    spec, status = node.get("spec") or {}, node.get("status") or {}
-    return (
-        node["metadata"].get("labels"),
-        spec.get("taints"),
-        spec.get("unschedulable"),
-        status.get("allocatable"),
-        [image.get("names") for image in status.get("images") or ()],
-    )
+def _binding(info: PodInfo, node: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": info.name, "namespace": info.namespace, "uid": info.uid},
+        "target": {"kind": "Node", "name": node},
+    }

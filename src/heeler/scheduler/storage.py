@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from heeler.objects.value import Object, name_of
+from heeler.scheduler.pod import PodInfo
 from heeler.workloads import volumes
 
 
@@ -40,17 +41,17 @@ class Storage:
         """Not bound yet, and only to be bound with its first pod."""
         return not claim["spec"].get("volumeName") and volumes.waits_for_consumer(self.class_of(claim))
 
-    def claims_of(self, pod: Object) -> Iterator[Object]:
+    def claims_of(self, pod: PodInfo) -> Iterator[Object]:
         """The claims of a pod that are there."""
-        for _, name, _ in volumes.claims_of(pod):
-            claim = self.claim(pod["metadata"].get("namespace", ""), name)
+        for _, name, _ in pod.claims:
+            claim = self.claim(pod.namespace, name)
             if claim is not None:
                 yield claim
 
     def volume_of(self, claim: Object) -> Object | None:
         return self.volumes.get(claim["spec"].get("volumeName") or "")
 
-    def choose(self, pod: Object, node: Object) -> Bindings | None:
+    def choose(self, pod: PodInfo, node: Object) -> Bindings | None:
         """How the pod's delayed claims would be bound on a node; None: they can't be."""
         delayed = [claim for claim in self.claims_of(pod) if self.is_delayed(claim)]
         taken = dict.fromkeys(self.promised)

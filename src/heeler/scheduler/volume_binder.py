@@ -9,7 +9,7 @@ from heeler.client.client import Client
 from heeler.client.informer import key_of
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, meta, name_of
-from heeler.scheduler.cache import PodInfo
+from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.storage import Bindings, Storage
 from heeler.workloads import volumes
 
@@ -21,12 +21,23 @@ LOOK_SECONDS = 0.2
 
 
 class VolumeBinder:
-    def __init__(self, client: Client, storage: Storage, clock: Clock) -> None:
-        self._client, self._storage, self._clock = client, storage, clock
+    """`nodes` gives a node by its name, `wanted` says whether a pod still is to be bound."""
 
-    def reserve(self, pod: PodInfo, node: Object) -> Bindings:
+    def __init__(
+        self,
+        client: Client,
+        storage: Storage,
+        clock: Clock,
+        *,
+        nodes: Callable[[str], Object | None],
+        wanted: Callable[[PodInfo], bool],
+    ) -> None:
+        self._client, self._storage, self._clock = client, storage, clock
+        self._nodes, self._wanted = nodes, wanted
+
+    def reserve(self, pod: PodInfo, node: str) -> Bindings:
         """What must be bound for the pod on its node; no other pod gets those volumes until `release`."""
-        bindings = self._storage.choose(pod.pod, node) or Bindings()
+        bindings = self._storage.choose(pod, self._nodes(node) or {}) or Bindings()
         for claim, volume in bindings.static:
             self._storage.promised[name_of(volume)] = key_of(claim)
         return bindings
@@ -35,8 +46,8 @@ class VolumeBinder:
         for _, volume in bindings.static:
             self._storage.promised.pop(name_of(volume), None)
 
-    async def bind(self, bindings: Bindings, node: str, wanted: Callable[[], bool]) -> None:
-        """Returns when all claims are bound. Raises StatusError when one can't be, or not in time, or is `wanted` no more."""
+    async def bind(self, bindings: Bindings, pod: PodInfo, node: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Returns when all claims are bound. Raises StatusError when one can't be, or not in time, or the pod is gone."""
         for claim, volume in bindings.static:
             if volume["spec"].get("claimRef") is None:
                 await self._client.update(VOLUMES, _reserved(volume, claim))
@@ -45,7 +56,7 @@ class VolumeBinder:
                 notes = {**volumes.notes_of(claim), volumes.SELECTED_NODE: node}
                 await self._client.update(CLAIMS, {**claim, "metadata": {**meta(claim), "annotations": notes}})
         waiting = [claim for claim, _ in bindings.static] + list(bindings.provision)
-        until = self._clock.monotonic() + TIMEOUT_SECONDS
+        until = self._clock.monotonic() + timeout_seconds
         seen: dict[str, None] = {}
         while True:
             waiting = [claim for claim in waiting if not self._is_bound(claim, node, seen)]
@@ -54,7 +65,7 @@ class VolumeBinder:
             if self._clock.monotonic() > until:
                 text = f"timed out waiting for the condition: {key_of(waiting[0])} is not bound"
                 raise StatusError(504, "Timeout", text)
-            if not wanted():
+            if not self._wanted(pod):
                 raise StatusError(409, "Conflict", "the pod is gone")
             await self._clock.sleep(LOOK_SECONDS)
 

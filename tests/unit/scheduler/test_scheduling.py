@@ -6,40 +6,12 @@ import pytest
 
 from heeler.base.clock import LoopClock
 from heeler.base.loop import simulate
-from heeler.base.random import SeededRandom
-from heeler.scheduler.cache import Cache, pod_info
-from heeler.scheduler.cycle import decide
+from heeler.scheduler.configuration.profiles import default_profile
+from heeler.scheduler.events import ALLOCATABLE, NODE
+from heeler.scheduler.plugins.registry import Tools
+from heeler.scheduler.pod import pod_info
 from heeler.scheduler.queue import SchedulingQueue
-
-
-def node(name, cpu="4", taints=(), labels=None, unschedulable=False, pods="110"):
-    return {
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, **(labels or {})}},
-        "spec": {"taints": list(taints), **({"unschedulable": True} if unschedulable else {})},
-        "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": pods}},
-    }
-
-
-def pod(name="p", cpu=None, node_name="", labels=None, **spec):
-    resources = {"resources": {"requests": {"cpu": cpu}}} if cpu else {}
-    return {
-        "metadata": {"name": name, "namespace": "n", "uid": f"uid-{name}", "labels": labels or {}},
-        "spec": {
-            "containers": [{"name": "c", "image": "i", **resources}],
-            **({"nodeName": node_name} if node_name else {}),
-            **spec,
-        },
-    }
-
-
-def choose(what, *nodes, placed=()):
-    cache = Cache()
-    for one in nodes:
-        cache.set_node(one)
-    for one in placed:
-        cache.set_pod(one)
-    return decide(pod_info(what), cache.nodes, SeededRandom(1))
-
+from tests.unit.scheduler.setting import Setting, choose, node, pod
 
 HELPLESS = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
@@ -88,12 +60,10 @@ def test_less_important_pods_are_named_to_go_where_it_costs_least():
 
 
 def test_room_that_was_made_is_not_for_less_important_pods():
-    cache = Cache()
-    cache.set_node(node("a"))
-    cache.promise(pod_info(pod("high", cpu="3", priority=100)), "a")
-    low, higher = pod_info(pod("low", cpu="2")), pod_info(pod("higher", cpu="2", priority=200))
-    assert decide(low, cache.with_promises(low), SeededRandom(1)).node == ""
-    assert decide(higher, cache.with_promises(higher), SeededRandom(1)).node == "a"
+    setting = Setting(node("a"))
+    setting.cache.promise(pod_info(pod("high", cpu="3", priority=100)), "a")
+    assert setting.choose(pod("low", cpu="2")).node == ""
+    assert setting.choose(pod("higher", cpu="2", priority=200)).node == "a"
 
 
 def test_the_emptier_node_is_taken():
@@ -146,45 +116,52 @@ def test_pods_that_must_be_apart_are():
 
 
 def test_an_assumed_pod_counts_until_it_is_forgotten():
-    cache = Cache()
-    cache.set_node(node("a"))
-    info = pod_info(pod(cpu="3"))
-    cache.assume(info, "a")
-    assert "Insufficient cpu" in decide(pod_info(pod("q", cpu="2")), cache.nodes, SeededRandom(1)).message
-    cache.forget(info)
-    assert decide(pod_info(pod("q", cpu="2")), cache.nodes, SeededRandom(1)).node == "a"
+    setting = Setting(node("a"))
+    info = setting.cache.info(pod(cpu="3"))
+    setting.cache.assume(info, "a")
+    assert "Insufficient cpu" in setting.choose(pod("q", cpu="2")).message
+    setting.cache.forget(info)
+    assert setting.choose(pod("q", cpu="2")).node == "a"
+
+
+def queue():
+    profile = default_profile(Tools())
+    return SchedulingQueue(LoopClock(), {profile.name: profile})
 
 
 def test_the_queue_gives_the_highest_priority_first_and_lets_failures_wait():
     async def main():
-        queue = SchedulingQueue(LoopClock())
-        queue.add(pod("low"))
-        queue.add(pod("high", priority=10))
-        assert (await queue.next()).pod["metadata"]["name"] == "high"
-        assert (await queue.next()).pod["metadata"]["name"] == "low"
-        queue.failed("n/high", unschedulable=True)
-        queue.failed("n/low", unschedulable=False)
+        waiting = queue()
+        waiting.add(pod_info(pod("low")))
+        waiting.add(pod_info(pod("high", priority=10)))
+        high, low = await waiting.next(), await waiting.next()
+        assert (high.info.name, low.info.name) == ("high", "low")
+        waiting.refused(high, ["NodeResourcesFit"])
+        waiting.failed(low)
         start = asyncio.get_running_loop().time()
-        assert (await queue.next()).pod["metadata"]["name"] == "low"
+        assert await waiting.next() is low
         assert asyncio.get_running_loop().time() - start == 1.0
-        queue.remove("n/low")
-        queue.move_all()
-        assert (await queue.next()).pod["metadata"]["name"] == "high"
+        waiting.remove("n/low")
+        waiting.happened((NODE, ALLOCATABLE), node("a", cpu="1"), node("a", cpu="2"))
+        assert waiting.place_of("n/high") == "unschedulable"  # it asks for no CPU
+        waiting.activate_all()
+        assert await waiting.next() is high
 
     simulate(main())
 
 
 def test_a_pod_that_was_being_tried_while_the_cluster_changed_is_tried_again():
     async def main():
-        queue = SchedulingQueue(LoopClock())
-        queue.add(pod("a"))
-        await queue.next()
-        queue.move_all()
-        queue.failed("n/a", unschedulable=True)
-        await queue.next()
+        waiting = queue()
+        waiting.add(pod_info(pod("a", cpu="2")))
+        tried = await waiting.next()
+        waiting.happened((NODE, ALLOCATABLE), node("a", cpu="1"), node("a", cpu="2"))
+        waiting.refused(tried, ["NodeResourcesFit"])
+        assert waiting.place_of("n/a") == "backoff"
+        await waiting.next()  # nobody else waits: its pause is cut short
         return asyncio.get_running_loop().time()
 
-    assert simulate(main()) == 1.0
+    assert simulate(main()) == 0.0
 
 
 def with_claim(name="d"):
@@ -218,50 +195,47 @@ def volume(name, host):
     }
 
 
-def storage(cache, *, claims=(), volumes=(), provisioner="kubernetes.io/no-provisioner"):
-    known = cache.storage
+def storage(*, claims=(), volumes=(), provisioner="kubernetes.io/no-provisioner"):
+    setting = Setting()
+    known = setting.cache.storage
     known.claims |= {f"n/{one['metadata']['name']}": one for one in claims}
     known.volumes |= {one["metadata"]["name"]: one for one in volumes}
     known.classes["late"] = {"provisioner": provisioner, "volumeBindingMode": "WaitForFirstConsumer"}
     for name in "ab":
-        cache.set_node(node(name))
-    return cache
-
-
-def decision(cache, what):
-    return decide(cache.info(what), cache.nodes, SeededRandom(1))
+        setting.cache.set_node(node(name))
+    return setting
 
 
 def test_a_pod_goes_where_a_volume_for_its_claim_is():
-    cache = storage(Cache(), claims=[claim()], volumes=[volume("v", "b")])
-    assert decision(cache, with_claim()).node == "b"
-    cache.storage.promised["v"] = "n/other"
-    assert "2 node(s) didn't find available persistent volumes to bind" in decision(cache, with_claim()).message
+    setting = storage(claims=[claim()], volumes=[volume("v", "b")])
+    assert setting.choose(with_claim()).node == "b"
+    setting.cache.storage.promised["v"] = "n/other"
+    assert "2 node(s) didn't find available persistent volumes to bind" in setting.choose(with_claim()).message
 
 
 def test_a_volume_that_can_be_made_lets_the_pod_choose_and_a_chosen_node_stays():
-    cache = storage(Cache(), claims=[claim()], provisioner="x.example.com")
-    assert decision(cache, with_claim()).node in ("a", "b")
-    cache.storage.claims["n/d"]["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = "a"
-    assert decision(cache, with_claim()).node == "a"
+    setting = storage(claims=[claim()], provisioner="x.example.com")
+    assert setting.choose(with_claim()).node in ("a", "b")
+    setting.cache.storage.claims["n/d"]["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = "a"
+    assert setting.choose(with_claim()).node == "a"
 
 
 def test_a_claim_that_is_missing_or_unbound_is_told_for_all_nodes():
-    cache = storage(Cache())
-    assert decision(cache, with_claim()).message == (
+    setting = storage()
+    assert setting.choose(with_claim()).message == (
         '0/2 nodes are available: persistentvolumeclaim "d" not found. not found'
     )
-    cache.storage.claims["n/d"] = claim(storageClassName="now")
-    assert "pod has unbound immediate PersistentVolumeClaims" in decision(cache, with_claim()).message
+    setting.cache.storage.claims["n/d"] = claim(storageClassName="now")
+    assert "pod has unbound immediate PersistentVolumeClaims" in setting.choose(with_claim()).message
 
 
 def test_a_claim_for_a_single_pod_is_for_a_single_pod():
     bound = claim("ReadWriteOncePod", volumeName="v")
     bound["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = "yes"
-    cache = storage(Cache(), claims=[bound], volumes=[volume("v", "a")])
-    assert decision(cache, with_claim()).node == "a"
+    setting = storage(claims=[bound], volumes=[volume("v", "a")])
+    assert setting.choose(with_claim()).node == "a"
     first = with_claim()
     first["metadata"] |= {"name": "first", "uid": "first"}
     first["spec"]["nodeName"] = "a"
-    cache.set_pod(first)
-    assert "ReadWriteOncePod access mode already in-use" in decision(cache, with_claim()).message
+    setting.cache.set_pod(first)
+    assert "ReadWriteOncePod access mode already in-use" in setting.choose(with_claim()).message

@@ -186,6 +186,11 @@ def expression_faults(
         yield invalid(path, text, f"must evaluate to {types} but got {found.returns}")
 
 
+def compile_device(text: str) -> Expression:
+    """A selector of devices, whose variable is `device`. Raises CompileError."""
+    return _devices().compile(text)
+
+
 def device_faults(text: str, path: str) -> Iterator[Fault]:
     """What is wrong with a selector of devices."""
     try:

@@ -343,6 +343,12 @@ _ADDRESSES: tuple[Declared, ...] = (
     ("containsCIDR", True, "bool", ("cidr", "string"), lambda a, b: _inside(a, _fitting(_network, b))),
 )
 
+
+def semver(text: str) -> Semver:
+    """A version as a value of expressions. Raises EvaluationError."""
+    return _semver(text)
+
+
 _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
     r"(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?"

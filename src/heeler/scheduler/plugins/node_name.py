@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from heeler.scheduler.cache import NodeInfo, PodInfo
-from heeler.scheduler.plugins.plugin import Check, Refusal
+from heeler.scheduler.events import ADD, NODE, Hints
+from heeler.scheduler.plugins.plugin import Check, Refusal, looped
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.table import Table
 
 REFUSAL = Refusal(("node(s) didn't match the requested node name",), True)
 
 
 class NodeName:
     name = "NodeName"
+    hints: Hints = {(NODE, ADD): None}
 
-    def prepare(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Check | None:
+    def prepare(self, pod: PodInfo, table: Table) -> Check | None:
         wanted = pod.pod["spec"].get("nodeName")
         if not wanted:
             return None
-        return lambda node: None if node.name == wanted else REFUSAL
+        return looped(lambda row: None if table.names[row] == wanted else REFUSAL)

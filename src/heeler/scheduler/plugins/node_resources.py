@@ -1,83 +1,221 @@
-"""A node must have what a pod asks for; nodes with more left, and in better balance, are preferred.
+"""A node must have what a pod asks for; nodes with more left (or less, as configured), and in better balance, are preferred.
 
-https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/
+https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/ and
+https://kubernetes.io/docs/concepts/scheduling-eviction/resource-bin-packing/
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
-from heeler.scheduler.cache import NodeInfo, PodInfo
-from heeler.scheduler.plugins.plugin import MAX_SCORE, Check, Refusal
+import numpy as np
+import numpy.typing as npt
+
+from heeler.objects.value import Object
+from heeler.scheduler.events import ADD, ALLOCATABLE, DELETE, NODE, POD, SCALE_DOWN, Hints
+from heeler.scheduler.plugins.plugin import MAX_SCORE, Check, Refusal, Verdict
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.table import Ints, Rows, Table
+from heeler.workloads import resources
+
+#: CPU, memory and ephemeral storage are told first.
+FIRST = ("cpu", "memory", "ephemeral-storage")
+DEFAULT_RESOURCES = (("cpu", 1), ("memory", 1))
+LEAST, MOST, RATIO = "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"
+TOO_MANY = "Too many pods"
+#: Of a point of the shape; it is stretched to MAX_SCORE.
+MAX_SHAPE_SCORE = 10
+
+
+class Strategy(NamedTuple):
+    """How nodes are rated: by what, with which weights; `shape` are (utilization in percent, score of 10) in order."""
+
+    type: str = LEAST
+    resources: tuple[tuple[str, int], ...] = DEFAULT_RESOURCES
+    shape: tuple[tuple[int, int], ...] = ()
 
 
 class NodeResourcesFit:
+    """`ignored` resources and groups of resources (`example.com` of `example.com/gpu`) are not looked at."""
+
     name = "NodeResourcesFit"
-    weight = 1
 
-    def prepare(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> Check | None:
-        wanted = [(name, amount) for name, amount in sorted(pod.requests.items(), key=_order) if amount > 0]
+    def __init__(
+        self, strategy: Strategy | None = None, ignored: Sequence[str] = (), ignored_groups: Sequence[str] = ()
+    ) -> None:
+        self._strategy = strategy or Strategy()
+        self._ignored, self._ignored_groups = tuple(ignored), tuple(ignored_groups)
+        self.hints: Hints = {
+            (POD, DELETE): self._pod_gone,
+            (POD, SCALE_DOWN): self._pod_gone,
+            (NODE, ADD): self._node_fits,
+            (NODE, ALLOCATABLE): self._node_fits,
+        }
 
-        def check(node: NodeInfo) -> Refusal | None:
-            reasons: list[str] = []
-            final = False
-            if len(node.pods) + 1 > node.allocatable.get("pods", 0):
-                reasons.append("Too many pods")
+    def wanted(self, pod: PodInfo) -> list[tuple[str, int]]:
+        """What the pod asks for, in the order in which it is told."""
+        asked = [(name, amount) for name, amount in sorted(pod.requests.items(), key=_order) if amount > 0]
+        if not self._ignored and not self._ignored_groups:
+            return asked
+        return [one for one in asked if not self._is_ignored(one[0])]
+
+    def _is_ignored(self, name: str) -> bool:
+        if name in FIRST:
+            return False
+        return name in self._ignored or ("/" in name and name.split("/", 1)[0] in self._ignored_groups)
+
+    def prepare(self, pod: PodInfo, table: Table) -> Check | None:
+        wanted = self.wanted(pod)
+
+        def check(rows: Rows) -> Verdict | None:
+            full = table.pod_count.a[rows] + 1 > table.has("pods")[rows]
+            refused = full
+            lacking = []
             for name, amount in wanted:
-                has = node.allocatable.get(name, 0)
-                if amount > has - node.requested.get(name, 0):
-                    reasons.append(f"Insufficient {name}")
-                    final = final or amount > has
-            return Refusal(tuple(reasons), final) if reasons else None
+                lack = amount > table.has(name)[rows] - table.used(name)[rows]
+                lacking.append(lack)
+                refused = refused | lack
+            if not refused.any():
+                return None
+            has = [table.has(name)[rows] for name, _ in wanted]
+
+            def explain(positions: Rows) -> Iterable[tuple[Refusal, Rows]]:
+                groups: dict[Refusal, list[int]] = {}
+                for at in positions:
+                    reasons = [TOO_MANY] if full[at] else []
+                    final = False
+                    for (name, amount), lack, there in zip(wanted, lacking, has, strict=True):
+                        if lack[at]:
+                            reasons.append(f"Insufficient {name}")
+                            final = final or amount > int(there[at])
+                    groups.setdefault(Refusal(tuple(reasons), final), []).append(int(at))
+                return [(refusal, np.array(found, np.intp)) for refusal, found in groups.items()]
+
+            return Verdict(refused, explain)
 
         return check
 
-    def rate(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int] | None:
-        """The share that is left, of CPU and memory alike."""
-        return [_least_allocated(pod, node) for node in nodes]
+    def rate(self, pod: PodInfo, table: Table, rows: Rows) -> Ints | None:
+        total = np.zeros(len(rows), np.int64)
+        weights = np.zeros(len(rows), np.int64)
+        for name, weight in self._strategy.resources:
+            found = _needed(pod, table, rows, name)
+            if found is None:
+                continue
+            has, used = found
+            there = has > 0
+            rating = self._rating(np.where(there, has, 1), used)
+            # where a shape gives 0 the resource doesn't count at all
+            counts = there & (rating > 0) if self._strategy.type == RATIO else there
+            total += np.where(counts, rating * weight, 0)
+            weights += np.where(counts, weight, 0)
+        rated = np.where(weights > 0, weights, 1)
+        if self._strategy.type == RATIO:
+            return np.where(weights > 0, np.floor(total / rated + 0.5).astype(np.int64), 0)
+        return np.where(weights > 0, total // rated, 0)
+
+    def _rating(self, has: Ints, used: Ints) -> Ints:
+        match self._strategy.type:
+            case "MostAllocated":
+                return np.minimum(used, has) * MAX_SCORE // has
+            case "RequestedToCapacityRatio":
+                share = np.where(used > has, MAX_SCORE, used * MAX_SCORE // has)
+                return _along(self._strategy.shape, share)
+            case _:
+                return np.where(used > has, 0, (has - used) * MAX_SCORE // has)
+
+    # which changes help
+
+    def _pod_gone(self, pod: PodInfo, old: Object | None, new: Object | None) -> bool:
+        """A pod that goes helps, one that stays if it asks for less of something that is wanted."""
+        if old is None or new is None:
+            return old is not None
+        before, after = resources.requests(old), resources.requests(new)
+        own = new["metadata"].get("uid") == pod.uid
+        return any(before.get(name, 0) > after.get(name, 0) for name, _ in self.wanted(pod)) or own
+
+    def _node_fits(self, pod: PodInfo, old: Object | None, new: Object | None) -> bool:
+        """A node helps if it is large enough, and has grown in something that is asked for."""
+        if new is None:
+            return False
+        now = _amounts(new)
+        if now.get("pods", 0) < 1 or any(amount > now.get(name, 0) for name, amount in self.wanted(pod)):
+            return False
+        if old is None:
+            return True
+        before = _amounts(old)
+        return any(now.get(name, 0) > before.get(name, 0) for name in ("pods", *(name for name, _ in self.wanted(pod))))
+
+
+def _amounts(node: Object) -> resources.Amounts:
+    status = node.get("status") or {}
+    return resources.amounts(status.get("allocatable") or status.get("capacity"))
 
 
 def _order(entry: tuple[str, int]) -> tuple[int, str]:
-    """CPU, memory and ephemeral storage first."""
-    first = ("cpu", "memory", "ephemeral-storage")
-    return (first.index(entry[0]) if entry[0] in first else len(first), entry[0])
+    return (FIRST.index(entry[0]) if entry[0] in FIRST else len(FIRST), entry[0])
 
 
-def _least_allocated(pod: PodInfo, node: NodeInfo) -> int:
-    total = count = 0
-    for name in ("cpu", "memory"):
-        has = node.allocatable.get(name, 0)
-        if not has:
-            continue
-        count += 1
-        used = node.scored[name] + pod.scored[name]
-        if used <= has:
-            total += (has - used) * MAX_SCORE // has
-    return total // count if count else 0
+def _needed(pod: PodInfo, table: Table, rows: Rows, name: str) -> tuple[Ints, Ints] | None:
+    """What rows have and what is taken with the pod; None for an extended resource that the pod doesn't ask for."""
+    cpu, memory = pod.template.scored
+    match name:
+        case "cpu":
+            return table.has(name)[rows], table.scored_cpu.a[rows] + cpu
+        case "memory":
+            return table.has(name)[rows], table.scored_memory.a[rows] + memory
+        case _:
+            asked = pod.requests.get(name, 0)
+            if not asked:
+                return None
+            return table.has(name)[rows], table.used(name)[rows] + asked
+
+
+def _along(shape: tuple[tuple[int, int], ...], share: Ints) -> Ints:
+    """Scores on the lines between the points of a shape; whole numbers, cut as integer division cuts."""
+    stretched = [(x, y * MAX_SCORE // MAX_SHAPE_SCORE) for x, y in shape]
+    out = np.full(len(share), stretched[-1][1], np.int64)
+    for (x0, y0), (x1, y1) in reversed(list(pairwise(stretched))):
+        on = share <= x1
+        rise = (y1 - y0) * (share - x0)
+        out = np.where(on, y0 + np.fix(rise / (x1 - x0)).astype(np.int64), out)
+    return np.where(share <= stretched[0][0], stretched[0][1], out)
 
 
 class NodeResourcesBalancedAllocation:
-    """How much evener the shares of CPU and memory get by the pod."""
+    """How much evener the shares of resources that are taken get by the pod."""
 
     name = "NodeResourcesBalancedAllocation"
-    weight = 1
 
-    def rate(self, pod: PodInfo, nodes: Sequence[NodeInfo]) -> list[int] | None:
-        if not pod.requests.get("cpu") and not pod.requests.get("memory"):
+    def __init__(self, measured: Sequence[str] = ("cpu", "memory")) -> None:
+        self._resources = tuple(measured)
+
+    def rate(self, pod: PodInfo, table: Table, rows: Rows) -> Ints | None:
+        if not any(pod.requests.get(name) for name in self._resources):
             return None
-        return [_balance(pod, node) for node in nodes]
+        before, after = self._balance(pod, table, rows, 0), self._balance(pod, table, rows, 1)
+        return np.floor(MAX_SCORE / 2 + (after - before) / 2).astype(np.int64)
 
-
-def _balance(pod: PodInfo, node: NodeInfo) -> int:
-    def spread(more: int) -> float:
-        shares = []
-        for name in ("cpu", "memory"):
-            has = node.allocatable.get(name, 0)
-            if has:
-                asked = pod.requests.get(name, 0) * more
-                shares.append(min(1.0, (node.requested.get(name, 0) + asked) / has))
-        return abs(shares[0] - shares[1]) / 2 if len(shares) == 2 else 0.0
-
-    before, after = MAX_SCORE * (1 - spread(0)), MAX_SCORE * (1 - spread(1))
-    return math.floor(MAX_SCORE / 2 + (after - before) / 2)
+    def _balance(self, pod: PodInfo, table: Table, rows: Rows, pods: int) -> npt.NDArray[np.float64]:
+        shares, there = [], []
+        for name in self._resources:
+            asked = pod.requests.get(name, 0)
+            if name not in ("cpu", "memory") and not asked:
+                continue
+            has = table.has(name)[rows]
+            used = table.used(name)[rows] + asked * pods
+            shares.append(np.where(has > 0, np.minimum(1.0, used / np.where(has > 0, has, 1)), 0.0))
+            there.append(has > 0)
+        if not shares:
+            return np.full(len(rows), float(MAX_SCORE))
+        values, known = np.array(shares), np.array(there)
+        if len(shares) == 2 and known.all():
+            spread = np.abs(values[0] - values[1]) / 2
+        else:
+            count = np.maximum(known.sum(axis=0), 1)
+            mean = values.sum(axis=0) / count
+            spread = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
+        balance: npt.NDArray[np.float64] = MAX_SCORE * (1 - spread)
+        return balance

@@ -1,0 +1,106 @@
+"""The whole decision about one pod, pure: a node, or what is told and which pods would have to leave which node for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from heeler.base.random import Random
+from heeler.objects.value import Object
+from heeler.scheduler import preemption
+from heeler.scheduler.cycle import Diagnosis, Nominated, best, find, ratings, unfit_message
+from heeler.scheduler.plugins.dynamic_resources import DynamicResources
+from heeler.scheduler.plugins.plugin import Refusal
+from heeler.scheduler.pod import PodInfo
+from heeler.scheduler.preemption import Plan, Protected, nothing_protected
+from heeler.scheduler.profile import Profile
+from heeler.scheduler.table import Rows, Table
+
+#: Upstream asks the plugin of devices first what freeing claims would help. One that refused all nodes before that
+#: plugin had looked at the pod leaves it without an answer, and this is what is told.
+BEFORE_DEVICES = "not found"
+DEVICES = "DynamicResources"
+FREED = "deallocation of ResourceClaim completed"
+
+
+class Decision(NamedTuple):
+    """`node` to go to; or "", why, by which plugins, and which pods would have to leave which node for it."""
+
+    node: str
+    message: str = ""
+    preempt: Plan | None = None
+    plugins: tuple[str, ...] = ()
+    #: Preemption was tried: without a plan nobody makes room for the pod any more.
+    tried_preemption: bool = False
+    #: A claim of devices that is given back, since its devices are where the pod can't be.
+    frees: Object | None = None
+    #: How many nodes were looked at: the next pod starts behind them.
+    looked_at: int = 0
+
+
+def decide(
+    pod: PodInfo,
+    table: Table,
+    profile: Profile,
+    random: Random,
+    *,
+    start: int = 0,
+    nominated: Nominated | None = None,
+    promised: int | None = None,
+    protected: Protected = nothing_protected,
+) -> Decision:
+    """`promised` is the row where other pods already make room for this one; `nominated` where they do so for others."""
+    found = find(pod, table, profile, start=start, nominated=nominated, promised=promised)
+    if len(found.rows):
+        row = choose(pod, table, profile, found.rows, random)
+        return Decision(table.names[row], looked_at=found.looked_at)
+    return unfit(
+        pod, table, profile, random, found.diagnosis, nominated=nominated, promised=promised, protected=protected
+    )._replace(looked_at=found.looked_at)
+
+
+def choose(pod: PodInfo, table: Table, profile: Profile, rows: Rows, random: Random) -> int:
+    """The best of possible rows."""
+    return int(rows[0]) if len(rows) == 1 else best(rows, ratings(pod, table, profile, rows), random)
+
+
+def unfit(
+    pod: PodInfo,
+    table: Table,
+    profile: Profile,
+    random: Random,
+    diagnosis: Diagnosis,
+    *,
+    nominated: Nominated | None = None,
+    promised: int | None = None,
+    protected: Protected = nothing_protected,
+) -> Decision:
+    """No node will do: what is told, and whether others can make room."""
+    nodes = len(table)
+    text = unfit_message(nodes, diagnosis)
+    plugins = tuple(diagnosis.plugins())
+    if not nodes:
+        return Decision("", text, plugins=plugins)
+    if diagnosis.whole is not None and _comes_before_devices(diagnosis.whole[0], profile):
+        return Decision("", f"{text} {BEFORE_DEVICES}", plugins=plugins)
+    devices = profile.plugins.get(DEVICES)
+    frees = devices.freeable(pod) if profile.frees and isinstance(devices, DynamicResources) else None
+    if frees is not None:
+        text = f"{text} {FREED}"
+        if profile.preempts:
+            text += ","
+    if not profile.preempts:
+        return Decision("", text, plugins=plugins, frees=frees)
+    refusals: dict[int, Refusal] = {}
+    if promised is not None:
+        refusals = {int(row): one.refusal for one in diagnosis.explained() for row in one.rows if row == promised}
+    no = preemption.eligible(pod, table, promised, refusals)
+    if no:
+        return Decision("", f"{text} preemption: {no}", plugins=plugins, frees=frees)
+    plan = preemption.plan(pod, diagnosis, table, profile, random, nominated=nominated, protected=protected)
+    told = f"{text} preemption: {preemption.outcome(nodes, plan)}"
+    return Decision("", told, plan if plan.node else None, plugins, tried_preemption=True, frees=frees)
+
+
+def _comes_before_devices(plugin: str, profile: Profile) -> bool:
+    names = [one.name for one in profile.filters]
+    return profile.frees and DEVICES in names and names.index(plugin) < names.index(DEVICES)

@@ -1,0 +1,119 @@
+"""Writes what was decided about claims: allocations, for whom they are reserved, and that they are free again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from heeler.base.clock import Clock, rfc3339
+from heeler.base.random import Random
+from heeler.client.client import Client
+from heeler.client.informer import key_of
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object, name_of
+from heeler.scheduler.devices.allocator import Chosen
+from heeler.scheduler.devices.known import Devices, allocation_of, reserved_for
+from heeler.scheduler.devices.results import FINALIZER, allocation
+from heeler.scheduler.plugins.lifecycle import Rejected
+from heeler.scheduler.pod import PodInfo
+
+CLAIMS = GroupVersionResource("resource.k8s.io", "v1", "resourceclaims")
+#: So long a pod waits for its devices' conditions, and so often it looks.
+BINDING_SECONDS, LOOK_SECONDS = 600.0, 0.5
+#: A write that met another one is tried again so often.
+MAX_CONFLICTS = 5
+
+
+class ClaimWriter:
+    """`row` gives a node's row in the table."""
+
+    def __init__(
+        self,
+        client: Client,
+        devices: Devices,
+        *,
+        clock: Clock,
+        random: Random,
+        row: Callable[[str], int | None],
+    ) -> None:
+        self._client, self._devices, self._clock, self._random = client, devices, clock, random
+        self.row = row
+
+    def allocation(self, claim: Object, chosen: Sequence[Chosen], classes: Mapping[str, Object], node: str) -> Object:
+        return allocation(claim, chosen, classes, node, rfc3339(self._clock.time()), self._random.uuid)
+
+    async def reserve(self, claim: Object, found: Object | None, pod: PodInfo) -> None:
+        """Write an allocation (None if the claim has one) and that the claim is the pod's. Raises StatusError."""
+        current = self._devices.claims.get(key_of(claim)) or claim
+        for attempt in range(MAX_CONFLICTS):
+            try:
+                await self._reserve(current, found, pod)
+                return
+            except StatusError as error:
+                if error.code != 409 or attempt == MAX_CONFLICTS - 1:
+                    raise
+            current = await self._client.get(CLAIMS, name_of(claim), pod.namespace)
+            if current["metadata"]["uid"] != claim["metadata"]["uid"]:
+                raise Rejected(f"claim {name_of(claim)} was deleted in the meantime")
+
+    async def _reserve(self, claim: Object, found: Object | None, pod: PodInfo) -> None:
+        if "deletionTimestamp" in claim["metadata"]:
+            raise Rejected(f"claim {name_of(claim)} got deleted in the meantime")
+        if found is None and allocation_of(claim) is None:
+            raise Rejected(f"claim {name_of(claim)} got deallocated elsewhere in the meantime")
+        if found is not None and allocation_of(claim) is not None:
+            raise Rejected(f"claim {name_of(claim)} got allocated elsewhere in the meantime")
+        finalizers = claim["metadata"].get("finalizers") or []
+        if found is not None and FINALIZER not in finalizers:
+            guarded = {**claim, "metadata": {**claim["metadata"], "finalizers": [*finalizers, FINALIZER]}}
+            claim = await self._client.update(CLAIMS, guarded)
+        status = dict(claim.get("status") or {})
+        if found is not None:
+            status["allocation"] = found
+        if not any(one.get("uid") == pod.uid for one in reserved_for(claim)):
+            status["reservedFor"] = [*reserved_for(claim), {"resource": "pods", "name": pod.name, "uid": pod.uid}]
+        elif found is None:
+            return
+        done = await self._client.update(CLAIMS, {**claim, "status": status}, subresource="status")
+        self._devices.claims[key_of(done)] = done
+        self._devices.changed()
+
+    async def free(self, claim: Object) -> None:
+        """Nobody needs the claim where it is: its devices may be had elsewhere. Raises StatusError."""
+        status = {
+            key: value
+            for key, value in (claim.get("status") or {}).items()
+            if key not in ("allocation", "reservedFor", "devices")
+        }
+        await self._client.update(CLAIMS, {**claim, "status": status}, subresource="status")
+
+    async def wait_ready(self, claims: Sequence[Object], seconds: float) -> None:
+        """Until the devices have the conditions that their drivers ask for. Raises Rejected when one fails, or after long."""
+        until = self._clock.monotonic() + seconds
+        while True:
+            current = [self._devices.claims.get(key_of(claim)) for claim in claims]
+            if all(_is_ready(claim) for claim in current if claim is not None):
+                return
+            if self._clock.monotonic() > until:
+                raise Rejected("device binding timeout", unschedulable=True)
+            await self._clock.sleep(LOOK_SECONDS)
+
+
+def _is_ready(claim: Object) -> bool:
+    """Raises Rejected if a device failed."""
+    status = claim.get("status") or {}
+    told = {
+        (one["driver"], one["pool"], one["device"], one.get("shareID")): {
+            condition["type"]: condition.get("status") for condition in one.get("conditions") or ()
+        }
+        for one in status.get("devices") or ()
+    }
+    ready = True
+    for result in ((status.get("allocation") or {}).get("devices") or {}).get("results") or ():
+        wanted = result.get("bindingConditions") or ()
+        if not wanted:
+            continue
+        found = told.get((result["driver"], result["pool"], result["device"], result.get("shareID")), {})
+        if any(found.get(one) == "True" for one in result.get("bindingFailureConditions") or ()):
+            raise Rejected(f"claim {name_of(claim)} binding failed", unschedulable=True)
+        ready = ready and all(found.get(one) == "True" for one in wanted)
+    return ready
