@@ -6,7 +6,7 @@ NAME ?= heeler
 # under sudo what is installed belongs to the person who called
 HAND_OVER := if [ -n "$$SUDO_UID" ]; then chown -R "$$SUDO_UID:$$SUDO_GID" $(VENV); fi
 
-.PHONY: help docs soak replay peers up install test lint types bench reference clean tools down delete
+.PHONY: help docs simulate soak replay peers up install test lint types bench reference clean tools down delete
 
 ## help: these lines
 help:
@@ -62,6 +62,12 @@ peers: tools
 	@if [ -z "$(HELM)" ]; then echo "no helm in PATH: charts are not compared (HELM=...)"; exit 0; fi; \
 	HELM=$(HELM) $(BIN)/python -m tests.peers.charts_differential --recorded && \
 	HELM=$(HELM) $(BIN)/python -m tests.peers.helm_fuzz --kinds programs,broken,formats,values --cases $(CASES) --seed $(SEED)
+
+## simulate: many seeds of the simulation with faults (SEEDS=10000, FIRST=0); prints each that fails, and how to run it again
+SEEDS ?= 10000
+FIRST ?= 0
+simulate: tools
+	$(BIN)/python -m heeler.testing.seeds --seeds $(SEEDS) --first $(FIRST)
 
 ## lint, types: the checks on the code
 lint: tools

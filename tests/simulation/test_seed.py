@@ -11,7 +11,7 @@ import pytest
 STORY = """
 from heeler.client.faulty import Faults
 from heeler.controllers.resources import DEPLOYMENTS, NAMESPACES
-from heeler.testing.simulation import deployment, digest, simulate_cluster
+from heeler.testing.simulation import deployment, simulate_cluster
 
 async def story(cluster):
     await cluster.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}})
@@ -27,8 +27,8 @@ async def story(cluster):
     await cluster.clock.sleep(60)
 
 faults = Faults(refused=0.02, lost=0.02, busy=0.02, expired=0.02, broken=0.02, delay=0.05)
-history = simulate_cluster(story, seed=%d, faults=faults, shuffle=True)
-print(len(history), digest(history))
+told = simulate_cluster(story, seed=%d, faults=faults, shuffle=True)
+print(told.writes, told.digest)
 """
 
 

@@ -13,10 +13,12 @@ from heeler.controllers.resources import (
     JOBS,
     NODES,
     PODS,
+    RESOURCE_QUOTAS,
     STATEFUL_SETS,
 )
 from heeler.objects.value import GroupVersionResource
 from heeler.testing.simulation import Simulation, simulate_cluster
+from heeler.testing.simulation.plane import CONTROLLERS
 from heeler.workloads import pods
 
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -230,3 +232,27 @@ def test_an_autoscaler_follows_the_use_of_the_processor_up_at_once_and_down_afte
         assert reasons["ScalingActive"] == "ValidMetricFound"
 
     simulate_cluster(story, nodes=2)
+
+
+def test_a_quota_is_counted_again_when_the_controllers_were_down_while_a_pod_went():
+    async def story(cluster: Simulation) -> None:
+        quota = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "q"},
+            "spec": {"hard": {"pods": "5"}},
+        }
+        await cluster.client.create(RESOURCE_QUOTAS, quota, "default")
+        await cluster.clock.sleep(2)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
+        await cluster.client.create(PODS, {**pod, "spec": {"containers": [{"name": "c", "image": "i"}]}}, "default")
+        await cluster.clock.sleep(10)
+        await cluster.kill(CONTROLLERS)
+        await cluster.client.delete(PODS, "p", "default")
+        await cluster.clock.sleep(5)
+        assert (await status(cluster, RESOURCE_QUOTAS, "q"))["used"] == {"pods": "1"}
+        await cluster.start(CONTROLLERS)
+        await cluster.clock.sleep(5)
+        assert (await status(cluster, RESOURCE_QUOTAS, "q"))["used"] == {"pods": "0"}
+
+    simulate_cluster(story)

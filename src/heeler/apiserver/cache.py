@@ -392,6 +392,13 @@ class Cache:
         if self._waiting:
             self._wake()
 
+    def replay(self, changes: Sequence[Change]) -> None:
+        """Remember changes that the loaded state holds already."""
+        for change in changes:
+            cache = self._cache_of(change.key)
+            if cache is not None:
+                cache.replay(change)
+
     def advance(self, revision: Revision) -> None:
         """Everything up to `revision` has been taken in, though nothing of it was ours."""
         if revision > self.revision:

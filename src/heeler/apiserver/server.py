@@ -173,9 +173,7 @@ class ApiServer:
         """The recent past, so that watches may go on over a restart."""
         for cache in self.cache:
             cache.oldest = oldest
-            for change in changes:
-                if change.key.startswith(cache.prefix):
-                    cache.replay(change)
+        self.cache.replay(changes)
 
     async def _follow(self, revision: int) -> None:
         """Feed the cache from a store that is somewhere else."""

@@ -43,14 +43,22 @@ class SystemClock:
         await asyncio.sleep(max(0.0, seconds))
 
 
+#: When simulations begin: 2026-01-01T00:00:00Z.
+EPOCH = 1_767_225_600.0
+
+
 class LoopClock:
     """A clock that shows the running event loop's time, counted from `epoch` (seconds since the epoch)."""
 
-    def __init__(self, epoch: float = 1_767_225_600.0) -> None:
+    def __init__(self, epoch: float = EPOCH) -> None:
         self._epoch = epoch
 
     def time(self) -> float:
         return self._epoch + self.monotonic()
+
+    def set(self, by: float) -> None:
+        """Somebody sets the clock forward, or back: `time` jumps by so many seconds, `monotonic` doesn't."""
+        self._epoch += by
 
     def monotonic(self) -> float:
         from asyncio import get_running_loop

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("heeler.cli.help", "doctor", "Say what is wrong with the machine or a cluster, and what to do."),
     "export": ("heeler.cli.help", "export", "Write state and logs into an archive, without secrets."),
     "helm": ("heeler.cli.helm.click_command", "helm", "Helm charts, releases and repositories: `heeler helm --help`."),
+    "simulate": ("heeler.cli.simulate", "simulate", "Simulate a cluster: your manifests, so many days, these faults."),
     "completion": ("heeler.cli.completion", "completion", "Print a shell's completion script."),
     "apiserver": ("heeler.cli.apiserver", "apiserver", "Run an API server alone."),
     "controller-manager": ("heeler.cli.controller_manager", "controller_manager", "Run the controllers alone."),

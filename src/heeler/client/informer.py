@@ -50,6 +50,10 @@ def revision_of(obj: Object) -> int:
         return 0
 
 
+def _uid(obj: Object) -> str:
+    return str(obj["metadata"].get("uid", ""))
+
+
 class Informer:
     """One collection's copy. `run` keeps it; everything else reads it without waiting."""
 
@@ -67,6 +71,8 @@ class Informer:
         self._client, self._namespace, self._clock = client, namespace, clock
         self._label_selector, self._field_selector = label_selector, field_selector
         self._objects: dict[str, Object] = {}
+        #: uids of objects that are known to be gone before the watch says so, by key: its older events don't bring them back.
+        self._gone: dict[str, str] = {}
         self._indexes: dict[str, tuple[Index, dict[str, dict[str, Object]]]] = {}
         self._handlers: list[Handler] = []
         self._synced = asyncio.Event()
@@ -124,6 +130,8 @@ class Informer:
         if revision <= self._revision:
             return
         key = key_of(obj)
+        if self._gone.get(key) == _uid(obj):
+            return
         current = self._objects.get(key)
         if current is None or revision_of(current) < revision:
             self._put(key, obj)
@@ -134,6 +142,7 @@ class Informer:
         current = self._objects.get(key)
         if current is not None and current["metadata"].get("uid") == obj["metadata"].get("uid"):
             self._drop(key, current)
+            self._gone[key] = current["metadata"].get("uid", "")
 
     # keeping
 
@@ -186,7 +195,10 @@ class Informer:
         for key, old in list(self._objects.items()):
             if key not in found and revision_of(old) <= revision:
                 self._drop(key, old)
+        self._gone = {key: uid for key, uid in self._gone.items() if key in found and _uid(found[key]) == uid}
         for key, obj in found.items():
+            if key in self._gone:
+                continue
             current = self._objects.get(key)
             if current is None or revision_of(current) < revision_of(obj):
                 self._put(key, obj)
@@ -215,6 +227,12 @@ class Informer:
         if event.type == "BOOKMARK":
             return
         key = key_of(event.object)
+        if key in self._gone:
+            same = self._gone[key] == _uid(event.object)
+            if event.type == "DELETED" or not same:
+                del self._gone[key]
+            if same:
+                return
         current = self._objects.get(key)
         if current is not None and revision_of(current) > revision:
             return  # our own later write is known already

@@ -35,7 +35,10 @@ class ResourceQuotaController:
             self._watch(resource)
 
     def _quota_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is not None and (new["spec"].get("hard") or {}) != ((new.get("status") or {}).get("hard") or {}):
+        """One that is new to us is counted too: what went while nobody looked was told to nobody."""
+        if new is None:
+            return
+        if old is None or (new["spec"].get("hard") or {}) != ((new.get("status") or {}).get("hard") or {}):
             self.queue.add(key_of(new))
 
     def _watch(self, resource: GroupVersionResource) -> Informer:

@@ -189,7 +189,7 @@ class Kind:
         """The part that is written by hand."""
         return self._own if isinstance(self._own, Own) else self._own()
 
-    @property
+    @cached_property
     def storage_api_version(self) -> str:
         """The apiVersion of the stored form."""
         return self.own.storage or self.preferred_api_version
@@ -208,17 +208,17 @@ class Kind:
     def storage_version(self) -> str:
         return self.storage_api_version.rpartition("/")[2]
 
-    @property
+    @cached_property
     def storage_group(self) -> str:
         """The group under which objects are stored: the kind's own but for events."""
         return self.storage_api_version.rpartition("/")[0]
 
-    @property
+    @cached_property
     def stored_elsewhere(self) -> bool:
         """Objects are stored as another group's kind (events.k8s.io's events as the core group's)."""
         return self.storage_group != self.group
 
-    @property
+    @cached_property
     def preferred_api_version(self) -> str:
         return api_version(self.group, self.versions[0])
 

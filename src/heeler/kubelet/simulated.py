@@ -8,9 +8,10 @@ logs have nothing to answer them.
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from heeler.base.clock import Clock, rfc3339, rfc3339_micro
@@ -21,9 +22,10 @@ from heeler.client.events import Recorder
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
 from heeler.kubelet import simulated_ends as ends
+from heeler.kubelet.pods import admit
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, meta, name_of
-from heeler.workloads import pods
+from heeler.workloads import pods, resources
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 20.0
 #: A node tells its status at least this often.
 STATUS_SECONDS = 300.0
+#: Leases are renewed in so small portions at the least.
+TICK_SECONDS = 0.1
 WORKERS = 8
 #: So many nodes speak at the same time.
 AT_ONCE = 16
@@ -49,7 +53,7 @@ TAINT = {"key": "heeler.dev/simulated", "effect": "NoSchedule"}
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What every simulated node offers, and how quick it is (seconds)."""
+    """What every simulated node offers, and how quick it is (seconds): a pod takes `start`, and up to `spread` more."""
 
     capacity: tuple[tuple[str, str], ...] = (
         ("cpu", "4"),
@@ -58,10 +62,14 @@ class Shape:
         ("pods", "110"),
     )
     start: float = 0.0
+    spread: float = 0.0
     stop: float = 0.05
     pod_network: str = "10.244.0.0/16"
     node_network: str = "198.18.0.0/16"
     labels: tuple[tuple[str, str], ...] = ()
+    #: A pod that asks for more than is left is rejected, as a kubelet does. Off: whoever tests may write other amounts
+    #: into a Node's status, which the simulated node doesn't read.
+    rejects: bool = False
     #: They stand beside real nodes.
     mixed: bool = False
 
@@ -72,10 +80,16 @@ class _Node:
     client: Client
     address: str
     pod_range: ipaddress.IPv4Network
+    shape: Shape
     addresses: dict[str, str] = field(default_factory=dict)  # by pod uid
     taken: dict[str, None] = field(default_factory=dict)
+    #: the pods whose containers run here, by uid: `namespace/name`.
+    running: dict[str, str] = field(default_factory=dict)
+    #: pods whose containers were lost when the machine went down, by uid.
+    lost: dict[str, None] = field(default_factory=dict)
     dead: bool = False
-    returned: bool = False
+    crashed: bool = False
+    status_told: float = 0.0
 
     def address_for(self, uid: str) -> str:
         """The pod's address; "" if all are taken."""
@@ -105,8 +119,7 @@ async def start(
 ) -> SimulatedNodes:
     """Start simulated nodes as a task; returns them once they are registered."""
     registered = asyncio.Event()
-    nodes = SimulatedNodes(names, make_client, reader, clock=clock, shape=shape)
-    del random  # nothing is drawn so far
+    nodes = SimulatedNodes(names, make_client, reader, clock=clock, shape=shape, random=random)
     tasks.spawn(nodes.run(registered.set), "simulated nodes")
     await registered.wait()
     return nodes
@@ -117,7 +130,9 @@ def is_simulated(node: Object) -> bool:
 
 
 class SimulatedNodes:
-    """`reader` watches all pods; `make_client` gives the client of a node by its name (it acts as its node)."""
+    """`reader` watches all pods; `make_client` gives the client of a node by its name (it acts as its node).
+
+    `shapes`: of nodes that differ from `shape`, whose networks are everybody's."""
 
     def __init__(
         self,
@@ -127,18 +142,24 @@ class SimulatedNodes:
         *,
         clock: Clock,
         shape: Shape | None = None,
+        shapes: Mapping[str, Shape] | None = None,
+        random: Random | None = None,
     ) -> None:
-        self._clock, self._shape = clock, shape or Shape()
+        self._clock, self._shape, self._random = clock, shape or Shape(), random
         hosts = ipaddress.IPv4Network(self._shape.node_network).hosts()
         ranges = ipaddress.IPv4Network(self._shape.pod_network).subnets(new_prefix=24)
         self._nodes = {
-            name: _Node(name, make_client(name), str(host), pod_range)
+            name: _Node(name, make_client(name), str(host), pod_range, (shapes or {}).get(name, self._shape))
             for name, host, pod_range in zip(names, hosts, ranges)
         }
         if len(self._nodes) < len(names):
             raise ValueError(f"the network {self._shape.pod_network} has room for {len(self._nodes)} nodes only")
         self._pods = Informer(reader, PODS, clock=clock, field_selector="spec.nodeName!=")
+        self._pods.add_index("node", lambda pod: [pods.node_name(pod)])
         self._queue: WorkQueue[str] = WorkQueue()
+        self._returning: WorkQueue[str] = WorkQueue(first_delay=1.0, max_delay=10.0)
+        #: when what takes a while will be done, by what it is and the pod's uid.
+        self._moments: dict[tuple[str, str], float] = {}
         first = next(iter(self._nodes.values()), None)
         self._events = Recorder(first.client, "kubelet", clock=clock) if first is not None else None
 
@@ -151,6 +172,7 @@ class SimulatedNodes:
                 await together(*(self._register(node) for node in nodes[at : at + AT_ONCE]))
             tasks.spawn(self._pods.run(), "simulated nodes' pods")
             tasks.spawn(self._renew(), "simulated nodes' leases")
+            tasks.spawn(self._return(), "simulated nodes that return")
             if self._events is not None:
                 tasks.spawn(self._events.run(), "simulated nodes' events")
             for number in range(WORKERS):
@@ -160,15 +182,31 @@ class SimulatedNodes:
             await tasks.wait()
 
     def kill(self, name: str) -> None:
-        """The node falls silent: no lease, no pod is started or stopped."""
+        """The node falls silent: no lease, no pod is started or stopped. What runs on it runs on."""
         self._nodes[name].dead = True
 
+    def crash(self, name: str) -> None:
+        """The machine goes down, and everything that ran on it with it."""
+        node = self._nodes[name]
+        node.dead = node.crashed = True
+        node.lost.update(dict.fromkeys(node.running))
+        node.running.clear()
+
     def revive(self, name: str) -> None:
-        """The node is back and looks at its pods."""
-        self._nodes[name].dead, self._nodes[name].returned = False, True
-        for pod in self._pods:
-            if pods.node_name(pod) == name:
-                self._queue.add(key_of(pod))
+        """The node is back and looks at its pods. One that had crashed starts their containers again, or says they failed."""
+        node = self._nodes[name]
+        node.dead = False
+        mine = self._pods.by_index("node", name)
+        there = {pod["metadata"]["uid"] for pod in mine}
+        node.running = {uid: key for uid, key in node.running.items() if uid in there}
+        node.lost = {uid: None for uid in node.lost if uid in there}
+        for pod in mine:
+            self._queue.add(key_of(pod))
+        self._returning.add(name)
+
+    def running(self) -> dict[str, dict[str, str]]:
+        """What runs where, whatever the API server knows of it: `namespace/name` by pod uid, by node."""
+        return {name: dict(node.running) for name, node in self._nodes.items()}
 
     # nodes
 
@@ -179,7 +217,7 @@ class SimulatedNodes:
             "kubernetes.io/arch": "amd64",
             "beta.kubernetes.io/os": "linux",
             "beta.kubernetes.io/arch": "amd64",
-            **dict(self._shape.labels),
+            **dict(node.shape.labels),
         }
         obj: Object = {
             "apiVersion": "v1",
@@ -188,7 +226,7 @@ class SimulatedNodes:
             "spec": {
                 "podCIDR": str(node.pod_range),
                 "podCIDRs": [str(node.pod_range)],
-                **({"taints": [dict(TAINT)]} if self._shape.mixed else {}),
+                **({"taints": [dict(TAINT)]} if node.shape.mixed else {}),
             },
             "status": self._node_status(node),
         }
@@ -216,7 +254,7 @@ class SimulatedNodes:
             ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
             ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
         ]
-        amounts = dict(self._shape.capacity)
+        amounts = dict(node.shape.capacity)
         return {
             "capacity": amounts,
             "allocatable": amounts,
@@ -276,25 +314,46 @@ class SimulatedNodes:
             await node.client.create(LEASES, obj, LEASE_NAMESPACE)
 
     async def _renew(self) -> None:
-        """Leases, spread over the period, some at once: a busy server must not make the last ones late."""
-        told = {name: self._clock.monotonic() for name in self._nodes}
+        """Leases, spread over the period; of many nodes some at once, so that a busy server doesn't make the last ones late."""
+        now = self._clock.monotonic()
+        for node in self._nodes.values():
+            node.status_told = now
         nodes = list(self._nodes.values())
-        groups = [nodes[at : at + AT_ONCE] for at in range(0, len(nodes), AT_ONCE)]
+        rounds = max(1, min(len(nodes), round(RENEW_SECONDS / TICK_SECONDS)))
         while True:
-            for group in groups:
-                await self._clock.sleep(RENEW_SECONDS * len(group) / len(nodes))
-                await together(*(self._say(node, told) for node in group if not node.dead))
+            for tick in range(rounds):
+                await self._clock.sleep(RENEW_SECONDS / rounds)
+                group = nodes[tick * len(nodes) // rounds : (tick + 1) * len(nodes) // rounds]
+                await together(*(self._heartbeat(node) for node in group if not node.dead))
 
-    async def _say(self, node: _Node, told: dict[str, float]) -> None:
+    async def _heartbeat(self, node: _Node) -> None:
         """That the node is there; now and then the whole status."""
         try:
             await self._write_lease(node)
-            if node.returned or self._clock.monotonic() - told[node.name] >= STATUS_SECONDS:
+            if self._clock.monotonic() - node.status_told >= STATUS_SECONDS:
                 await self._write_node_status(node)
-                told[node.name] = self._clock.monotonic()
-                node.returned = False
+                node.status_told = self._clock.monotonic()
         except (StatusError, OSError):
             return  # the next round tries again; the controllers judge the silence
+
+    async def _return(self) -> None:
+        """Nodes that are back tell their status at once; a machine that was started again registers if it must."""
+        while True:
+            name = await self._returning.get()
+            node = self._nodes[name]
+            try:
+                if node.crashed and not node.dead:
+                    await self._register(node)
+                    node.crashed = False
+                elif not node.dead:
+                    await self._write_lease(node)
+                    await self._write_node_status(node)
+            except (StatusError, OSError):
+                self._returning.add_failed(name)
+            else:
+                self._returning.forget(name)
+            finally:
+                self._returning.done(name)
 
     # pods
 
@@ -303,18 +362,40 @@ class SimulatedNodes:
         node = self._nodes.get(pods.node_name(pod))
         if node is None:
             return
+        uid = pod["metadata"]["uid"]
         if new is None:
-            node.free(pod["metadata"]["uid"])
+            self._forget(node, uid)
             return
         ip = (new.get("status") or {}).get("podIP")
-        uid = new["metadata"]["uid"]
         if pods.is_finished(new):
-            node.free(uid)
+            self._forget(node, uid)
         elif ip and uid not in node.addresses:  # it ran before we came
             node.addresses[uid] = ip
             node.taken[ip] = None
+            node.running[uid] = key_of(new)
         if pods.is_terminating(new) or pods.phase(new) == "Pending" or ends.planned(new) or given_up(new):
             self._queue.add(key_of(new))
+
+    def _forget(self, node: _Node, uid: str) -> None:
+        """The pod is over. A node that is cut off doesn't know yet, so that its containers run on."""
+        node.free(uid)
+        self._moments.pop(("start", uid), None)
+        self._moments.pop(("stop", uid), None)
+        if not node.dead:
+            node.running.pop(uid, None)
+            node.lost.pop(uid, None)
+
+    def _takes(self, what: str, pod: Object, seconds: float) -> bool:
+        """True while something is under way: the pod comes again when it is done."""
+        if seconds <= 0:
+            return False
+        name = (what, pod["metadata"]["uid"])
+        left = self._moments.setdefault(name, self._clock.monotonic() + seconds) - self._clock.monotonic()
+        if left > 1e-6:
+            self._queue.add_after(key_of(pod), left)
+            return True
+        del self._moments[name]
+        return False
 
     async def _work(self) -> None:
         while True:
@@ -340,6 +421,8 @@ class SimulatedNodes:
             await self._stop(node, pod)
         elif pods.phase(pod) == "Pending":
             await self._start(node, pod)
+        elif pod["metadata"]["uid"] in node.lost:
+            await self._start_again(node, pod)
         elif given_up(pod):
             ready = _condition("Ready", "True", rfc3339(self._clock.time()))
             await self._write_pod_status(node, pod, {"conditions": [ready]})
@@ -347,8 +430,17 @@ class SimulatedNodes:
             await self._go_on(node, key, pod)
 
     async def _start(self, node: _Node, pod: Object) -> None:
-        if self._shape.start:
-            await self._clock.sleep(self._shape.start)
+        uid, seconds = pod["metadata"]["uid"], node.shape.start
+        if self._random is not None and node.shape.spread and ("start", uid) not in self._moments:
+            seconds += self._random.fraction() * node.shape.spread
+        if self._takes("start", pod, seconds):
+            return
+        if node.shape.rejects:
+            others = [p for p in self._pods.by_index("node", node.name) if pods.phase(p) == "Running"]
+            if rejected := admit.misfit(pod, others, *_room(node.shape)):
+                reason, message = rejected
+                await self._write_pod_status(node, pod, {"phase": "Failed", "reason": reason, "message": message})
+                return
         if why := ends.problem(pod):
             if self._events is not None:
                 self._events.record(pod, "Warning", "Failed", f"Error: {why}")
@@ -362,7 +454,18 @@ class SimulatedNodes:
                 self._events.record(pod, "Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {why}")
             self._queue.add_after(key_of(pod), NO_ADDRESS_SECONDS)
             return
+        node.running[uid] = key_of(pod)
         await self._write_pod_status(node, pod, running(pod, node.address, ip, rfc3339(self._clock.time())))
+
+    async def _start_again(self, node: _Node, pod: Object) -> None:
+        """The machine had gone down under the pod."""
+        uid = pod["metadata"]["uid"]
+        status = ends.rebooted(pod, self._clock.time())
+        if status is not None:
+            await self._write_pod_status(node, pod, status)
+            if status.get("phase") != "Failed":
+                node.running[uid] = key_of(pod)
+        node.lost.pop(uid, None)
 
     async def _go_on(self, node: _Node, key: str, pod: Object) -> None:
         """A pod whose containers end by themselves."""
@@ -390,8 +493,9 @@ class SimulatedNodes:
 
     async def _stop(self, node: _Node, pod: Object) -> None:
         grace = meta(pod).get("deletionGracePeriodSeconds")
-        if grace != 0 and self._shape.stop:
-            await self._clock.sleep(min(self._shape.stop, float(grace or self._shape.stop)))
+        if grace != 0 and self._takes("stop", pod, min(node.shape.stop, float(grace or node.shape.stop))):
+            return
+        node.running.pop(pod["metadata"]["uid"], None)
         name, namespace = name_of(pod), pod["metadata"]["namespace"]
         try:
             if meta(pod).get("finalizers") and not pods.is_finished(pod):
@@ -405,6 +509,13 @@ class SimulatedNodes:
         except StatusError as error:
             if error.code not in (404, 409):
                 raise
+
+
+@functools.lru_cache(maxsize=64)
+def _room(shape: Shape) -> tuple[int, int, int]:
+    """Thousandths of a CPU, bytes, pods."""
+    room = resources.amounts(dict(shape.capacity))
+    return room.get("cpu", 0), room.get("memory", 0), room.get("pods", 0)
 
 
 def running(pod: Object, host_ip: str, pod_ip: str, now: str) -> Object:

@@ -165,3 +165,17 @@ def _again(pod: Object, now: float, code: int | None = None) -> Object:
             }
         )
     return {"containerStatuses": statuses, "conditions": _conditions(True, now)}
+
+
+#: What a container runtime says of containers that were gone when it came up.
+UNKNOWN_CODE = 255
+
+
+def rebooted(pod: Object, now: float) -> Object | None:
+    """The machine was started again: the pod's containers too, unless they run only once; None where none ran."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    if pods.phase(pod) != "Running" or not any("running" in (one.get("state") or {}) for one in statuses):
+        return None
+    if pod["spec"].get("restartPolicy") == "Never":
+        return _over(pod, UNKNOWN_CODE, now)
+    return _again(pod, now, UNKNOWN_CODE)

@@ -35,9 +35,10 @@ class History:
         """Watches may begin after this revision."""
         return self._oldest
 
-    def listen(self, listener: Listener) -> None:
-        """Call `listener` with each batch as it is appended, before whoever wrote it gets the answer."""
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each batch as it is appended, before whoever wrote it gets the answer; the result ends it."""
         self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def append(self, changes: Sequence[Change]) -> None:
         if not changes:
@@ -49,7 +50,7 @@ class History:
         if surplus > self._kept // 4:
             self._oldest = self._changes[surplus - 1].revision
             del self._changes[:surplus]
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener(changes)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:

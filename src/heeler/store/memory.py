@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from heeler.objects.value import Revision
 from heeler.store.history import History
@@ -30,6 +30,16 @@ class MemoryStore:
         self._keys: list[str] = []
         self._compacted = Revision(0)
         self.history = History(Revision(0))
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> MemoryStore:
+        """A store that begins with these, in the order of their keys, as another one was left."""
+        store = cls()
+        store._versions = {entry.key: [(entry.revision, entry.value)] for entry in entries}
+        store._keys = [entry.key for entry in entries]
+        newest = max((entry.revision for entry in entries), default=Revision(0))
+        store._compacted, store.history = newest, History(newest)
+        return store
 
     @property
     def revision(self) -> Revision:
@@ -62,6 +72,10 @@ class MemoryStore:
             else:
                 entries.append(entry)
         return Page(entries, at, remaining)
+
+    def entries(self) -> Sequence[Entry]:
+        """All that there is, in the order of the keys."""
+        return [entry for key in self._keys if (entry := self._newest(key)) is not None]
 
     async def create(self, key: str, value: bytes) -> Revision:
         if self._newest(key):

@@ -11,7 +11,8 @@ from heeler.kinds.kind import Kind
 from heeler.objects import yaml_text
 from heeler.objects.value import Object
 
-_DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+#: Where a document of a YAML text ends and the next begins.
+DOCUMENTS = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 
 #: What a test may apply: an object, several, YAML text with one or more documents, or a file or folder of them.
 Manifest: TypeAlias = "Object | Iterable[Object] | str | Path"
@@ -37,7 +38,7 @@ def objects_of(manifest: Manifest) -> list[Object]:
     if isinstance(manifest, Path) or (isinstance(manifest, str) and "\n" not in manifest and ":" not in manifest):
         return _of_files(Path(manifest))
     if isinstance(manifest, str):
-        return [found for text in _DOCUMENTS.split(manifest) for found in _of_text(text)]
+        return [found for text in DOCUMENTS.split(manifest) for found in _of_text(text)]
     return [found for one in manifest for found in objects_of(one)]
 
 

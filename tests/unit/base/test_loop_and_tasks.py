@@ -171,3 +171,20 @@ def test_two_that_wait_for_nearly_the_same_moment_do_not_keep_each_other_awake()
         return list(await asyncio.gather(*(wait_until(8000.0 + n * 4e-10) for n in range(5))))
 
     assert simulate(story()) == [1, 1, 1, 1, 1]
+
+
+def test_waiting_for_tasks_that_end_at_this_very_moment_comes_to_an_end():
+    """A task may be over while those who are told of it haven't been told: waiting must let them be."""
+
+    async def main():
+        async with Tasks() as tasks:
+            tasks.spawn(LoopClock().sleep(10))
+            await LoopClock().sleep(10)
+            await tasks.wait()
+            tasks.spawn(LoopClock().sleep(0))
+            await asyncio.sleep(0)
+            await tasks.stop()
+        return "over"
+
+    for seed in range(20):
+        assert simulate(main(), SeededRandom(seed)) == "over"

@@ -1,6 +1,7 @@
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes"""
 
 import asyncio
+from dataclasses import replace
 
 from heeler.base.clock import LoopClock
 from heeler.base.loop import simulate
@@ -11,6 +12,7 @@ from heeler.client.informer import Informer
 from heeler.objects.value import GroupVersionResource
 from tests.unit.client.memory import MemoryClient
 
+QUIET = Faults(refused=0, lost=0, busy=0, expired=0, broken=0, delay=0)
 MAPS = GroupVersionResource("", "v1", "configmaps")
 
 
@@ -99,10 +101,40 @@ def test_own_writes_stand_in_the_copy_at_once_and_old_events_do_not_undo_them():
     scenario(body)
 
 
+def test_what_is_known_to_be_gone_is_not_brought_back_by_events_of_its_past():
+    """A Job would otherwise count a pod again that it has let go (found by seed 157)."""
+
+    def late(memory):
+        return FaultyClient(
+            memory, random=SeededRandom(1), clock=LoopClock(), faults=replace(QUIET, late=1, lateness=60)
+        )
+
+    async def body(memory, informer):
+        await informer.wait_synced()
+        await asyncio.sleep(1)
+        made = await memory.create(MAPS, config("a"), "ns")
+        await memory.patch(MAPS, "a", {"data": {"k": "2"}}, "ns")
+        informer.assume(made)
+        gone = await memory.delete(MAPS, "a", "ns")
+        informer.assume_deleted(gone)
+        seen = []
+        informer.add_handler(lambda old, new: seen.append(new))
+        await asyncio.sleep(300)
+        assert seen == []
+        await memory.create(MAPS, config("a"), "ns")  # another one of that name
+        await asyncio.sleep(300)
+        assert names(informer) == ["a"]
+
+    scenario(body, late)
+
+
 def test_it_survives_a_storm():
     def storm(memory):
         return FaultyClient(
-            memory, random=SeededRandom(5), clock=LoopClock(), faults=Faults(0.2, 0.1, 0.1, 0.2, 0.2, 1)
+            memory,
+            random=SeededRandom(5),
+            clock=LoopClock(),
+            faults=Faults(refused=0.2, lost=0.1, busy=0.1, expired=0.2, broken=0.2, delay=1),
         )
 
     async def body(memory, informer):

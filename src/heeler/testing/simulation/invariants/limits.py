@@ -1,0 +1,140 @@
+"""Quotas and disruption budgets.
+
+A quota's account is kept by compare-and-swap, but its controller counts anew off watches that may lag each by itself, and
+may so give back what was just taken: late watches excuse it, here and upstream.
+
+A budget is judged at each eviction of a ready pod: those that stay ready are as many as the budget wants. Pods that were
+lost otherwise in the recent past, and a scale that was changed, excuse it, since the budget's count may be older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from heeler.objects import selectors
+from heeler.objects.value import Object, labels_of, namespace_of, uid_of
+from heeler.testing.simulation.invariants.invariant import Invariant
+from heeler.testing.simulation.world import Step, World
+from heeler.workloads import owners, pods, quota, rollout
+from heeler.workloads.limits import parsed
+
+GROUPS = {
+    "pods": "",
+    "services": "",
+    "persistentvolumeclaims": "",
+    "configmaps": "",
+    "deployments": "apps",
+    "jobs": "batch",
+}
+
+
+def _quotas(world: World, step: Step) -> Iterator[str]:
+    if step.old is not None or step.new is None:
+        return
+    namespace = namespace_of(step.new)
+    for one in world.all("resourcequotas"):
+        if namespace_of(one) != namespace:
+            continue
+        hard = parsed((one.get("status") or {}).get("hard"))
+        group = GROUPS[step.plural]
+        if not quota.counts(one, group, step.plural, step.new):
+            continue
+        mine = quota.usage(group, step.plural, step.new)
+        for name in hard.keys() & mine.keys():
+            if not mine[name].nano:
+                continue
+            used = quota.total(
+                (
+                    quota.usage(group, step.plural, other)
+                    for other in world.all(step.plural)
+                    if namespace_of(other) == namespace and quota.counts(one, group, step.plural, other)
+                ),
+                [name],
+            )[name]
+            if used > hard[name]:
+                yield f"makes {used} of {name}, quota {one['metadata']['name']} has {hard[name]}"
+
+
+class _Budgets:
+    def __init__(self) -> None:
+        #: when a namespace's pods or their numbers last changed otherwise than by eviction.
+        self._disturbed: dict[str, float] = {}
+        self._wanted: dict[str, tuple[int, float]] = {}
+
+    def __call__(self, world: World, step: Step) -> Iterator[str]:
+        if step.plural != "pods":
+            self._notice_scale(world, step)
+            return
+        old, new = step.old, step.new
+        was = old is not None and pods.is_ready(old) and pods.is_active(old)
+        still = new is not None and pods.is_ready(new) and pods.is_active(new)
+        if not was or still:
+            return
+        if not _evicted(step.obj):
+            self._disturbed[namespace_of(step.obj)] = step.at
+            return
+        if step.at - self._disturbed.get(namespace_of(step.obj), float("-inf")) <= world.lag:
+            return
+        yield from self._judge(world, step)
+
+    def _notice_scale(self, world: World, step: Step) -> None:
+        before = None if step.old is None else step.old["spec"]
+        after = None if step.new is None else step.new["spec"]
+        if before != after:
+            self._disturbed[namespace_of(step.obj)] = step.at
+
+    def _judge(self, world: World, step: Step) -> Iterator[str]:
+        for budget in world.all("poddisruptionbudgets"):
+            spec = budget["spec"]
+            if namespace_of(budget) != namespace_of(step.obj) or spec.get("selector") is None:
+                continue
+            selector = selectors.of_object(spec["selector"])
+            if not selector.matches(labels_of(step.obj)):
+                continue
+            mine = [
+                p
+                for p in world.all("pods")
+                if namespace_of(p) == namespace_of(budget) and selector.matches(labels_of(p))
+            ]
+            healthy = sum(pods.is_ready(p) and pods.is_active(p) for p in mine)
+            least = _least(world, spec, mine)
+            if healthy < least:
+                yield f"was evicted, which leaves {healthy} of {least} that {budget['metadata']['name']} wants"
+
+
+def _least(world: World, spec: Object, mine: list[Object]) -> int:
+    """How many must stay healthy."""
+    if spec.get("minAvailable") is not None and not str(spec["minAvailable"]).endswith("%"):
+        return int(spec["minAvailable"])
+    expected, seen = 0, dict[str, None]()
+    for pod in mine:
+        owner = world.by_uid(owners.controller_uid(pod))
+        top = owner
+        if owner is not None and (above := world.by_uid(owners.controller_uid(owner))) is not None:
+            top = above
+        if top is not None and uid_of(top) not in seen:
+            seen[uid_of(top)] = None
+            expected += int(top["spec"].get("replicas", 1))
+    if spec.get("minAvailable") is not None:
+        return rollout.scaled(spec["minAvailable"], expected, round_up=True)
+    return max(0, expected - rollout.scaled(spec.get("maxUnavailable"), expected, round_up=True))
+
+
+def _evicted(pod: Object) -> bool:
+    found = pods.condition(pod, "DisruptionTarget")
+    return found is not None and found.get("reason") == "EvictionByEvictionAPI"
+
+
+INVARIANTS = (
+    Invariant(
+        "a quota is never exceeded",
+        tuple(GROUPS),
+        lambda: _quotas,
+        frozenset({"late", "stalled", "delay", "broken", "expired", "slow"}),
+    ),
+    Invariant(
+        "an eviction never violates a disruption budget",
+        ("pods", "deployments", "statefulsets", "replicasets", "poddisruptionbudgets"),
+        _Budgets,
+    ),
+)
