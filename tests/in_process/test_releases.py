@@ -155,6 +155,27 @@ def test_a_conflict_fails_the_upgrade_until_it_is_forced(helm: Helm) -> None:
     assert [status for _, status, _ in helm.history()] == ["superseded", "failed", "deployed"]
 
 
+def test_all_that_is_refused_is_told_and_the_rest_is_done(helm: Helm) -> None:
+    helm.install(release(config_map("one") + config_map("two") + config_map("three")))
+    for name in ("one", "three"):
+        helm.cluster.patch("configmaps", name, {"data": {"a": "mine"}})
+    with pytest.raises(upgrade.UpgradeFailed) as error:
+        helm.upgrade(config_map("one", 5) + config_map("two", 5) + config_map("three", 5))
+    first, second = str(error.value).split(" && ")
+    assert first.startswith("conflict occurred while applying object default/one")
+    assert second.startswith("conflict occurred while applying object default/three")
+    assert helm.data("two") == {"a": "5"}
+
+
+def test_ways_to_write_that_exclude_each_other_fail_the_revision(helm: Helm) -> None:
+    both = replace(SERVER, force_replace=True)
+    helm.install(release(config_map("one")), applying=both)  # there is nothing to replace
+    with pytest.raises(upgrade.UpgradeFailed, match="cannot use server-side apply and force replace together"):
+        helm.upgrade(config_map("one", 5), applying=both)
+    assert helm.history()[-1][:2] == (2, "failed")
+    assert helm.data("one") == {"a": "1"}
+
+
 def test_a_patch_made_here_leaves_what_others_added(helm: Helm) -> None:
     helm.install(release(config_map("one")), applying=HERE)
     helm.cluster.patch("configmaps", "one", {"data": {"b": "theirs"}})

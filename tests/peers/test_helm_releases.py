@@ -110,6 +110,8 @@ def test_each_takes_over_the_other_s_releases(run: Run, tmp_path: Path) -> None:
     both(run, "get", "hooks", "web")
     assert run(OURS, "test", "web", "--timeout", "30s").code == 0
     both(run, "status", "web")
+    both(run, "status", "web", "-o", "json")
+    both(run, "status", "web", "-o", "yaml")
     assert run(helm, "rollback", "web").code == 0
     both(run, "history", "web", "-o", "yaml")
     assert run(OURS, "uninstall", "web", "--keep-history").code == 0
@@ -169,6 +171,19 @@ SESSIONS: dict[str, list[str]] = {
         "uninstall bad",
         "install strange strange",
     ],
+    "refusals": [
+        "install two services",
+        "upgrade two services --set ip=1.2.3.4",
+        "upgrade two services --set ip=1.2.3.4 --server-side=false",
+        "upgrade two services --set ip=1.2.3.4",
+        "upgrade two services --force-replace --server-side=true",
+        "rollback two 1 --force-replace --server-side=true",
+        "install replaced services --force-replace",
+        "history two",
+        "upgrade two services",
+        "rollback two",
+        "get metadata two",
+    ],
     "hooks": [
         "install h hooks --timeout 20s",
         "upgrade h hooks --timeout 20s",
@@ -189,6 +204,9 @@ def test_a_session_looks_the_same(name: str, shared: FreshCluster, run: Run, tmp
     chart(tmp_path, "strange", one="apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\n")
     nowhere = "spec: {nodeSelector: {no: where}, containers: [{name: a, image: b}]}\n"
     chart(tmp_path, "stuck", one=CONFIG % "one", pod=f"apiVersion: v1\nkind: Pod\nmetadata: {{name: stuck}}\n{nowhere}")
+    service = "apiVersion: v1\nkind: Service\nmetadata: {name: '{{ .Release.Name }}-%s'}\n"
+    service += 'spec: { {{ with .Values.ip }}clusterIP: "{{ . }}", {{ end }}ports: [{port: 80}]}\n'
+    chart(tmp_path, "services", one=service % "one", two=service % "two")
     good = {"before": HOOK % ("before", "pre-install,pre-upgrade", "0@1"), "test": HOOK % ("t", "test", "1@1")}
     chart(tmp_path, "hooks", one=CONFIG % "one", **good)
     chart(tmp_path, "failing", one=CONFIG % "one", before=HOOK % ("before", "pre-upgrade", "1@1"))

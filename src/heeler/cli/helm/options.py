@@ -29,8 +29,6 @@ def applying(call: Call, before: str = SSA) -> Applying:
         raise HelmError(f'invalid server-side value "{flags.text("server-side")}". Must be "true", "false", or "auto"')
     server_side = before == SSA if given == "auto" else given == "true"
     replaced = flags.on("force-replace") or flags.on("force")
-    if server_side and replaced:
-        raise HelmError("invalid client update option(s): cannot use server-side apply and force replace together")
     return Applying(
         server_side,
         flags.on("force-conflicts"),

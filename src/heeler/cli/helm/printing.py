@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def structured(call: Call, value: Any) -> bool:
 
 
 #: Fields that hold maps of the user's: their keys are sorted, those of Helm's own records stand in their order.
-_MAPS = ("config", "values", "annotations")
+_MAPS = ("config", "values", "annotations", "resources")
 
 
 def ordered_json(value: Any) -> str:
@@ -84,11 +84,18 @@ def chart_name(release: Release) -> str:
     return f"{metadata.get('name') or ''}-{metadata.get('version') or ''}" if metadata else "MISSING"
 
 
-def as_map(release: Release, *, with_chart: bool) -> dict[str, Any]:
-    """A release as `-o json` has it."""
+def as_map(
+    release: Release, *, with_chart: bool, resources: Mapping[str, list[dict[str, Any]]] | None = None
+) -> dict[str, Any]:
+    """A release as `-o json` has it; `resources`: what is there of its objects."""
     made = to_json(release)
     if not with_chart:
         made.pop("chart", None)
+    if resources:
+        rolled_back = made["info"].pop("rollback_revision", None)
+        made["info"]["resources"] = resources
+        if rolled_back:
+            made["info"]["rollback_revision"] = rolled_back
     return made
 
 

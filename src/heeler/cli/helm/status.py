@@ -9,17 +9,19 @@ from heeler.cli.helm.releases import find_in, session
 
 
 def status(call: Call) -> int:
+    from heeler.packages.releases import resources
+
     with session(call) as found:
         release = find_in(found, call.arguments[0], call.flags.number("revision"))
-        if structured(call, as_map(release, with_chart=False)):
-            return 0
         there = None
-        if not found.in_memory:
-            from heeler.packages.releases.resources import resources
-
-            try:
-                there = found.run(resources(found.doing, release.manifest))
-            except OSError as error:
-                raise HelmError(str(error)) from None
+        try:
+            if call.flags.text("output") in ("json", "yaml"):
+                objects = {} if found.in_memory else found.run(resources.objects(found.doing, release.manifest))
+                structured(call, as_map(release, with_chart=False, resources=objects))
+                return 0
+            if not found.in_memory:
+                there = found.run(resources.resources(found.doing, release.manifest))
+        except OSError as error:
+            raise HelmError(str(error)) from None
         call.write(status_text(release, resources=there if there and there.heads else None))
     return 0

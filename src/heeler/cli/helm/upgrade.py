@@ -79,7 +79,7 @@ def _upgrade(call: Call, found: Session, name: str, given: str, dry_run: str) ->
         hide_secret=flags.on("hide-secret"),
         session=None if dry_run == "client" else found,
     )
-    asked = applying(call, current.apply_method)
+    asked = applying(call, last.apply_method)
     release = replace(
         release_of(outcome, "pending-upgrade"),
         version=last.version + 1,

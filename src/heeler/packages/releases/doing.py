@@ -65,6 +65,11 @@ class Applying:
     def method(self) -> str:
         return SSA if self.server_side else CSA
 
+    def check(self) -> None:
+        """Raises ClusterError for ways that exclude each other, as Helm does once it has objects to change."""
+        if self.server_side and self.force_replace:
+            raise ClusterError("invalid operation: cannot use server-side apply and force replace together")
+
 
 @dataclass(slots=True)
 class Doing:
@@ -135,8 +140,12 @@ class Doing:
     async def change(
         self, old: list[Target], new: list[Target], current: Release, applying: Applying, created: list[Target]
     ) -> None:
-        """Bring each object to its new manifest, then delete what has none any more. `created` gets what wasn't there."""
+        """Bring each object to its new manifest, then delete what has none any more. `created` gets what wasn't there.
+
+        Raises ClusterError: at once for what can't be made, in the end for all that can't be changed."""
+        applying.check()
         before = {target.key: target for target in with_owner(old, current.name, current.namespace)}
+        refused: list[str] = []
         for target in new:
             live = await self.cluster.get(target)
             if live is None:
@@ -147,7 +156,12 @@ class Doing:
                     raise ClusterError(f"failed to create resource: {error}") from error
                 continue
             was = before.get(target.key)
-            await self.bring(target, was.object if was is not None else {}, applying, live)
+            try:
+                await self.bring(target, was.object if was is not None else {}, applying, live)
+            except ClusterError as error:
+                refused.append(str(error))  # the others are brought as far as they can be
+        if refused:
+            raise ClusterError(" && ".join(refused))
         wanted = by_key(new)
         for target in old:
             if target.key in wanted:

@@ -93,6 +93,8 @@ async def install(doing: Doing, release: Release, options: Options) -> Release:
     try:
         if not options.no_hooks:
             release = await hooks.run(doing, release, "pre-install", options.waiting, options.applying)
+        if there:
+            options.applying.check()
         for target in targets:
             live = await doing.cluster.get(target) if target.key in there else None
             await doing.bring(target, {}, options.applying, live)

@@ -63,6 +63,28 @@ async def resources(doing: Doing, manifest: str) -> Resources:
     return out
 
 
+async def objects(doing: Doing, manifest: str) -> dict[str, list[Object]]:
+    """The same as whole objects: by `version/Kind`, pods of workloads as lists. Raises ActionError, OSError."""
+    out: dict[str, list[Object]] = {}
+    related: list[Object] = []
+    for target in await doing.targets(manifest):
+        found = await doing.cluster.get(target)
+        if found is None:
+            continue
+        out.setdefault(f"{target.resource.version}/{target.kind}", []).append(found)
+        if selector := _selector(target):
+            path = f"{_PODS.path(target.namespace)}?{urlencode({'labelSelector': selector})}"
+            status, body = await doing.cluster.client.request("GET", path)
+            if status == 200:
+                related.append(_with_kinds(orjson.loads(body)))
+    return {**out, RELATED: related} if related else out
+
+
+def _with_kinds(pods: Object) -> Object:
+    items = [{"kind": "Pod", "apiVersion": "v1", **pod} for pod in pods.get("items") or ()]
+    return {**pods, "items": items}
+
+
 def _selector(target: Target) -> str:
     """The selector of a workload's pods, "" if it has none that is only labels."""
     if target.kind not in _WORKLOADS:

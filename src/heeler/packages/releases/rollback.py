@@ -95,9 +95,10 @@ async def _failed(
     doing: Doing, current: Release, release: Release, error: Exception, created: list[Target], options: Options
 ) -> ActionError:
     """Record the failure; what to raise."""
-    doing.log("WARN", "rollback failed", name=release.name, error=str(error))
+    why = f'Rollback "{release.name}" failed: {error}'
+    doing.log("WARN", why)
     await doing.storage.update(replace(current, status="superseded"))
-    await doing.keep(release, "failed", f'Rollback "{release.name}" failed: {error}')
+    await doing.keep(release, "failed", why)
     if options.cleanup_on_fail:
         for target in created:
             try:
