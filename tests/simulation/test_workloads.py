@@ -158,6 +158,22 @@ async def _complete(cluster: Simulation, name: str) -> bool:
     return pods.has_condition(await cluster.client.get(JOBS, name, "default"), "Complete")
 
 
+def test_pods_that_end_together_are_counted_together_and_none_is_made_for_the_first_of_them():
+    async def story(cluster: Simulation) -> None:
+        wanted = job("some", exits="0@5", completionMode="Indexed", completions=6, parallelism=2)
+        wanted["spec"]["successPolicy"] = {"rules": [{"succeededCount": 2}]}
+        await cluster.client.create(JOBS, wanted, "default")
+
+        async def done() -> bool:
+            return bool(pods.has_condition(await cluster.client.get(JOBS, "some", "default"), "Complete"))
+
+        await cluster.until(done)
+        assert (await status(cluster, JOBS, "some"))["completedIndexes"] == "0,1"
+        assert len((await cluster.client.list(PODS, "default")).items) == 2
+
+    simulate_cluster(story, nodes=1)
+
+
 def cron(name: str, schedule: str, *, exits: str = "", **spec: Any) -> dict[str, Any]:
     made = job(name, exits=exits)
     template = {"spec": made["spec"]}

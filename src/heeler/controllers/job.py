@@ -24,6 +24,9 @@ from heeler.objects.value import Object, meta, name_of
 from heeler.workloads import owners
 
 KIND = OwnerKind(JOBS, "Job")
+#: What pods say of themselves is gathered for so many seconds, as kube-controller-manager does: pods that end together are
+#: counted together, and no new one is made for the first of them.
+BATCH_SECONDS = 1.0
 #: Keys of pods whose Job is gone begin so.
 ORPHAN = "orphan:"
 
@@ -37,11 +40,18 @@ class JobController:
         self._pods = context.informers.get(PODS)
         self._control = PodControl(self._client, self._pods, self._events, KIND)
         self._jobs.add_handler(self._job_changed)
-        watch_dependents(self._pods, self._jobs, KIND.kind, _selector, self.queue.add)
+        watch_dependents(self._pods, self._jobs, KIND.kind, _selector, self._soon)
         self._pods.add_handler(self._pod_changed)
 
+    def _soon(self, key: str) -> None:
+        self.queue.add_after(key, BATCH_SECONDS)
+
     def _job_changed(self, old: Object | None, new: Object | None) -> None:
-        self.queue.add(key_of(new or old or {}))
+        key = key_of(new or old or {})
+        if old is not None and new is not None and meta(old).get("generation") == meta(new).get("generation"):
+            self._soon(key)
+        else:
+            self.queue.add(key)
         if new is None and old is not None:
             for pod in self._pods.by_index("controller", old["metadata"]["uid"]):
                 self._pod_changed(None, pod)

@@ -370,6 +370,7 @@ CONTROLLERS: tuple[Entry, ...] = (
         DisruptionController,
         alias="disruption",
         flag="concurrent-disruption-syncs",
+        workers=5,  # upstream: 1; ours wait more for answers, and evictions for them
     ),
     Entry("node-ipam-controller", "node-controller", NodeIpamController, alias="nodeipam", workers=5),
     Entry("ttl-controller", "ttl-controller", TtlController, alias="ttl", workers=5),
