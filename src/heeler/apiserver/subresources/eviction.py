@@ -18,16 +18,19 @@ from heeler.base.clock import rfc3339
 from heeler.kinds.bodies import EVICTION
 from heeler.objects import selectors
 from heeler.objects.go_text import plain
-from heeler.objects.status import StatusError, bad_request, invalid, not_found, too_many_requests
+from heeler.objects.status import StatusError, bad_request, forbidden, invalid, not_found, too_many_requests
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch
-from heeler.workloads import disruption
+from heeler.workloads import disruption, pods
 
 if TYPE_CHECKING:
     from heeler.apiserver.request import Context
 
 GROUP = "policy"
 TRIES = 16
+#: Evictions that were granted and haven't shown as deletions, at the most.
+MAX_GRANTED = 2000
+TOO_MANY_GRANTED = "DisruptedPods map too big - too many evictions not confirmed by PDB controller"
 #: Older apiVersions in which an Eviction is taken.
 ALSO = ("policy/v1beta1", "v1")
 
@@ -181,13 +184,26 @@ def _check_budget(budget: Object) -> None:
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
         text = f"The disruption budget {name} is still being processed by the server."
         raise too_many_requests(message, 10, cause(text) | {"retryAfterSeconds": 10})
-    if status.get("disruptionsAllowed", 0) < 0:
-        raise StatusError(
-            403, "Forbidden", f'pods disruption budget "{name}" is forbidden: pdb disruptions allowed is negative'
-        )
+    for why, wrong in (
+        ("pdb disruptions allowed is negative", status.get("disruptionsAllowed", 0) < 0),
+        (TOO_MANY_GRANTED, len(status.get("disruptedPods") or {}) > MAX_GRANTED),
+    ):
+        if wrong:
+            refusal = forbidden("poddisruptionbudget", "policy", name, why)
+            told = cause(f"The disruption budget {name} does not allow evicting pods currently: {why}")
+            raise StatusError(403, refusal.reason, refusal.message, {**(refusal.details or {}), **told})
     if status.get("disruptionsAllowed", 0) == 0:
-        text = (
-            f"The disruption budget {name} needs {status.get('desiredHealthy', 0)} healthy pods "
-            f"and has {status.get('currentHealthy', 0)} currently"
-        )
-        raise StatusError(429, "TooManyRequests", message, cause(text))
+        raise StatusError(429, "TooManyRequests", message, cause(_why_not(name, status)))
+
+
+def _why_not(name: str, status: Object) -> str:
+    """Why a budget that allows nothing allows nothing."""
+    closed = f"The disruption budget {name} does not allow evicting pods currently"
+    found = pods.condition({"status": status}, "DisruptionAllowed") or {}
+    told = str(found.get("message") or "") if found.get("status") == "False" else ""
+    if told and found.get("reason") == "SyncFailed":  # what it counts isn't to be trusted then
+        return f"{closed} because it failed sync: {told}"
+    wanted, there = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+    if there <= wanted:
+        return f"The disruption budget {name} needs {wanted} healthy pods and has {there} currently"
+    return f"{closed} ({found.get('reason')}): {told}" if told else closed
