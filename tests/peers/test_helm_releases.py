@@ -191,6 +191,7 @@ SESSIONS: dict[str, list[str]] = {
         "upgrade h failing --timeout 20s",
         "history h",
         "test h --timeout 20s",
+        "test h --timeout 20s --logs",
         "test h --filter name=none",
         "uninstall h --no-hooks",
     ],

@@ -247,10 +247,17 @@ async def _delete_once(context: Context, options: DeleteOptions, live: Item) -> 
         return new, gone
     if gone:
         revision = live.revision
-        if new is not old:  # a graceful deletion without grace is seen as such before the object goes
+        # a graceful deletion without grace is seen as such before the object goes; one that is seen already isn't shown
+        # again: two who delete at once would for ever be in each other's way
+        if new is not old and new != old:
             revision = await server.store.update(live.key, encode(await to_store(kind, new)), revision)
             new["metadata"]["resourceVersion"] = str(revision)
-        await server.store.delete(live.key, revision)
+        try:
+            await server.store.delete(live.key, revision)
+        except KeyNotFound:
+            if revision == live.revision:
+                raise
+            return new, True  # whoever saw the mark was faster; it is gone as was asked
         hooks = server.hooks.get((kind.group, kind.plural))
         if hooks is not None:
             await hooks.after_delete(server, old)

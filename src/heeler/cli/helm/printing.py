@@ -92,10 +92,7 @@ def as_map(
     if not with_chart:
         made.pop("chart", None)
     if resources:
-        rolled_back = made["info"].pop("rollback_revision", None)
         made["info"]["resources"] = resources
-        if rolled_back:
-            made["info"]["rollback_revision"] = rolled_back
     return made
 
 

@@ -7,8 +7,10 @@ from heeler.cli.helm.frame import Call
 from heeler.cli.helm.options import waiting
 from heeler.cli.helm.printing import status_text
 from heeler.cli.helm.releases import is_name, session
+from heeler.packages.releases import hooks
 from heeler.packages.releases import test as action
 from heeler.packages.releases.doing import SSA, Applying
+from heeler.packages.releases.records import Hook
 
 
 def test(call: Call) -> int:
@@ -19,13 +21,19 @@ def test(call: Call) -> int:
         last = found.run(found.storage.last(name))
         asked = waiting(call)
         applying = Applying(last.apply_method == SSA)
-        release, failure = found.run(action.test(found.doing, name, asked, filters, applying=applying))
+        over: list[Hook] = []
+        release, failure = found.run(action.test(found.doing, name, asked, filters, applying=applying, later=over))
         call.write(status_text(release, notes=False))
+        failures = [] if failure is None else [str(failure)]
         if call.flags.on("logs"):
             call.write("\n")
-            call.write(found.run(action.logs(found.doing, release, filters)))
-    if failure is not None:
-        raise HelmError(str(failure))
+            try:
+                call.write(found.run(action.logs(found.doing, release, filters)))
+            except HelmError as error:
+                failures.append(str(error))
+        found.run(hooks.clean(found.doing, over, asked))
+    if failures:
+        raise HelmError("\n".join(failures))
     return 0
 
 

@@ -27,8 +27,12 @@ def at(release: Release, event: str) -> list[Hook]:
     return sorted((hook for hook in release.hooks if event in hook.events), key=lambda hook: (hook.weight, hook.name))
 
 
-async def run(doing: Doing, release: Release, event: str, waiting: Waiting, applying: Applying) -> Release:
-    """Run an event's hooks; the release with what became of each. Raises ActionError for the first that fails."""
+async def run(
+    doing: Doing, release: Release, event: str, waiting: Waiting, applying: Applying, *, later: list[Hook] | None = None
+) -> Release:
+    """Run an event's hooks; the release with what became of each. Raises ActionError for the first that fails.
+
+    What hooks' policies delete afterwards is gone when this ends, or noted in `later`: for `clean`."""
     hooks = [_with_policy(hook) for hook in at(release, event)]
     for number, hook in enumerate(hooks):
         targets = await doing.targets(hook.manifest)
@@ -43,16 +47,14 @@ async def run(doing: Doing, release: Release, event: str, waiting: Waiting, appl
         except ClusterError as error:
             release = _ended(doing, release, hook, "Failed")
             await _show_logs(doing, hook, targets, FAILED)
-            if FAILED in hook.delete_policies:
-                await _delete(doing, targets, waiting)
             # those that ran well before it are cleaned up as if all had
-            for earlier in hooks[:number]:
-                await _clean(doing, earlier, waiting)
+            over = [hook] if FAILED in hook.delete_policies else []
+            await _clean_or_note(doing, over + _over(hooks[:number]), waiting, later)
             raise HookFailed(event, str(error), release) from error
         release = _ended(doing, release, hook, "Succeeded")
     for hook in hooks:
         await _show_logs(doing, hook, None, SUCCEEDED)
-        await _clean(doing, hook, waiting)
+    await _clean_or_note(doing, _over(hooks), waiting, later)
     return release
 
 
@@ -74,8 +76,21 @@ def _ended(doing: Doing, release: Release, hook: Hook, phase: str) -> Release:
     return release.with_hook(replace(hook, last_run=Run(started, doing.now(), phase)))
 
 
-async def _clean(doing: Doing, hook: Hook, waiting: Waiting) -> None:
-    if SUCCEEDED in hook.delete_policies:
+def _over(hooks: Iterable[Hook]) -> list[Hook]:
+    """Those whose objects go when they have run well."""
+    return [hook for hook in hooks if SUCCEEDED in hook.delete_policies]
+
+
+async def _clean_or_note(doing: Doing, hooks: list[Hook], waiting: Waiting, later: list[Hook] | None) -> None:
+    if later is None:
+        await clean(doing, hooks, waiting)
+    else:
+        later += hooks
+
+
+async def clean(doing: Doing, hooks: Iterable[Hook], waiting: Waiting) -> None:
+    """Delete the objects of hooks. Raises ActionError."""
+    for hook in hooks:
         await _delete(doing, await doing.targets(hook.manifest), waiting)
 
 

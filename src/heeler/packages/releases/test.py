@@ -11,19 +11,27 @@ from dataclasses import replace
 from heeler.packages.releases import hooks
 from heeler.packages.releases.doing import ActionError, Applying, Doing, Waiting
 from heeler.packages.releases.hooks import HookFailed, pod_log
-from heeler.packages.releases.records import Release
+from heeler.packages.releases.records import Hook, Release
 
 
 async def test(
-    doing: Doing, name: str, waiting: Waiting, filters: Mapping[str, Sequence[str]], *, applying: Applying
+    doing: Doing,
+    name: str,
+    waiting: Waiting,
+    filters: Mapping[str, Sequence[str]],
+    *,
+    applying: Applying,
+    later: list[Hook],
 ) -> tuple[Release, ActionError | None]:
     """Run the tests; the release with what became of them, and the first failure. `filters`: names to run, or to pass over
-    (`name`, `!name`). Raises ActionError, StorageError."""
+    (`name`, `!name`). `later` gets the hooks whose objects go once their logs were read (`hooks.clean`).
+
+    Raises ActionError, StorageError."""
     release = await doing.storage.last(name)
     chosen = [hook for hook in release.hooks if _wanted(hook.name, filters)]
     passed_over = [hook for hook in release.hooks if hook not in chosen]
     try:
-        done = await hooks.run(doing, replace(release, hooks=tuple(chosen)), "test", waiting, applying)
+        done = await hooks.run(doing, replace(release, hooks=tuple(chosen)), "test", waiting, applying, later=later)
         failure = None
     except HookFailed as error:
         done, failure = error.release, ActionError(str(error).removeprefix("failed test: "))
