@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from heeler.objects.value import GroupVersionResource
 from heeler.packages.releases.records import Release
 from heeler.packages.releases.storage import ConfigMaps, InCluster, ReleaseNotFound, Secrets, Storage, StorageError
 from heeler.testing.cluster import FreshCluster
+
+SECRETS = GroupVersionResource("", "v1", "secrets")
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +60,29 @@ def test_a_broken_record_hides_no_other_one(cluster: FreshCluster) -> None:
     labels = {"name": "odd", "owner": "helm", "status": "deployed", "version": "1"}
     metadata = {"name": "sh.helm.release.v1.odd.v1", "labels": labels}
     cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"release": "???"}})
-    storage = Storage(Secrets(cluster.client_in_thread(), "default", lambda: 0))
+    client = cluster.client_in_thread()
+    storage = Storage(Secrets(client, "default", lambda: 0))
 
     async def main() -> None:
         await storage.create(release("odd", 2, "deployed"))
         assert [one.version for one in await storage.history("odd")] == [2]
+        for version, text, why in (
+            (1, "???", "illegal base64 data at input byte 0"),
+            (3, "eHh4eHg", "illegal base64 data at input byte 4"),
+            (4, "", "unexpected end of JSON input"),
+            (5, "eHg=", "invalid character 'x' looking for beginning of value"),
+        ):
+            key = f"sh.helm.release.v1.odd.v{version}"
+            if version > 1:
+                secret = {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": {"name": key},
+                    "stringData": {"release": text},
+                }
+                await client.create(SECRETS, secret, "default")
+            with pytest.raises(StorageError) as error:
+                await storage.get("odd", version)
+            assert str(error.value) == f'get: failed to decode data "{key}": {why}'
 
     cluster._run(main())

@@ -72,7 +72,7 @@ def _selected(text: str, releases: list[Release]) -> list[Release]:
     try:
         selector = parse_labels(text)
     except ValueError as error:
-        raise HelmError(f"unable to parse requirement: {error}") from None
+        raise HelmError(str(error)) from None
     return [release for release in releases if selector.matches(dict(release.labels))]
 
 

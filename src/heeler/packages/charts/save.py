@@ -25,9 +25,12 @@ def save(chart: Chart, folder: Path, moment: float | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ChartError(f"mkdir {folder}: {(error.strerror or '').lower()}") from None
+    fresh = not target.exists()
     try:
         target.write_bytes(data)
     except OSError as error:
+        if fresh:  # half of an archive is none
+            target.unlink(missing_ok=True)
         raise ChartError(f"open {target}: {(error.strerror or '').lower()}") from None
     return target
 

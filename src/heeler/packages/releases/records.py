@@ -7,7 +7,6 @@ Source: records that helm 4.3 wrote.
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import zlib
 from collections.abc import Iterable, Mapping
@@ -21,6 +20,8 @@ from heeler.objects.value import Object
 from heeler.packages.charts.chart import Chart, File
 from heeler.packages.charts.decode import LOCK, ListOf, Record
 from heeler.packages.charts.metadata import as_map
+from heeler.packages.functions.encoding import from_base64_bytes
+from heeler.packages.template.values import GoError
 
 #: What a release may be in; `pending-…` while something is under way.
 STATUSES = (
@@ -252,15 +253,30 @@ def encode(release: Release) -> str:
 def decode(text: str, labels: Mapping[str, str] | None = None) -> Release:
     """What was stored; older records aren't compressed. Raises RecordError."""
     try:
-        data = base64.b64decode(text, validate=True)
+        data = from_base64_bytes(text)
         if data.startswith(_GZIP):
             unpacker = zlib.decompressobj(31)
             data = unpacker.decompress(data, MAX_BYTES)
             if unpacker.unconsumed_tail:
                 raise RecordError(f"the record is larger than {MAX_BYTES >> 20} MiB")
+            if not unpacker.eof:
+                raise RecordError("unexpected EOF")
         return from_json(orjson.loads(data), labels)
-    except (binascii.Error, zlib.error, orjson.JSONDecodeError) as error:
-        raise RecordError(f"the record can't be read: {error}") from error
+    except orjson.JSONDecodeError as error:
+        raise RecordError(_json_fault(data) or str(error)) from error
+    except (GoError, zlib.error) as error:
+        raise RecordError(str(error)) from error
+
+
+def _json_fault(data: bytes) -> str:
+    """What is wrong with a JSON text, in the words of Go."""
+    from heeler.packages.yaml import json as go_json
+
+    try:
+        go_json.check(data.decode("utf-8", "replace"))
+    except GoError as error:
+        return str(error)
+    return ""
 
 
 def newest_first(releases: Iterable[Release]) -> list[Release]:

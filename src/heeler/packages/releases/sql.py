@@ -61,7 +61,7 @@ class Sql:
         try:
             return decode(rows[0][0], self._labels(key, self._namespace))
         except RecordError as error:
-            raise StorageError(f"get: failed to decode data {key!r}: {error}") from error
+            raise StorageError(f'get: failed to decode data "{key}": {error}') from error
 
     async def find(self, **labels: str) -> list[Release]:
         conditions, values = ["owner = :owner"], {"owner": OWNER}

@@ -169,6 +169,8 @@ class InCluster:
             return replace(found, labels=own)
         except StatusError as error:
             raise _failure(f"get: failed to get {key!r}", error) from error
+        except RecordError as error:
+            raise StorageError(f'get: failed to decode data "{key}": {error}') from error
 
     async def find(self, **labels: str) -> list[Release]:
         wanted = {**labels, "owner": OWNER}
@@ -228,10 +230,8 @@ class Secrets(InCluster):
         return {"type": SECRET_TYPE, "data": {"release": base64.b64encode(text.encode()).decode()}}
 
     def _text(self, obj: Object) -> str:
-        try:
-            return base64.b64decode((obj.get("data") or {}).get("release") or "").decode()
-        except ValueError as error:
-            raise RecordError(f"the record can't be read: {error}") from error
+        # what is no text is no base64 either, which decoding tells
+        return base64.b64decode((obj.get("data") or {}).get("release") or "").decode("utf-8", "surrogateescape")
 
 
 class ConfigMaps(InCluster):

@@ -184,7 +184,9 @@ class Web:
             parts.append(part)
         headers = {name.lower(): value for name, value in found.headers.items()}
         promised = headers.get("content-length", "")
-        if method != "HEAD" and promised.isdigit() and size < int(promised):
+        if promised and not (promised.isascii() and promised.isdigit()):
+            raise WebError(f'Get "{url}": bad Content-Length "{promised}"')
+        if method != "HEAD" and promised and size < int(promised):
             raise WebError("unexpected EOF")
         return Answer(found.status, found.reason, headers, b"".join(parts), url)
 
