@@ -144,12 +144,13 @@ def status(
     old = obj.get("status") or {}
     template = ((obj["spec"].get("template") or {}).get("metadata") or {}).get("labels") or {}
     min_ready = obj["spec"].get("minReadySeconds") or 0
-    labelled = sum(all(labels_of(p).get(k) == v for k, v in template.items()) for p in active)
+    labelled = sum(template.items() <= labels_of(pod).items() for pod in active)
+    ready = [pod for pod in active if pods.is_ready(pod)]
     out: Object = {
         "replicas": len(active),
         "fullyLabeledReplicas": labelled,
-        "readyReplicas": sum(pods.is_ready(pod) for pod in active),
-        "availableReplicas": sum(pods.is_available(pod, min_ready, now) for pod in active),
+        "readyReplicas": len(ready),
+        "availableReplicas": sum(pods.is_available(pod, min_ready, now) for pod in ready) if min_ready else len(ready),
     }
     out = {key: value for key, value in out.items() if value or key == "replicas"}
     if terminating is not None:
@@ -216,14 +217,15 @@ class ReplicaSetController:
         obj = self._sets.get(key)
         if obj is None:
             return
-        claimed = await self._claim(obj)
-        active = [pod for pod in claimed if pods.is_active(pod)]
+        active = await self._claim(obj)
         now = self._context.clock.time()
         failure: tuple[str, str] | None = None
         error: StatusError | OSError | None = None
         wanted = obj["spec"].get("replicas")
         if "deletionTimestamp" not in obj["metadata"]:
-            step = plan(1 if wanted is None else wanted, active, self._related(obj, active), now)
+            wanted = 1 if wanted is None else wanted
+            related = self._related(obj, active) if len(active) > wanted else active
+            step = plan(wanted, active, related, now)
             made, error, reason = await self._perform(obj, step)
             gone = {meta(pod)["uid"]: None for pod in step.delete} if not error else {}
             active = [pod for pod in active if meta(pod)["uid"] not in gone] + made
