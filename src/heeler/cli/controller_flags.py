@@ -32,6 +32,14 @@ FLAGS = (
     Flag("node_monitor_period", duration, "How often nodes are looked at."),
     Flag("pvclaimbinder_sync_period", duration, "How often claims that wait for a volume are looked at again."),
     Flag("horizontal_pod_autoscaler_sync_period", duration, "How often autoscalers decide."),
+    Flag("horizontal_pod_autoscaler_tolerance", float, "How far a metric may be off its target, as a share of it."),
+    Flag("horizontal_pod_autoscaler_downscale_stabilization", duration, "How far back they look before scaling down."),
+    Flag(
+        "horizontal_pod_autoscaler_cpu_initialization_period",
+        duration,
+        "So long the processor use of a new pod may not count.",
+    ),
+    Flag("horizontal_pod_autoscaler_initial_readiness_delay", duration, "So long a new pod may become ready at first."),
     Flag("cluster_signing_duration", duration, "How long certificates are valid at most."),
     Flag(
         "legacy_service_account_token_clean_up_period", duration, "Tokens in Secrets go so long after their last use."

@@ -82,11 +82,21 @@ class Result(NamedTuple):
 
 
 def normalised(
-    behavior: Object | None, memory: Memory, current: int, wanted: int, least: int, most: int, now: float
+    behavior: Object | None,
+    memory: Memory,
+    current: int,
+    wanted: int,
+    least: int,
+    most: int,
+    now: float,
+    stabilization: float = DOWNSCALE_STABILIZATION_SECONDS,
 ) -> Result:
-    """What may be done of what is wanted, now. The recommendation is remembered."""
+    """What may be done of what is wanted, now. The recommendation is remembered.
+
+    `stabilization`: seconds of looking back before scaling down, of autoscalers that don't say.
+    """
     if behavior is None:
-        stabilised, condition = _stabilised(memory, wanted, current, DOWNSCALE_STABILIZATION_SECONDS, 0.0, now)
+        stabilised, condition = _stabilised(memory, wanted, current, stabilization, 0.0, now)
         memory.recommendations.append(Change(now, wanted))
         replicas, limit = _plain_limit(current, stabilised, least, most)
     else:
@@ -96,7 +106,7 @@ def normalised(
             memory,
             wanted,
             current,
-            DOWNSCALE_STABILIZATION_SECONDS if down_window is None else float(down_window),
+            stabilization if down_window is None else float(down_window),
             float(up.get("stabilizationWindowSeconds") or 0),
             now,
         )

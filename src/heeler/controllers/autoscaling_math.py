@@ -15,14 +15,20 @@ from heeler.objects import quantities
 from heeler.objects.value import Object, meta, name_of
 from heeler.workloads import pods
 
-#: A new pod's processor use isn't trusted for so long, unless it became ready.
-CPU_INITIALIZATION_SECONDS = 300.0
-#: A pod that was unready from its start on counts as never ready if it changed within so long.
-INITIAL_READINESS_SECONDS = 30.0
-
 
 class MetricError(Exception):
     """A metric can't be had, or says nothing of these pods."""
+
+
+class Patience(NamedTuple):
+    """Seconds. A new pod's processor use isn't trusted for `cpu`, unless it became ready; one that was unready from its start
+    on counts as never ready if it changed within `readiness`."""
+
+    cpu: float = 300.0
+    readiness: float = 30.0
+
+
+USUAL = Patience()
 
 
 class Tolerances(NamedTuple):
@@ -59,7 +65,9 @@ class Groups:
     ignored: dict[str, None]
 
 
-def grouped(found: Sequence[Object], samples: Mapping[str, Sample], resource: str, now: float) -> Groups:
+def grouped(
+    found: Sequence[Object], samples: Mapping[str, Sample], resource: str, now: float, patience: Patience = USUAL
+) -> Groups:
     """Which pods count. Those that end are ignored, those that start count only where that is cautious."""
     groups = Groups(0, {}, {}, {})
     for pod in found:
@@ -70,22 +78,22 @@ def grouped(found: Sequence[Object], samples: Mapping[str, Sample], resource: st
             groups.unready[name] = None
         elif name not in samples:
             groups.missing[name] = None
-        elif resource == "cpu" and _is_unready(pod, samples[name], now):
+        elif resource == "cpu" and _is_unready(pod, samples[name], now, patience):
             groups.unready[name] = None
         else:
             groups.ready += 1
     return groups
 
 
-def _is_unready(pod: Object, sample: Sample, now: float) -> bool:
+def _is_unready(pod: Object, sample: Sample, now: float, patience: Patience) -> bool:
     ready = pods.condition(pod, "Ready")
     started = (pod.get("status") or {}).get("startTime")
     if ready is None or not started or not ready.get("lastTransitionTime"):
         return True
     since, changed = parse_rfc3339(started), parse_rfc3339(ready["lastTransitionTime"])
-    if since + CPU_INITIALIZATION_SECONDS > now:
+    if since + patience.cpu > now:
         return ready.get("status") == "False" or sample.at < changed + sample.window
-    return ready.get("status") == "False" and since + INITIAL_READINESS_SECONDS > changed
+    return ready.get("status") == "False" and since + patience.readiness > changed
 
 
 def requests(found: Sequence[Object], resource: str, container: str = "") -> dict[str, int]:
@@ -114,9 +122,10 @@ def by_utilization(
     resource: str,
     tolerances: Tolerances,
     now: float,
+    patience: Patience = USUAL,
 ) -> Answer:
     """To a percentage of what the pods ask for. Raises MetricError."""
-    groups, used = _prepared(found, samples, resource, now)
+    groups, used = _prepared(found, samples, resource, now, patience)
     ratio, utilization, average = _utilization(used, asked, target)
     missing = {name: asked[name] * max(100, target) // 100 for name in groups.missing}
     replicas = _replicas(
@@ -133,9 +142,10 @@ def by_value(
     resource: str,
     tolerances: Tolerances,
     now: float,
+    patience: Patience = USUAL,
 ) -> Answer:
     """To an average per pod. Raises MetricError."""
-    groups, used = _prepared(found, samples, resource, now)
+    groups, used = _prepared(found, samples, resource, now, patience)
     average = sum(used.values()) // len(used)
     missing = dict.fromkeys(groups.missing, target)
 
@@ -147,11 +157,11 @@ def by_value(
 
 
 def _prepared(
-    found: Sequence[Object], samples: Mapping[str, Sample], resource: str, now: float
+    found: Sequence[Object], samples: Mapping[str, Sample], resource: str, now: float, patience: Patience
 ) -> tuple[Groups, dict[str, int]]:
     if not found:
         raise MetricError("no pods returned by selector while calculating replica count")
-    groups = grouped(found, samples, resource, now)
+    groups = grouped(found, samples, resource, now, patience)
     names = {name_of(pod) for pod in found}
     used = {
         name: sample.value

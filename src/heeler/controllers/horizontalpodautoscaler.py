@@ -18,7 +18,7 @@ from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers import autoscaling_math as arithmetic
 from heeler.controllers.autoscaling_behavior import Change, Condition, Memory, normalised
-from heeler.controllers.autoscaling_math import MetricError, Tolerances
+from heeler.controllers.autoscaling_math import MetricError, Patience, Tolerances
 from heeler.controllers.autoscaling_metrics import NOT_SERVED, Metrics
 from heeler.controllers.loop import Context
 from heeler.controllers.resources import HORIZONTAL_POD_AUTOSCALERS, PODS
@@ -58,6 +58,11 @@ class HorizontalPodAutoscalerController:
         period = context.settings.horizontal_pod_autoscaler_sync_period
         self.queue: WorkQueue[str] = WorkQueue(first_delay=period, max_delay=period)
         self._context, self._client, self._period = context, context.client, period
+        self._settings = settings = context.settings
+        self._patience = Patience(
+            settings.horizontal_pod_autoscaler_cpu_initialization_period,
+            settings.horizontal_pod_autoscaler_initial_readiness_delay,
+        )
         self._events = context.recorder("horizontal-pod-autoscaler")
         self._scalers = context.informers.get(HORIZONTAL_POD_AUTOSCALERS)
         self._pods = context.informers.get(PODS)
@@ -160,7 +165,8 @@ class HorizontalPodAutoscalerController:
                 reason = f"{chosen.name} above target"
             elif chosen.replicas < current:
                 reason = "All metrics below target"
-            result = normalised(spec.get("behavior"), memory, current, chosen.replicas, least, most, now)
+            window = self._settings.horizontal_pod_autoscaler_downscale_stabilization
+            result = normalised(spec.get("behavior"), memory, current, chosen.replicas, least, most, now, window)
             wanted = result.replicas
             for condition in result.conditions:
                 self._note(sync, condition)
@@ -306,7 +312,8 @@ class HorizontalPodAutoscalerController:
     def _numbers(self, scaler: Object, scale: Any) -> tuple[int, Tolerances, float]:
         behavior = scaler["spec"].get("behavior") or {}
         given = [(behavior.get(way) or {}).get("tolerance") for way in ("scaleDown", "scaleUp")]
-        down, up = (0.1 if one is None else float(quantities.parse(str(one)).value) for one in given)
+        usual = self._settings.horizontal_pod_autoscaler_tolerance
+        down, up = (usual if one is None else float(quantities.parse(str(one)).value) for one in given)
         current = int((scale.get("spec") or {}).get("replicas") or 0)
         return current, Tolerances(down, up), self._context.clock.time()
 
@@ -326,10 +333,12 @@ class HorizontalPodAutoscalerController:
                 raise MetricError(f"unable to get metrics for resource {name}: {error}") from error
             if percent is None:
                 value = quantities.parse(str(target["averageValue"])).milli
-                answer = arithmetic.by_value(current, value, found, samples, name, tolerances, now)
+                answer = arithmetic.by_value(current, value, found, samples, name, tolerances, now, self._patience)
             else:
                 asked = arithmetic.requests(found, name, container)
-                answer = arithmetic.by_utilization(current, int(percent), found, samples, asked, name, tolerances, now)
+                answer = arithmetic.by_utilization(
+                    current, int(percent), found, samples, asked, name, tolerances, now, self._patience
+                )
         except MetricError as error:
             raise MetricError(
                 f"failed to get {name} {'usage' if percent is None else 'utilization'}: {error}"
@@ -355,7 +364,7 @@ class HorizontalPodAutoscalerController:
         except MetricError as error:
             raise MetricError(f"unable to get metric {name}: {error}") from error
         value = quantities.parse(str(source["target"]["averageValue"])).milli
-        answer = arithmetic.by_value(current, value, found, samples, "", tolerances, now)
+        answer = arithmetic.by_value(current, value, found, samples, "", tolerances, now, self._patience)
         told = {"averageValue": str(quantities.of_milli(answer.average))}
         status = {"type": "Pods", "pods": {"metric": source["metric"], "current": told}}
         return Verdict(answer.replicas, f"pods metric {name}", status)

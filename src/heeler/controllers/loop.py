@@ -52,6 +52,11 @@ class Settings:
     terminated_pod_gc_threshold: int = 12500
     gc_resync_period: float = 30.0
     horizontal_pod_autoscaler_sync_period: float = 15.0
+    #: How far from one the ratio of a metric to its target may be before anything is done, where an autoscaler doesn't say.
+    horizontal_pod_autoscaler_tolerance: float = 0.1
+    horizontal_pod_autoscaler_downscale_stabilization: float = 300.0
+    horizontal_pod_autoscaler_cpu_initialization_period: float = 300.0
+    horizontal_pod_autoscaler_initial_readiness_delay: float = 30.0
     #: How often claims that wait for a volume are looked at again.
     pvclaimbinder_sync_period: float = 15.0
     #: Unused tokens in Secrets are marked as invalid after this time, and removed after it again.
