@@ -361,3 +361,41 @@ def test_nodes_get_ranges_of_addresses_and_a_full_cluster_says_so():
         workers=2, allocate_node_cidrs=True, cluster_cidrs=("10.1.0.0/24",), node_cidr_mask_sizes={4: 25}
     )
     simulate_cluster(story, nodes=1, settings=settings)
+
+
+@pytest.mark.parametrize(("exits", "phase"), [("0@2", "Available"), ("1@2", "Failed")])
+def test_a_volume_is_emptied_by_a_pod_before_the_next_claim(exits, phase):
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+        await cluster.until(lambda: account(cluster))
+        size, modes = {"storage": "3Gi"}, ["ReadWriteOnce"]
+        spec: Object = {"capacity": size, "accessModes": modes, "storageClassName": "", "hostPath": {"path": "/tmp/x"}}
+        spec["persistentVolumeReclaimPolicy"] = "Recycle"
+        await client.create(PERSISTENT_VOLUMES, {"metadata": {"name": "pv1"}, "spec": spec})
+        spec = {"accessModes": modes, "storageClassName": "", "volumeName": "pv1", "resources": {"requests": size}}
+        await client.create(PERSISTENT_VOLUME_CLAIMS, {"metadata": {"name": "c"}, "spec": spec}, "default")
+
+        async def is_in(wanted: str) -> bool:
+            return ((await client.get(PERSISTENT_VOLUMES, "pv1")).get("status") or {}).get("phase") == wanted
+
+        await cluster.until(lambda: is_in("Bound"))
+        await client.delete(PERSISTENT_VOLUME_CLAIMS, "c", "default")
+
+        async def emptying() -> bool:
+            return not await gone(cluster, PODS, "recycler-for-pv1", "default")
+
+        await cluster.until(emptying)
+        pod = await client.get(PODS, "recycler-for-pv1", "default")
+        assert pod["spec"]["activeDeadlineSeconds"] == 90
+        assert pod["spec"]["volumes"][0]["hostPath"]["path"] == "/tmp/x"
+        note: Object = {"metadata": {"annotations": {"heeler.dev/exit": exits}}}
+        await client.patch(PODS, "recycler-for-pv1", note, "default")
+        await cluster.until(lambda: is_in(phase))
+        volume = await client.get(PERSISTENT_VOLUMES, "pv1")
+        assert ("claimRef" in volume["spec"]) == (phase == "Failed")
+        if phase == "Failed":
+            told = "Recycle failed: failed to recycle volume: pod failed, pod.Status.Message unknown"
+            assert volume["status"]["message"] == told
+            await cluster.until(emptying)  # and once more
+
+    simulate_cluster(story)

@@ -5,15 +5,16 @@ A host path that goes with its volume (reclaim policy Delete, in /tmp) keeps its
 
 from __future__ import annotations
 
-from heeler.client.informer import key_of
+from heeler.client.informer import key_of, split_key
 from heeler.client.queue import WorkQueue
 from heeler.controllers import volume_plan as rules
+from heeler.controllers import volume_recycler as recycler
 from heeler.controllers.loop import Context
 from heeler.controllers.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
 from heeler.controllers.volume_plan import ClaimStep, Event
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, meta, name_of
-from heeler.workloads import volumes
+from heeler.workloads import pods, volumes
 
 CLAIM, VOLUME = "claim:", "volume:"
 #: A volume or class that was made just before a claim comes by another watch, maybe a moment later: only after so many
@@ -40,9 +41,15 @@ class VolumeBinder:
         self._classes = context.informers.get(STORAGE_CLASSES)
         self._pods = context.informers.get(PODS)
         self._pods.add_index(CLAIM_INDEX, claim_index)
+        self._pods.add_handler(self._pod_changed)
         self._new: dict[str, None] = {}
         self._claims.add_handler(self._claim_changed)
         self._volumes.add_handler(self._volume_changed)
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        volume = recycler.volume_of(new or old or {})
+        if volume:
+            self.queue.add(VOLUME + volume)
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
@@ -148,12 +155,50 @@ class VolumeBinder:
         if step.unbind is not None:
             done = await self._client.update(PERSISTENT_VOLUMES, rules.unbound_volume(volume, step.unbind))
             self._volumes.assume(await self._volume_phase(done, "Available"))
+        if step.recycle:
+            await self._recycle(volume)
         if step.remove:
             try:
                 await self._client.delete(PERSISTENT_VOLUMES, name, uid=volume["metadata"]["uid"])
             except StatusError as error:
                 if error.code != 404:
                     raise
+
+    async def _recycle(self, volume: Object) -> None:
+        """Let a pod empty a volume; what it makes of it is seen when the pod ends."""
+        key = recycler.pod_key(volume)
+        pod = self._pods.get(key)
+        namespace, name = split_key(key)
+        if pod is None:
+            try:
+                self._pods.assume(await self._client.create(PODS, recycler.pod_for(volume), namespace))
+            except StatusError as error:
+                await self._not_recycled(
+                    volume, f"failed to recycle volume: unexpected error creating recycler pod:  {error}"
+                )
+            return
+        if not pods.is_finished(pod) or "deletionTimestamp" in meta(pod):
+            return
+        try:
+            await self._client.delete(PODS, name, namespace, uid=pod["metadata"]["uid"], grace_seconds=0)
+        except StatusError as error:
+            if error.code not in (404, 409):
+                raise
+        self._pods.assume_deleted(pod)
+        if pods.phase(pod) == "Failed":
+            await self._not_recycled(volume, recycler.failure_of(pod))
+            return
+        done = await self._client.update(PERSISTENT_VOLUMES, rules.unbound_volume(volume, entirely=True))
+        self._volumes.assume(done)
+        self._record(volume, "PersistentVolume", Event("Normal", "VolumeRecycled", "Volume recycled"))
+        await self._volume_phase(done, "Available")
+
+    async def _not_recycled(self, volume: Object, why: str) -> None:
+        """Say so; it is tried again."""
+        event = Event("Warning", "VolumeFailedRecycle", f"Recycle failed: {why}")
+        self._record(volume, "PersistentVolume", event)
+        await self._volume_phase(volume, "Failed", event)
+        self.queue.add_after(VOLUME + name_of(volume), self._context.settings.pvclaimbinder_sync_period)
 
     async def _claim_of(self, volume: Object) -> Object | None:
         """The claim that a volume's reference names; the server is asked before it counts as gone."""

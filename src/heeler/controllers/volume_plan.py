@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from heeler.controllers import volume_recycler
 from heeler.objects.value import Object, meta, name_of
 from heeler.workloads import pods, volumes
 
@@ -43,13 +44,14 @@ class ClaimStep(NamedTuple):
 
 class VolumeStep(NamedTuple):
     """`phase` it becomes; `unbind`: its claim reference is taken away (False: only the uid of it); `remove`: it goes;
-    `claim`: look at its claim."""
+    `claim`: look at its claim; `recycle`: it is emptied for the next one."""
 
     phase: str = ""
     event: Event | None = None
     unbind: bool | None = None
     remove: bool = False
     claim: bool = False
+    recycle: bool = False
 
 
 def plan_claim(
@@ -148,6 +150,8 @@ def _released(volume: Object) -> VolumeStep:
     if phase not in ("Released", "Failed"):
         return VolumeStep(phase="Released")
     policy = volume["spec"].get("persistentVolumeReclaimPolicy")
+    if policy == "Recycle" and volume_recycler.kind_of(volume):
+        return VolumeStep(recycle=True)
     if policy == "Recycle":
         return VolumeStep("Failed", Event("Warning", "VolumeFailedRecycle", "No recycler plugin found for the volume!"))
     if policy != "Delete" or "deletionTimestamp" in volume["metadata"]:
