@@ -55,6 +55,18 @@ def _needs(request: pytest.FixtureRequest) -> None:
         pytest.skip(why)
 
 
+def write_users(folder: Path) -> Path:
+    """The users that the recorded cases know, as --token-auth-file takes them."""
+    users = folder / "users.csv"
+    users.write_text(
+        'admin-token,admin,u-admin,"system:masters"\n'
+        'alice-token,alice,u-alice,"devs"\n'
+        'bob-token,bob,u-bob,"ops,auditors"\n'
+        "carol-token,carol,u-carol\n"
+    )
+    return users
+
+
 class ApiServerProcess:
     """`heeler apiserver` with the users that the recorded cases know."""
 
@@ -63,13 +75,7 @@ class ApiServerProcess:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        users = self.folder / "users.csv"
-        users.write_text(
-            'admin-token,admin,u-admin,"system:masters"\n'
-            'alice-token,alice,u-alice,"devs"\n'
-            'bob-token,bob,u-bob,"ops,auditors"\n'
-            "carol-token,carol,u-carol\n"
-        )
+        users = write_users(self.folder)
         words = [*HEELER, "apiserver", "--cert-dir", str(self.folder / "pki")]
         words += [] if self.in_memory else ["--data-dir", str(self.folder / "data")]
         words += ["--token-auth-file", str(users), "--secure-port", str(self.port), *self.flags]

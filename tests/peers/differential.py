@@ -236,8 +236,8 @@ def make(number: str, kind_bodies: list[dict[str, Any]], verb: str, chance: rand
 
 
 @contextlib.contextmanager
-def upstream(folder: Path, users: Path) -> Iterator[str]:
-    """kube-apiserver with etcd, started as the recorded one was. Its address."""
+def upstream(folder: Path, users: Path, *flags: str) -> Iterator[str]:
+    """kube-apiserver with etcd, started as the recorded one was. Its address. `sa.key` signs its tokens."""
     (folder / "pki").mkdir(parents=True)
     key = folder / "sa.key"
     subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
@@ -259,6 +259,7 @@ def upstream(folder: Path, users: Path) -> Iterator[str]:
         *("--cert-dir", str(folder / "pki"), "--token-auth-file", str(users), "--authorization-mode", "RBAC"),
         *("--service-cluster-ip-range", "10.0.0.0/24", "--service-account-issuer", "https://kubernetes.default.svc"),
         *("--service-account-key-file", str(key), "--service-account-signing-key-file", str(key)),
+        *flags,
     ]
     with (folder / "log").open("w") as log:
         running = [subprocess.Popen(each, stdout=log, stderr=log) for each in (etcd_words, words)]

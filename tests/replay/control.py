@@ -23,8 +23,12 @@ from typing import Any, NamedTuple
 
 from heeler.base.clock import SystemClock
 from heeler.base.pki import new_authority
-from tests.conftest import HEELER, ROOT, ApiServerProcess
+from tests.conftest import HEELER, ROOT, ApiServerProcess, write_users
+from tests.peers.differential import PEERS, upstream
 
+OURS, UPSTREAM = "heeler", "upstream"
+#: What upstream's programs need to be told to run as ours do.
+ALONE = ("--secure-port=0",)
 CASES = ROOT / "tests" / "reference" / "control"
 #: Percent of an area's cases that must be equal.
 STATE, EVENTS = 95.0, 85.0
@@ -67,55 +71,67 @@ def cases(files: Sequence[Path], *, area: str = "", only: str = "", sample: int 
 
 
 @contextmanager
-def control_plane(folder: Path) -> Iterator[ApiServerProcess]:
-    """API server (in memory), controllers and scheduler, each a process."""
+def control_plane(folder: Path, *, apiserver: str = OURS, components: str = OURS) -> Iterator[str]:
+    """API server (in memory), controllers and scheduler, each a process; the server's address. UPSTREAM: kube-apiserver with
+    etcd, kube-controller-manager and kube-scheduler, which `make peers` builds."""
     certificate, key = folder / "ca.crt", folder / "ca.key"
     new_authority("recorded", now=SystemClock().time()).save(certificate, key)
-    server = ApiServerProcess(folder, "--authorization-mode", "RBAC", "--client-ca-file", str(certificate))
-    server.in_memory = True
-    server.start()
-    parts = []
-    try:
+    with _api_server(folder, apiserver, "--client-ca-file", str(certificate)) as (url, signing_key):
         access = folder / "kubeconfig"
-        access.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Config",
-                    "current-context": "it",
-                    "clusters": [
-                        {"name": "it", "cluster": {"server": server.url, "insecure-skip-tls-verify": True}},
-                    ],
-                    "users": [{"name": "it", "user": {"token": "admin-token"}}],
-                    "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-                }
-            )
-        )
+        access.write_text(json.dumps(_kubeconfig(url)))
         keys = (
             f"--root-ca-file={certificate}",
             f"--cluster-signing-cert-file={certificate}",
             f"--cluster-signing-key-file={key}",
-            f"--service-account-private-key-file={folder / 'pki' / 'sa.key'}",
+            f"--service-account-private-key-file={signing_key}",
         )
-        for name, flags in (("controller-manager", (*MANAGER, *keys)), ("scheduler", SCHEDULER)):
-            with (folder / f"{name}.log").open("wb") as log:
-                words = [*HEELER, name, f"--kubeconfig={access}", *flags]
-                parts.append(subprocess.Popen(words, stdout=log, stderr=log))
-        time.sleep(1.0)
-        for part in parts:
-            if part.poll() is not None:
+        parts = []
+        try:
+            for name, flags in (("controller-manager", (*MANAGER, *keys)), ("scheduler", SCHEDULER)):
+                words = [*HEELER, name] if components == OURS else [str(PEERS / f"kube-{name}"), *ALONE]
+                with (folder / f"{name}.log").open("wb") as log:
+                    words += [f"--kubeconfig={access}", *flags]
+                    parts.append(subprocess.Popen(words, stdout=log, stderr=log))
+            time.sleep(1.0)
+            if any(part.poll() is not None for part in parts):
                 raise RuntimeError("\n".join(log.read_text() for log in folder.glob("*.log")))
-        yield server
+            yield url
+        finally:
+            for part in parts:
+                part.terminate()
+            for part in parts:
+                part.wait(20)
+
+
+@contextmanager
+def _api_server(folder: Path, whose: str, *flags: str) -> Iterator[tuple[str, Path]]:
+    """(address, the key that signs tokens)"""
+    if whose == UPSTREAM:
+        with upstream(folder / "upstream", write_users(folder), *flags) as url:
+            yield url, folder / "upstream" / "sa.key"
+        return
+    server = ApiServerProcess(folder, "--authorization-mode", "RBAC", *flags)
+    server.in_memory = True
+    server.start()
+    try:
+        yield server.url, folder / "pki" / "sa.key"
     finally:
-        for part in parts:
-            part.terminate()
-        for part in parts:
-            part.wait(20)
         server.stop()
 
 
+def _kubeconfig(url: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "it",
+        "clusters": [{"name": "it", "cluster": {"server": url, "insecure-skip-tls-verify": True}}],
+        "users": [{"name": "it", "user": {"token": "admin-token"}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+    }
+
+
 def replay(
-    server: ApiServerProcess,
+    url: str,
     rows: Sequence[dict[str, Any]],
     folder: Path,
     *,
@@ -125,9 +141,9 @@ def replay(
 ) -> dict[str, Rate]:
     """Replay cases; the rate of each area. `again`: those that fail once more, by themselves, since they wait for the
     clock of a machine that others use too."""
-    failing = _failing(server, rows, folder, jobs, more)
+    failing = _failing(url, rows, folder, jobs, more)
     if again and failing:
-        failing = _failing(server, [row for row in rows if row["id"] in failing], folder, max(1, jobs // 4), more)
+        failing = _failing(url, [row for row in rows if row["id"] in failing], folder, max(1, jobs // 4), more)
     rates: dict[str, Rate] = {}
     for row in rows:
         known, found = rates.get(row["area"], Rate()), failing.get(row["id"]) or {}
@@ -137,13 +153,11 @@ def replay(
     return rates
 
 
-def _failing(
-    server: ApiServerProcess, rows: Sequence[dict[str, Any]], folder: Path, jobs: int, more: Sequence[str]
-) -> dict[str, Any]:
+def _failing(url: str, rows: Sequence[dict[str, Any]], folder: Path, jobs: int, more: Sequence[str]) -> dict[str, Any]:
     """What differs, by case."""
     file, out = folder / "cases.jsonl", folder / "failing.json"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    words = [sys.executable, str(ROOT / "tests/reference/replay_control.py"), "--server", server.url, "--insecure"]
+    words = [sys.executable, str(ROOT / "tests/reference/replay_control.py"), "--server", url, "--insecure"]
     words += ["--token-admin", "admin-token", "--jobs", str(jobs), "--json", str(out), *more, str(file)]
     subprocess.run(words, check=False, timeout=3600)
     found: dict[str, Any] = json.loads(out.read_text())
@@ -168,6 +182,8 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=1, metavar="N", help="every Nth case of each area")
     parser.add_argument("--jobs", type=int, default=16)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where logs and differences are kept")
+    for what in ("apiserver", "components"):
+        parser.add_argument(f"--{what}", choices=(OURS, UPSTREAM), default=OURS, help="whose (default: heeler's)")
     parser.add_argument("-v", "--verbose", action="store_true", help="the first differences of each failing case")
     arguments = parser.parse_args()
     files = arguments.files or sorted(CASES.glob("*.jsonl.gz"))
@@ -177,8 +193,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        with control_plane(folder) as server:
-            rates = replay(server, rows, folder, jobs=arguments.jobs, more=["-v"] if arguments.verbose else [])
+        with control_plane(folder, apiserver=arguments.apiserver, components=arguments.components) as url:
+            rates = replay(url, rows, folder, jobs=arguments.jobs, more=["-v"] if arguments.verbose else [])
     missed = below(rates)
     for line in missed:
         print("below the aim:", line)

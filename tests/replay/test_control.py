@@ -23,8 +23,8 @@ JOBS = 16
 def rates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rate]:
     folder = tmp_path_factory.mktemp("control")
     rows = cases(sorted(CASES.glob("*.jsonl.gz")), sample=SAMPLE)
-    with control_plane(folder) as server:
-        return replay(server, rows, folder, jobs=JOBS, again=True)
+    with control_plane(folder) as url:
+        return replay(url, rows, folder, jobs=JOBS, again=True)
 
 
 @pytest.mark.timeout(400)
