@@ -399,3 +399,26 @@ def test_a_volume_is_emptied_by_a_pod_before_the_next_claim(exits, phase):
             await cluster.until(emptying)  # and once more
 
     simulate_cluster(story)
+
+
+def test_events_go_an_hour_after_they_were_last_written():
+    async def story(cluster: Simulation) -> None:
+        client, events = cluster.client, GroupVersionResource("", "v1", "events")
+
+        def event(name: str) -> Object:
+            about = {"kind": "Node", "name": "x", "namespace": "default"}
+            return {"metadata": {"name": name}, "involvedObject": about, "reason": "It", "type": "Normal"}
+
+        await client.create(events, event("once"), "default")
+        await client.create(events, event("again"), "default")
+        await cluster.clock.sleep(1800)
+        await client.patch(events, "again", {"count": 2}, "default")
+        await cluster.clock.sleep(1750)
+        assert not await gone(cluster, events, "once", "default")
+        await cluster.clock.sleep(150)
+        assert await gone(cluster, events, "once", "default")
+        assert not await gone(cluster, events, "again", "default")
+        await cluster.clock.sleep(1800)
+        assert await gone(cluster, events, "again", "default")
+
+    simulate_cluster(story, nodes=1)

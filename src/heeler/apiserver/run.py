@@ -55,6 +55,7 @@ class Options:
     api_audiences: tuple[str, ...] = ()
     service_cluster_ip_range: str = "10.0.0.0/24"
     service_node_port_range: tuple[int, int] = (30000, 32767)
+    event_ttl: float = 3600.0
     authorization_modes: tuple[str, ...] = ("Node", "RBAC")
     kubelet_client_certificate: Path | None = None
     kubelet_client_key: Path | None = None
@@ -93,6 +94,7 @@ async def running(options: Options, store: Store, *, clock: Clock, random: Rando
     files = prepare_files(options, clock)
     settings = Settings(
         service_cluster_ip_range=options.service_cluster_ip_range,
+        event_ttl=options.event_ttl,
         service_node_port_range=options.service_node_port_range,
         service_account_issuer=options.service_account_issuer,
         authorization_modes=options.authorization_modes,

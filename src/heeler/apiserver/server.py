@@ -86,6 +86,8 @@ class Settings:
     resource_metrics: bool = False
     #: Make the StorageClass and the rights of the local provisioner.
     local_path: bool = False
+    #: Seconds after which events go; 0: never.
+    event_ttl: float = 3600.0
     #: Which node agents may be reached at all (None: none).
     version: Object = field(default_factory=dict)
 
@@ -135,7 +137,7 @@ class ApiServer:
         await self._load()
         from heeler.apiserver.bootstrap.bootstrap import bootstrap
         from heeler.apiserver.extensions.definitions import Definitions
-        from heeler.apiserver.loops import flow_schemas
+        from heeler.apiserver.loops import events, flow_schemas
         from heeler.apiserver.services import ServiceHooks
 
         self.hooks["", "services"] = ServiceHooks(self)
@@ -147,7 +149,8 @@ class ApiServer:
         definitions = Definitions(self)
         await definitions.load()
         loop = asyncio.get_running_loop()
-        self._loops = [loop.create_task(part) for part in (definitions.run(), flow_schemas.keep(self))]
+        keeping = (definitions.run(), flow_schemas.keep(self), events.expire_for_ever(self, self.settings.event_ttl))
+        self._loops = [loop.create_task(part) for part in keeping]
         await publish(self, self.trust)
         await self.aggregator.start()
         self.ready = True

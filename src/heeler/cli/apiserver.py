@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from heeler.cli.flags import fail, set_up_logging, switch
+from heeler.cli.flags import duration, fail, set_up_logging, switch
 
 EXAMPLE = (
     "Example: heeler apiserver --data-dir ./data --cert-dir ./certs --token-auth-file users.csv --secure-port 6443"
@@ -70,6 +70,13 @@ EXAMPLE = (
     help="Take secrets of the type bootstrap.kubernetes.io/token in kube-system as tokens of new nodes.",
 )
 @click.option("--service-cluster-ip-range", default="10.0.0.0/24", show_default=True, help="Addresses of Services.")
+@click.option(
+    "--event-ttl",
+    type=duration,
+    default="1h",
+    show_default=True,
+    help="How long events are kept; 0 keeps them for ever.",
+)
 @click.option("--service-node-port-range", default="30000-32767", show_default=True, help="Node ports of Services.")
 @click.option(
     "--authorization-mode",
@@ -153,6 +160,7 @@ def apiserver(**flags: Any) -> None:
             service_account_signing_key_file=flags["service_account_signing_key_file"],
             api_audiences=_split(flags["api_audiences"]),
             service_cluster_ip_range=flags["service_cluster_ip_range"],
+            event_ttl=flags["event_ttl"],
             service_node_port_range=(int(low), int(high)),
             authorization_modes=_split(flags["authorization_mode"]),
             kubelet_client_certificate=flags["kubelet_client_certificate"],
