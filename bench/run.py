@@ -155,9 +155,17 @@ def scheduling(figures: Figures) -> None:
     measure(figures)
 
 
+def simulation(figures: Figures) -> None:
+    """What `bench/simulation.py` measures."""
+    sys.path.insert(0, str(ROOT))
+    from bench.simulation import simulation as measure
+
+    measure(figures)
+
+
 PARTS: tuple[Callable[[Figures], None], ...] = (
     *(start, idle, api, workloads, container, network),
-    *(idle_node, images, fifty_pods, fixture, helm, scheduling),
+    *(idle_node, images, fifty_pods, fixture, helm, scheduling, simulation),
 )
 
 

@@ -103,11 +103,11 @@ def run_seeds(seeds: range, *, processes: int, nodes: int = NODES, minutes: floa
     if processes <= 1:
         yield from map(_run, todo)
         return
-    with multiprocessing.get_context("spawn").Pool(processes, initializer=_set_up, maxtasksperchild=500) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=set_up, maxtasksperchild=500) as pool:
         yield from pool.imap_unordered(_run, todo, chunksize=1)
 
 
-def _set_up() -> None:
+def set_up() -> None:
     """For a process that runs many seeds. Faults are what this is about: their warnings say nothing."""
     memory.for_servers()
     logging.getLogger("heeler").setLevel(logging.ERROR)
@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     clock = SystemClock()
     began = clock.monotonic()
     if given.seed is not None:
-        _set_up()
+        set_up()
         outcome = run_seed(given.seed, given.nodes, given.minutes, verbose=given.verbose)
         print(*outcome.log, sep="\n")
         print(
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(outcome.failed)
     seeds = range(given.first, given.first + given.seeds)
     failed = 0
-    _set_up()
+    set_up()
     outcomes = run_seeds(seeds, processes=given.processes, nodes=given.nodes, minutes=given.minutes)
     for done, outcome in enumerate(outcomes, 1):
         if outcome.failed:

@@ -223,8 +223,9 @@ def _budget(world: World, obj: Object, now: float) -> Iterator[str]:
     mine = [
         p
         for p in world.all("pods")
-        if namespace_of(p) == namespace_of(obj) and selector.matches(labels_of(p)) and pods.is_active(p)
+        if namespace_of(p) == namespace_of(obj) and selector.matches(labels_of(p)) and not pods.is_terminating(p)
     ]
+    # a pod that failed with its node still says that it is ready, and is believed, upstream too
     yield from _told(obj, currentHealthy=_ready(mine))
     if (obj.get("status") or {}).get("disruptedPods"):
         yield "still counts pods that were evicted"
