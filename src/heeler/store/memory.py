@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Sequence
 
 from heeler.objects.value import Revision
-from heeler.store.history import History
+from heeler.store.history import KEPT, History
 from heeler.store.store import (
     Change,
     Compacted,
@@ -19,8 +19,12 @@ from heeler.store.store import (
 )
 
 
+#: Replaced versions that are kept; beyond that the store compacts itself to where its history begins.
+MAX_REPLACED = 2 * KEPT
+
+
 class MemoryStore:
-    """Keeps every version of a key until it is compacted, so that a list at an older revision works."""
+    """Keeps versions of a key until they are compacted, so that a list at an older revision works."""
 
     problem = ""
 
@@ -29,6 +33,7 @@ class MemoryStore:
         self._versions: dict[str, list[tuple[Revision, bytes | None]]] = {}
         self._keys: list[str] = []
         self._compacted = Revision(0)
+        self._replaced = 0
         self.history = History(Revision(0))
 
     @classmethod
@@ -94,9 +99,13 @@ class MemoryStore:
     async def compact(self, revision: Revision) -> None:
         if revision > self.revision:
             raise FutureRevision(self.revision)
+        self._compact(revision)
+
+    def _compact(self, revision: Revision) -> None:
         if revision <= self._compacted:
             return
         self._compacted = revision
+        self._replaced = 0
         for key in list(self._versions):
             versions = self._versions[key]
             index = bisect_right(versions, revision, key=lambda v: v[0])
@@ -105,6 +114,7 @@ class MemoryStore:
                 kept = kept[1:]
             if kept:
                 self._versions[key] = kept
+                self._replaced += len(kept) - 1
             else:
                 del self._versions[key]
                 self._keys.pop(bisect_left(self._keys, key))
@@ -140,8 +150,12 @@ class MemoryStore:
         if key not in self._versions:
             self._versions[key] = []
             insort(self._keys, key)
+        else:
+            self._replaced += 1
         self._versions[key].append((revision, value))
         shown = value if value is not None else previous
         assert shown is not None
         self.history.append([Change(kind, key, shown, revision, previous)])  # type: ignore[arg-type]
+        if self._replaced > MAX_REPLACED:
+            self._compact(self.history.oldest)
         return revision

@@ -279,6 +279,8 @@ async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Acce
             service_account_issuer=ISSUER,
             authorization_modes=("Node", "RBAC"),
             advertise_port=port,
+            resource_metrics=True,
+            local_path=True,
         )
         server = ApiServer(store, clock=clock, random=random, settings=settings)
         tokens = ServiceAccountTokens(

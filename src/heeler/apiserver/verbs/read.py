@@ -410,9 +410,9 @@ def _as(type: str, event: Event) -> Event:
 
 
 def bookmark(kind: Kind, cache: ResourceCache, revision: int, *, initial_end: bool = False) -> Event:
-    """An event that only says how far the watch has come."""
-    metadata: Object = {}
-    if initial_end:
-        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
-    value = orjson.dumps({"kind": kind.kind, "apiVersion": kind.storage_api_version, "metadata": metadata})
-    return Event("BOOKMARK", Item(kind, cache.prefix, value, Revision(revision)), None, Revision(revision))
+    """An event that only says how far the watch has come. There are many of them: none is parsed again."""
+    metadata: Object = {"annotations": {"k8s.io/initial-events-end": "true"}} if initial_end else {}
+    obj = {"kind": kind.kind, "apiVersion": kind.storage_api_version, "metadata": metadata}
+    value = orjson.dumps(obj)
+    metadata["resourceVersion"] = str(revision)
+    return Event("BOOKMARK", Item(kind, cache.prefix, value, Revision(revision), obj), None, Revision(revision))
