@@ -18,7 +18,6 @@ from heeler.store.store import (
     RevisionMismatch,
 )
 
-
 #: Replaced versions that are kept; beyond that the store compacts itself to where its history begins.
 MAX_REPLACED = 2 * KEPT
 
