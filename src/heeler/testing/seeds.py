@@ -9,6 +9,7 @@ Prints each failing seed with how to run it again; exits 1 if there was one. A s
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import multiprocessing
 import sys
@@ -94,7 +95,9 @@ def run_seed(seed: int, nodes: int = NODES, minutes: float = MINUTES, *, verbose
 
 
 def _run(seed: tuple[int, int, float]) -> Outcome:
-    return run_seed(*seed)
+    outcome = run_seed(*seed)
+    gc.collect()  # a whole cluster that nobody holds any more, but that holds itself
+    return outcome
 
 
 def run_seeds(seeds: range, *, processes: int, nodes: int = NODES, minutes: float = MINUTES) -> Iterator[Outcome]:
