@@ -6,25 +6,104 @@ from pathlib import Path
 
 import click
 
-from heeler.cli.component import Access, elect_option, kubeconfig_option, run_component, throttle_options
-from heeler.cli.flags import set_up_logging
+from heeler.cli.component import (
+    Access,
+    LeaderElection,
+    Own,
+    election_options,
+    run_component,
+    throttle_options,
+)
+from heeler.cli.controller_flags import serving_options
+from heeler.cli.flags import fail, set_up_logging
 
 
-@click.command(epilog="Example: heeler scheduler --kubeconfig scheduler.kubeconfig")
-@kubeconfig_option
-@elect_option
+@click.command(epilog="Example: heeler scheduler --kubeconfig scheduler.kubeconfig --config scheduler.yaml")
+@click.option(
+    "--kubeconfig",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Access to the API server; without it the one that --config names.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A KubeSchedulerConfiguration. What it says of clientConnection and leaderElection goes before other flags.",
+)
+@election_options
 @throttle_options
+@serving_options
 @click.option("-v", "--verbose", count=True, help="Log more.")
-def scheduler(kubeconfig: Path, leader_elect: bool, kube_api_qps: float, kube_api_burst: int, verbose: int) -> None:
+def scheduler(
+    kubeconfig: Path | None,
+    config: Path | None,
+    election: LeaderElection,
+    kube_api_qps: float,
+    kube_api_burst: int,
+    secure_port: int,
+    bind_address: str,
+    tls_cert_file: Path | None,
+    tls_private_key_file: Path | None,
+    client_ca_file: Path | None,
+    verbose: int,
+) -> None:
     """Run the scheduler in the foreground until told to stop."""
+    import platform
+
     from heeler.base.clock import SystemClock
     from heeler.base.random import SystemRandom
+    from heeler.client.component_server import Serving
     from heeler.client.https import HttpsClient
+    from heeler.scheduler.configuration.fields import ConfigurationError, seconds
+    from heeler.scheduler.configuration.load import default, load
+    from heeler.scheduler.configuration.profiles import Others, profiles
+    from heeler.scheduler.plugins.others import installed
+    from heeler.scheduler.plugins.registry import Tools
     from heeler.scheduler.scheduler import Scheduler
 
     set_up_logging(verbose)
+    try:
+        configuration = load(config.read_text()) if config else default()
+        others = Others(installed() if config else None)
+        profiles(configuration, Tools(), others)  # what is wrong is told before anything is waited for
+    except (ConfigurationError, OSError, ValueError) as error:
+        fail(str(error), code=1)
+    connection = configuration.get("clientConnection") or {}
+    access = kubeconfig or (Path(connection["kubeconfig"]) if connection.get("kubeconfig") else None)
+    if access is None:
+        fail("--kubeconfig is needed, or a --config that names one", code=2)
+    if (tls_cert_file is None) != (tls_private_key_file is None):
+        fail("--tls-cert-file and --tls-private-key-file belong together", code=2)
+    given = configuration.get("leaderElection") or {}
+    election = LeaderElection(
+        given.get("leaderElect", election.on),
+        seconds(given["leaseDuration"]) if "leaseDuration" in given else election.lease_duration,
+        seconds(given["renewDeadline"]) if "renewDeadline" in given else election.renew_deadline,
+        seconds(given["retryPeriod"]) if "retryPeriod" in given else election.retry_period,
+        given.get("resourceName") or election.resource_name,
+        given.get("resourceNamespace") or election.resource_namespace,
+    )
+    running: list[Scheduler] = []
+    pages = {
+        "/healthz": lambda: "ok",
+        "/livez": lambda: "ok",
+        "/readyz": lambda: "ok",
+        "/metrics": lambda: running[0].measures.text(running[0]) if running else "",
+    }
 
     async def work(client: HttpsClient) -> None:
-        await Scheduler(client, clock=SystemClock(), random=SystemRandom()).run()
+        made = Scheduler(
+            client,
+            clock=SystemClock(),
+            random=SystemRandom(),
+            host=platform.node(),
+            configuration=configuration,
+            others=others,
+        )
+        running[:] = [made]
+        await made.run()
 
-    run_component(Access(kubeconfig, kube_api_qps, kube_api_burst), "kube-scheduler", leader_elect, work)
+    serving = Serving(bind_address, secure_port, tls_cert_file, tls_private_key_file, client_ca_file)
+    how = Access(access, connection.get("qps") or kube_api_qps, connection.get("burst") or kube_api_burst)
+    run_component(how, "kube-scheduler", election, work, Own(serving, pages) if secure_port else None)

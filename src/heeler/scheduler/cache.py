@@ -29,6 +29,10 @@ class Cache:
         namespace = pod["metadata"].get("namespace", "")
         return pod_info(pod, self._namespaces.setdefault(namespace, {}), self._templates)
 
+    def sizes(self) -> dict[str, int]:
+        """How much is known."""
+        return {"nodes": len(self.table), "pods": len(self._places), "assumed_pods": len(self._assumed)}
+
     # namespaces
 
     def set_namespace(self, name: str, labels: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from heeler.base.random import Random
@@ -11,7 +12,7 @@ from heeler.scheduler.cycle import Diagnosis, Nominated, best, find, ratings, un
 from heeler.scheduler.plugins.dynamic_resources import DynamicResources
 from heeler.scheduler.plugins.plugin import Refusal
 from heeler.scheduler.pod import PodInfo
-from heeler.scheduler.preemption import Plan, Protected, nothing_protected
+from heeler.scheduler.preemption import Candidate, Plan, Protected, nothing_protected
 from heeler.scheduler.profile import Profile
 from heeler.scheduler.table import Rows, Table
 
@@ -53,14 +54,35 @@ def decide(
     if len(found.rows):
         row = choose(pod, table, profile, found.rows, random)
         return Decision(table.names[row], looked_at=found.looked_at)
-    return unfit(
+    why = unfit(
         pod, table, profile, random, found.diagnosis, nominated=nominated, promised=promised, protected=protected
-    )._replace(looked_at=found.looked_at)
+    )
+    return why.settled(len(table))._replace(looked_at=found.looked_at)
 
 
 def choose(pod: PodInfo, table: Table, profile: Profile, rows: Rows, random: Random) -> int:
     """The best of possible rows."""
     return int(rows[0]) if len(rows) == 1 else best(rows, ratings(pod, table, profile, rows), random)
+
+
+class Unfit(NamedTuple):
+    """What is known of a pod that no node will do for. `final`: making room was not tried, and this is all there is to tell."""
+
+    text: str
+    plugins: tuple[str, ...]
+    final: bool = False
+    frees: Object | None = None
+    candidates: Sequence[Candidate] = ()
+    reasons: Sequence[tuple[str, int]] = ()
+
+    def settled(self, nodes: int) -> Decision:
+        """With the cheapest of the candidates."""
+        if self.final:
+            return Decision("", self.text, plugins=self.plugins, frees=self.frees)
+        plan = preemption.cheapest(self.candidates, self.reasons)
+        told = f"{self.text} preemption: {preemption.outcome(nodes, plan)}"
+        made = plan if plan.node else None
+        return Decision("", told, made, self.plugins, tried_preemption=True, frees=self.frees)
 
 
 def unfit(
@@ -73,32 +95,31 @@ def unfit(
     nominated: Nominated | None = None,
     promised: int | None = None,
     protected: Protected = nothing_protected,
-) -> Decision:
-    """No node will do: what is told, and whether others can make room."""
+) -> Unfit:
+    """No node will do: what is told, and where others could make room."""
     nodes = len(table)
     text = unfit_message(nodes, diagnosis)
     plugins = tuple(diagnosis.plugins())
     if not nodes:
-        return Decision("", text, plugins=plugins)
+        return Unfit(text, plugins, final=True)
     if diagnosis.whole is not None and _comes_before_devices(diagnosis.whole[0], profile):
-        return Decision("", f"{text} {BEFORE_DEVICES}", plugins=plugins)
+        return Unfit(f"{text} {BEFORE_DEVICES}", plugins, final=True)
     devices = profile.plugins.get(DEVICES)
     frees = devices.freeable(pod) if profile.frees and isinstance(devices, DynamicResources) else None
     if frees is not None:
-        text = f"{text} {FREED}"
-        if profile.preempts:
-            text += ","
+        text = f"{text} {FREED}" + ("," if profile.preempts else "")
     if not profile.preempts:
-        return Decision("", text, plugins=plugins, frees=frees)
+        return Unfit(text, plugins, final=True, frees=frees)
     refusals: dict[int, Refusal] = {}
     if promised is not None:
         refusals = {int(row): one.refusal for one in diagnosis.explained() for row in one.rows if row == promised}
     no = preemption.eligible(pod, table, promised, refusals)
     if no:
-        return Decision("", f"{text} preemption: {no}", plugins=plugins, frees=frees)
-    plan = preemption.plan(pod, diagnosis, table, profile, random, nominated=nominated, protected=protected)
-    told = f"{text} preemption: {preemption.outcome(nodes, plan)}"
-    return Decision("", told, plan if plan.node else None, plugins, tried_preemption=True, frees=frees)
+        return Unfit(f"{text} preemption: {no}", plugins, final=True, frees=frees)
+    candidates, reasons = preemption.candidates(
+        pod, diagnosis, table, profile, random, nominated=nominated or {}, protected=protected
+    )
+    return Unfit(text, plugins, False, frees, candidates, reasons)
 
 
 def _comes_before_devices(plugin: str, profile: Profile) -> bool:

@@ -44,22 +44,12 @@ def nothing_protected(victims: Sequence[PodInfo]) -> list[bool]:
     return [False] * len(victims)
 
 
-def plan(
-    pod: PodInfo,
-    diagnosis: Diagnosis,
-    table: Table,
-    profile: Profile,
-    random: Random,
-    *,
-    nominated: Nominated | None = None,
-    protected: Protected = nothing_protected,
-) -> Plan:
-    """The cheapest node to make room on."""
-    found, reasons = candidates(pod, diagnosis, table, profile, random, nominated=nominated or {}, protected=protected)
+def cheapest(found: Sequence[Candidate], reasons: Sequence[tuple[str, int]]) -> Plan:
+    """The node that it costs least to make room on; without candidates the reasons why there are none."""
     if not found:
-        return Plan("", [], reasons)
+        return Plan("", [], list(reasons))
     best = min(found, key=cost)
-    return Plan(best.node, best.victims, reasons)
+    return Plan(best.node, best.victims, [])
 
 
 def candidates(

@@ -44,6 +44,8 @@ class Waiting:
     since: float
     first: float
     attempts: int = 0
+    #: When the last attempt began.
+    began: float = 0.0
     #: Attempts in which no node was found; errors since the last of them.
     refusals: int = 0
     errors: int = 0
@@ -97,6 +99,15 @@ class SchedulingQueue:
         for waiting in self._pods.values():
             if waiting.place in out:
                 out[waiting.place] += 1
+        return out
+
+    def refusing(self) -> dict[tuple[str, str], int]:
+        """How many pods each plugin of a profile refuses."""
+        out: dict[tuple[str, str], int] = {}
+        for waiting in self._stuck.values():
+            for plugin in waiting.plugins:
+                key = plugin, waiting.profile.name
+                out[key] = out.get(key, 0) + 1
         return out
 
     def place_of(self, key: str) -> str:

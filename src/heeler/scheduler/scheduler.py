@@ -21,7 +21,10 @@ from heeler.scheduler.configuration.profiles import Others, profiles
 from heeler.scheduler.decision import Decision, decide
 from heeler.scheduler.devices.claim_writer import ClaimWriter
 from heeler.scheduler.devices.known import Devices
+from heeler.scheduler.extender import Extender
+from heeler.scheduler.extending import decide_together
 from heeler.scheduler.kin import Kinship
+from heeler.scheduler.measures import Measures
 from heeler.scheduler.outcome import PODS, SCHEDULER_ERROR, UNSCHEDULABLE, Outcomes, about
 from heeler.scheduler.plugins.default_preemption import DefaultPreemption
 from heeler.scheduler.plugins.lifecycle import Rejected
@@ -86,7 +89,9 @@ class Scheduler:
             first_backoff=float(configuration["podInitialBackoffSeconds"]),
             max_backoff=float(configuration["podMaxBackoffSeconds"]),
         )
+        self._extenders = [Extender(one) for one in configuration.get("extenders") or ()]
         self._recorders = {name: SeriesRecorder(client, name, f"{name}-{host}", clock=clock) for name in self.profiles}
+        self.measures = Measures()
         self._seats = asyncio.Semaphore(MAX_BINDING)
         self._start = 0
         self._pods = self._informers.get(PODS)
@@ -161,8 +166,19 @@ class Scheduler:
             while True:
                 waiting = await self.queue.next()
                 await self._seats.acquire()
-                self._schedule(waiting, tasks)
+                await self._schedule(waiting, tasks)
                 await asyncio.sleep(0)
+
+    # what metrics ask for
+
+    def pending(self) -> dict[str, int]:
+        return self.queue.counts()
+
+    def unschedulable(self) -> dict[tuple[str, str], int]:
+        return self.queue.refusing()
+
+    def cached(self) -> dict[str, int]:
+        return self.cache.sizes()
 
     # what happens around
 
@@ -225,28 +241,51 @@ class Scheduler:
 
     # one pod
 
-    def _schedule(self, waiting: Waiting, tasks: Tasks) -> None:
+    async def _schedule(self, waiting: Waiting, tasks: Tasks) -> None:
         """Decide now; what needs the API goes on beside."""
-        info, profile = waiting.info, waiting.profile
+        waiting.began = began = self._clock.monotonic()
         try:
-            decision = decide(
-                info,
-                self.cache.table,
-                profile,
-                self._random,
-                start=self._start,
-                nominated=self.cache.nominated(info),
-                promised=self.cache.table.row(self.cache.promised_to(info)),
-                protected=self._outcomes.protected,
-            )
+            decision = await self._decide(waiting)
         except PluginError as error:
             self._erred(waiting, str(error), tasks)
             return
+        self.measures.algorithm.observe(self._clock.monotonic() - began)
         self._start = (self._start + decision.looked_at) % max(1, len(self.cache.table))
-        if decision.node:
+        if not self._is_waiting(waiting.info):
+            self.queue.remove(waiting.info.key)  # it went while an extender was asked
+            self._seats.release()
+        elif decision.node:
             self._reserve(waiting, decision.node, tasks)
         else:
             self._refuse(waiting, decision, tasks)
+
+    async def _decide(self, waiting: Waiting) -> Decision:
+        info, cache, profile = waiting.info, self.cache, waiting.profile
+        start, nominated, protected = self._start, cache.nominated(info), self._outcomes.protected
+        promised = cache.table.row(cache.promised_to(info))
+        interested = [extender for extender in self._extenders if extender.is_interested(info)]
+        if not interested:
+            return decide(
+                info,
+                cache.table,
+                profile,
+                self._random,
+                start=start,
+                nominated=nominated,
+                promised=promised,
+                protected=protected,
+            )
+        return await decide_together(
+            interested,
+            info,
+            cache.table,
+            profile,
+            self._random,
+            start=start,
+            nominated=nominated,
+            promised=promised,
+            protected=protected,
+        )
 
     def _reserve(self, waiting: Waiting, node: str, tasks: Tasks) -> None:
         """The pod counts on its node from now on."""
@@ -284,6 +323,9 @@ class Scheduler:
             self._binding_failed(waiting, node, error)
         else:
             self.queue.remove(info.key)
+            now = self._clock.monotonic()
+            self.measures.attempted(profile.name, "scheduled", now - waiting.began)
+            self.measures.scheduled(waiting.attempts, now - waiting.first)
             message = f"Successfully assigned {info.key} to {node}"
             self._tell(waiting, "Normal", "Scheduled", "Binding", message)
             for one in profile.post_bind:
@@ -291,7 +333,18 @@ class Scheduler:
         finally:
             self._seats.release()
 
-    def _binding_failed(self, waiting: Waiting, node: str, error: StatusError | OSError) -> None:
+    async def _bind_by_somebody(self, info: PodInfo, profile: Profile, node: str) -> None:
+        """By an extender that binds such pods, by a plugin, else by the API."""
+        for extender in self._extenders:
+            if extender.binds and extender.is_interested(info):
+                await extender.bind(info, node)
+                return
+        for binder in profile.binders:
+            if await binder.bind(info, node):
+                return
+        await self._client.create(PODS, _binding(info, node), info.namespace, name=info.name, subresource="binding")
+
+    def _binding_failed(self, waiting: Waiting, node: str, error: Exception) -> None:
         info = waiting.info
         current = self._pods.get(info.key)
         if current is not None and pods.node_name(current):
@@ -303,8 +356,7 @@ class Scheduler:
             self.queue.remove(info.key)
             return
         log.warning("binding %s failed: %s", info.key, error)
-        self._unreserve(waiting, node)
-        self.queue.failed(waiting)
+        self._give_up(waiting, node, f"binding rejected: {error}", unschedulable=False)
 
     def _unreserve(self, waiting: Waiting, node: str) -> None:
         for one in reversed(waiting.profile.reserve):
@@ -316,6 +368,7 @@ class Scheduler:
     def _give_up(self, waiting: Waiting, node: str, message: str, *, unschedulable: bool) -> None:
         """The pod doesn't come to its node after all: it is tried again, perhaps elsewhere."""
         self._unreserve(waiting, node)
+        self._count(waiting, "unschedulable" if unschedulable else "error")
         if not self._is_waiting(waiting.info):
             return
         self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", message)
@@ -330,6 +383,7 @@ class Scheduler:
         """A plugin failed: the pod is tried again by itself."""
         self.queue.failed(waiting)
         self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", message)
+        self._count(waiting, "error")
 
         async def write() -> None:
             try:
@@ -349,6 +403,11 @@ class Scheduler:
             self.cache.promise(info, plan.node)
             if isinstance(gate, DefaultPreemption):
                 gate.begin(info.uid)
+        self._count(waiting, "unschedulable")
+        if decision.tried_preemption:
+            self.measures.preemptions.add()
+        if plan is not None:
+            self.measures.victims.observe(len(plan.victims))
         self.queue.refused(waiting, decision.plugins)
         if decision.frees is not None:
             tasks.spawn(self._free(decision.frees), "free a claim")
@@ -404,6 +463,9 @@ class Scheduler:
         self._recorders[scheduler].record(
             about(victim), "Normal", "Preempted", "Preempting", message, related=preemptor
         )
+
+    def _count(self, waiting: Waiting, result: str) -> None:
+        self.measures.attempted(waiting.profile.name, result, self._clock.monotonic() - waiting.began)
 
     def _tell(self, waiting: Waiting, type: str, reason: str, action: str, message: str) -> None:
         """An event about the pod, as it is known now."""
