@@ -28,7 +28,7 @@ FINISH_SECONDS, REFRESH_SECONDS = 360.0, 1800.0
 #: Bytes of a note.
 MAX_NOTE = 1024
 #: What is remembered; what may wait to be written in each lane; how many are written at a time.
-MAX_KNOWN, MAX_WAITING, LANES = 4096, 1000, 16
+MAX_KNOWN, MAX_WAITING, LANES = 4096, 1000, 4
 
 Key = tuple[str, ...]
 

@@ -116,7 +116,7 @@ class Cache:
         return (
             known.uid == pod["metadata"].get("uid", "")
             and known.terminating == pods.is_terminating(pod)
-            and template_key(known.pod) == template_key(pod)
+            and known.template.key == template_key(pod)
         )
 
     def drop_pod(self, key: str) -> None:

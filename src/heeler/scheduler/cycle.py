@@ -20,8 +20,8 @@ from heeler.scheduler.table import Ints, Rows, Table
 MIN_NODES_TO_FIND = 100
 #: Without a setting: so many percent of the nodes, less one for each 125 nodes, but no less than the second number.
 ADAPTIVE_PERCENT, MIN_PERCENT, NODES_PER_PERCENT = 50, 5, 125
-#: So many rows are asked about at a time, so that what loops over nodes stops when enough are found.
-CHUNK = 1024
+#: At first a little more than enough rows are asked about, and no fewer than this; then twice as many each time.
+MIN_CHUNK = 128
 #: Pods that were promised room on rows.
 Nominated = Mapping[int, Sequence[PodInfo]]
 
@@ -161,8 +161,11 @@ def find(
     enough = nodes_to_find(len(order), profile.percentage)
     found: list[Rows] = []
     count = looked_at = 0
-    for first in range(0, len(turned), CHUNK):
-        rows = turned[first : first + CHUNK]
+    first, chunk = 0, max(enough + enough // 8, MIN_CHUNK)
+    while first < len(turned):
+        rows = turned[first : first + chunk]
+        first += chunk
+        chunk *= 2
         positions = _passing(pod, checks, rows, table, profile, nominated, diagnosis)
         if count + len(positions) >= enough:
             positions = positions[: enough - count]

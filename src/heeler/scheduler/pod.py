@@ -63,8 +63,9 @@ class Constraint(NamedTuple):
 class Template:
     """What pods of equal spec and labels in a namespace have in common."""
 
-    def __init__(self, pod: Object) -> None:
+    def __init__(self, pod: Object, key: bytes = b"") -> None:
         spec = pod["spec"]
+        self.key = key or template_key(pod)
         self.spec: Object = spec
         self.labels: dict[str, str] = labels_of(pod)
         self.namespace: str = pod["metadata"].get("namespace", "")
@@ -117,7 +118,7 @@ class Template:
             ]
         return tuple(found)
 
-    @property
+    @cached_property
     def is_choosy(self) -> bool:
         affinity = self.spec.get("affinity") or {}
         return "podAffinity" in affinity or "podAntiAffinity" in affinity
@@ -189,7 +190,7 @@ class Templates:
         key = template_key(pod)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = Template(pod)
+            found = self._known[key] = Template(pod, key)
             if len(self._known) > MAX_TEMPLATES:
                 self._known.popitem(last=False)
         else:

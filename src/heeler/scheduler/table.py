@@ -28,6 +28,7 @@ FIRST_ROWS = 64
 LARGEST = 1 << 60
 #: Counts and topology keys that are kept; the least recently used go, and are made again when they are asked for.
 MAX_COUNTS, MAX_DOMAINS = 1024, 64
+PODS = "pods"
 REGION = "topology.kubernetes.io/region"
 
 
@@ -109,12 +110,14 @@ class Table:
         self.nodes: list[Object | None] = [None] * self.size
         self.pods: list[dict[str, PodInfo]] = [{} for _ in range(self.size)]
         self.row_of: dict[str, int] = {}
-        self._free = list(range(self.size - 1, -1, -1))
+        self._spare = list(range(self.size - 1, -1, -1))
+        #: Of each resource what rows have, what is taken of it, and the difference. The number of pods is one of them.
         self.allocatable: dict[str, Column] = {}
         self.requested: dict[str, Column] = {}
+        self._free: dict[str, Column] = {}
         self.scored_cpu, self.scored_memory = Column(self.size), Column(self.size)
-        self.pod_count = Column(self.size)
         self.unschedulable = Column(self.size, dtype=np.bool_)
+        self.cordoned = 0
         #: Which set of taints a row has; `taint_sets` are the sets.
         self.taints = Column(self.size)
         self.taint_sets: list[list[Object]] = [[]]
@@ -183,14 +186,14 @@ class Table:
             zone = f"{labels.get(REGION, '')}:\0:{labels.get(ZONE, '')}"
             if zone != self._zones[row]:
                 self._zones[row], self._order = zone, None
-        self.unschedulable.a[row] = bool(spec.get("unschedulable"))
+        self._set_cordoned(row, bool(spec.get("unschedulable")))
         self.taints.a[row] = self._taint_id(spec.get("taints") or [])
         had = {} if before is None else _allocatable(before)
         has = status.get("allocatable") or status.get("capacity") or {}
         if before is None or had != has:
             amounts = resources.amounts(has)
             for resource in [*self.allocatable, *(one for one in amounts if one not in self.allocatable)]:
-                self._column(self.allocatable, resource).a[row] = min(amounts.get(resource, 0), LARGEST)
+                self._set_has(resource, row, min(amounts.get(resource, 0), LARGEST))
         self._set_images(row, before, status.get("images") or ())
 
     def drop_node(self, name: str) -> None:
@@ -200,9 +203,19 @@ class Table:
             return
         self._set_images(row, self.nodes[row], ())
         self.nodes[row], self._order = None, None
-        for column in self.allocatable.values():
-            column.a[row] = 0
+        self._set_cordoned(row, False)
+        for resource in self.allocatable:
+            self._set_has(resource, row, 0)
         self._release(row)
+
+    def _set_cordoned(self, row: int, cordoned: bool) -> None:
+        self.cordoned += cordoned - int(self.unschedulable.a[row])
+        self.unschedulable.a[row] = cordoned
+
+    def _set_has(self, resource: str, row: int, amount: int) -> None:
+        column = self._column(self.allocatable, resource)
+        self._column(self._free, resource).a[row] += amount - column.a[row]
+        column.a[row] = amount
 
     def _release(self, row: int) -> None:
         if self.nodes[row] is None and not self.pods[row]:
@@ -212,12 +225,12 @@ class Table:
             self.labelled.a[row] = self.version
             for domains in self._domains.values():
                 domains.ids.a[row] = -1
-            self._free.append(row)
+            self._spare.append(row)
 
     def _new_row(self, name: str) -> int:
-        if not self._free:
+        if not self._spare:
             self._grow()
-        row = self._free.pop()
+        row = self._spare.pop()
         self.names[row] = name
         self.row_of[name] = row
         return row
@@ -229,17 +242,18 @@ class Table:
         self.nodes += [None] * more
         self.pods += [{} for _ in range(more)]
         self._zones += [""] * more
-        self._free = list(range(self.size - 1, old - 1, -1))
+        self._spare = list(range(self.size - 1, old - 1, -1))
         for column in self._columns():
             column.grow(self.size)
         for domains in self._domains.values():
             domains.ids.grow(self.size, -1)
 
     def _columns(self) -> Iterator[Column]:
-        yield from (self.scored_cpu, self.scored_memory, self.pod_count)
+        yield from (self.scored_cpu, self.scored_memory)
         yield from (self.unschedulable, self.taints, self.labelled)
         yield from self.allocatable.values()
         yield from self.requested.values()
+        yield from self._free.values()
         yield from (count.column for count in self._counts.values())
         for held in self.held.values():
             yield from (one.column for one in held.values())
@@ -253,6 +267,10 @@ class Table:
     def has(self, resource: str) -> Ints:
         """What each row can give of a resource."""
         return self._column(self.allocatable, resource).a  # type: ignore[no-any-return]
+
+    def free(self, resource: str) -> Ints:
+        """What each row has left of it."""
+        return self._column(self._free, resource).a  # type: ignore[no-any-return]
 
     def used(self, resource: str) -> Ints:
         return self._column(self.requested, resource).a  # type: ignore[no-any-return]
@@ -332,11 +350,11 @@ class Table:
     def _account(self, info: PodInfo, row: int, sign: int) -> None:
         template = info.template
         for resource, amount in template.requests.items():
-            self._column(self.requested, resource).a[row] += sign * min(amount, LARGEST)
+            self._use(resource, row, sign * min(amount, LARGEST))
         cpu, memory = template.scored
         self.scored_cpu.a[row] += sign * cpu
         self.scored_memory.a[row] += sign * memory
-        self.pod_count.a[row] += sign
+        self._use(PODS, row, sign)
         for protocol, address, port in template.ports:
             taken = self.ports.setdefault((protocol, port), {}).setdefault(row, {})
             taken[address] = taken.get(address, 0) + sign
@@ -347,6 +365,10 @@ class Table:
                 count.column.a[row] += sign
         if template.is_choosy:
             self._hold(template, row, sign)
+
+    def _use(self, resource: str, row: int, amount: int) -> None:
+        self._column(self.requested, resource).a[row] += amount
+        self._column(self._free, resource).a[row] -= amount
 
     def _hold(self, template: Template, row: int, sign: int) -> None:
         for kind, term, weight in (

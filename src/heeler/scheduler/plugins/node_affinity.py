@@ -47,11 +47,11 @@ class NodeAffinity:
         self.hints: Hints = {(NODE, ADD): self._matches_now, (NODE, LABEL): self._matches_now}
 
     def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
-        spec = pod.template.spec
-        if named_nodes(affinity.required_terms(pod.pod)) == {}:
-            return CONFLICT
-        if not spec.get("nodeSelector") and affinity.required_terms(pod.pod) is None and not self._added:
+        terms = affinity.required_terms(pod.pod)
+        if not pod.template.spec.get("nodeSelector") and terms is None and not self._added:
             return None
+        if named_nodes(terms) == {}:
+            return CONFLICT
         codes = self._of(pod, table).codes
         return lambda rows: by_code(codes[rows], CODES)
 

@@ -17,7 +17,7 @@ from heeler.objects.value import Object
 from heeler.scheduler.events import ADD, ALLOCATABLE, DELETE, NODE, POD, SCALE_DOWN, Hints
 from heeler.scheduler.plugins.plugin import MAX_SCORE, Check, Refusal, Verdict
 from heeler.scheduler.pod import PodInfo
-from heeler.scheduler.table import Ints, Rows, Table
+from heeler.scheduler.table import PODS, Ints, Mask, Rows, Table
 from heeler.workloads import resources
 
 #: CPU, memory and ephemeral storage are told first.
@@ -27,6 +27,8 @@ LEAST, MOST, RATIO = "LeastAllocated", "MostAllocated", "RequestedToCapacityRati
 TOO_MANY = "Too many pods"
 #: Of a point of the shape; it is stretched to MAX_SCORE.
 MAX_SHAPE_SCORE = 10
+CPU_AND_MEMORY = ("cpu", "memory")
+Floats = npt.NDArray[np.float64]
 
 
 class Strategy(NamedTuple):
@@ -70,26 +72,26 @@ class NodeResourcesFit:
         wanted = self.wanted(pod)
 
         def check(rows: Rows) -> Verdict | None:
-            full = table.pod_count.a[rows] + 1 > table.has("pods")[rows]
+            full = table.free(PODS)[rows] < 1
             refused = full
             lacking = []
             for name, amount in wanted:
-                lack = amount > table.has(name)[rows] - table.used(name)[rows]
+                lack = table.free(name)[rows] < amount
                 lacking.append(lack)
                 refused = refused | lack
             if not refused.any():
                 return None
-            has = [table.has(name)[rows] for name, _ in wanted]
+            at_all = [amount <= table.has(name)[rows] for name, amount in wanted]
 
             def explain(positions: Rows) -> Iterable[tuple[Refusal, Rows]]:
                 groups: dict[Refusal, list[int]] = {}
                 for at in positions:
                     reasons = [TOO_MANY] if full[at] else []
                     final = False
-                    for (name, amount), lack, there in zip(wanted, lacking, has, strict=True):
+                    for (name, _), lack, possible in zip(wanted, lacking, at_all, strict=True):
                         if lack[at]:
                             reasons.append(f"Insufficient {name}")
-                            final = final or amount > int(there[at])
+                            final = final or not possible[at]
                     groups.setdefault(Refusal(tuple(reasons), final), []).append(int(at))
                 return [(refusal, np.array(found, np.intp)) for refusal, found in groups.items()]
 
@@ -98,19 +100,25 @@ class NodeResourcesFit:
         return check
 
     def rate(self, pod: PodInfo, table: Table, rows: Rows) -> Ints | None:
-        total = np.zeros(len(rows), np.int64)
-        weights = np.zeros(len(rows), np.int64)
+        total: Ints | int = 0
+        weights: Ints | int = 0
         for name, weight in self._strategy.resources:
             found = _needed(pod, table, rows, name)
             if found is None:
                 continue
             has, used = found
             there = has > 0
+            if there.all() and self._strategy.type != RATIO:
+                total = total + self._rating(has, used) * weight
+                weights = weights + weight
+                continue
             rating = self._rating(np.where(there, has, 1), used)
             # where a shape gives 0 the resource doesn't count at all
             counts = there & (rating > 0) if self._strategy.type == RATIO else there
-            total += np.where(counts, rating * weight, 0)
-            weights += np.where(counts, weight, 0)
+            total = total + np.where(counts, rating * weight, 0)
+            weights = weights + np.where(counts, weight, 0)
+        if isinstance(weights, int):
+            return total // weights if weights and not isinstance(total, int) else None
         rated = np.where(weights > 0, weights, 1)
         if self._strategy.type == RATIO:
             return np.where(weights > 0, np.floor(total / rated + 0.5).astype(np.int64), 0)
@@ -189,33 +197,35 @@ class NodeResourcesBalancedAllocation:
 
     name = "NodeResourcesBalancedAllocation"
 
-    def __init__(self, measured: Sequence[str] = ("cpu", "memory")) -> None:
+    def __init__(self, measured: Sequence[str] = CPU_AND_MEMORY) -> None:
         self._resources = tuple(measured)
 
     def rate(self, pod: PodInfo, table: Table, rows: Rows) -> Ints | None:
         if not any(pod.requests.get(name) for name in self._resources):
             return None
-        before, after = self._balance(pod, table, rows, 0), self._balance(pod, table, rows, 1)
-        return np.floor(MAX_SCORE / 2 + (after - before) / 2).astype(np.int64)
-
-    def _balance(self, pod: PodInfo, table: Table, rows: Rows, pods: int) -> npt.NDArray[np.float64]:
-        shares, there = [], []
+        before: list[Floats] = []
+        after: list[Floats] = []
+        there: list[Mask] = []
         for name in self._resources:
             asked = pod.requests.get(name, 0)
-            if name not in ("cpu", "memory") and not asked:
+            if name not in CPU_AND_MEMORY and not asked:
                 continue
-            has = table.has(name)[rows]
-            used = table.used(name)[rows] + asked * pods
-            shares.append(np.where(has > 0, np.minimum(1.0, used / np.where(has > 0, has, 1)), 0.0))
-            there.append(has > 0)
-        if not shares:
-            return np.full(len(rows), float(MAX_SCORE))
-        values, known = np.array(shares), np.array(there)
-        if len(shares) == 2 and known.all():
-            spread = np.abs(values[0] - values[1]) / 2
-        else:
-            count = np.maximum(known.sum(axis=0), 1)
-            mean = values.sum(axis=0) / count
-            spread = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
-        balance: npt.NDArray[np.float64] = MAX_SCORE * (1 - spread)
-        return balance
+            has, used = table.has(name)[rows], table.used(name)[rows]
+            known = has > 0
+            there.append(known)
+            whole = has if known.all() else np.where(known, has, 1)
+            before.append(np.minimum(used / whole, 1.0))
+            after.append(np.minimum((used + asked) / whole, 1.0))
+        balance, better = MAX_SCORE * (1 - _spread(before, there)), MAX_SCORE * (1 - _spread(after, there))
+        return np.floor(MAX_SCORE / 2 + (better - balance) / 2).astype(np.int64)
+
+
+def _spread(shares: Sequence[Floats], there: Sequence[Mask]) -> Floats:
+    """The standard deviation of each row's shares of the resources that it has."""
+    if len(shares) == 2 and there[0].all() and there[1].all():
+        return np.abs(shares[0] - shares[1]) / 2
+    values, known = np.array(shares), np.array(there)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    deviation: Floats = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
+    return deviation

@@ -35,6 +35,6 @@ class NodeUnschedulable:
     hints: Hints = {(NODE, ADD): _uncordoned, (NODE, TAINT): _uncordoned, (POD, TOLERATION): _tolerates_now}
 
     def prepare(self, pod: PodInfo, table: Table) -> Check | None:
-        if tolerated(pod.template.tolerations, CORDON):
+        if not table.cordoned or tolerated(pod.template.tolerations, CORDON):
             return None
         return lambda rows: refused(table.unschedulable.a[rows], REFUSAL)
