@@ -17,7 +17,7 @@ from heeler.controllers.resourceclaim_plan import consumers, is_reserved_for, po
 from heeler.controllers.resources import DEVICE_TAINT_RULES, PODS, RESOURCE_CLAIMS, RESOURCE_SLICES
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, name_of, uid_of
-from heeler.workloads import pods
+from heeler.workloads import device_taints, pods
 from heeler.workloads.taints import NO_EXECUTE
 
 POD, RULE = "pod:", "rule:"
@@ -218,9 +218,11 @@ class DeviceTaintEvictionController:
         if effect != plan.NONE:
             return plan.Seen(len(leaving), namespaces, 0, 0, evicted)
         devices = plan.tainted_devices(self._slices)
-        published = sum(plan.selects(rule, device) for device in devices)
+        published = sum(device_taints.selects(rule, device) for device in devices)
         used = [(r["driver"], r["pool"], r["device"]) for claim in self._claims for r in plan.allocated(claim)]
-        return plan.Seen(len(leaving), namespaces, published, sum(plan.selects(rule, one) for one in used), evicted)
+        return plan.Seen(
+            len(leaving), namespaces, published, sum(device_taints.selects(rule, one) for one in used), evicted
+        )
 
 
 def _place(pod: Object) -> tuple[object, ...]:

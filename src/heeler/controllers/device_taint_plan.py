@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.objects.value import Object, uid_of
+from heeler.workloads.device_taints import selects
 from heeler.workloads.taints import NO_EXECUTE, tolerates
 
 #: (driver, pool, device)
@@ -41,15 +42,6 @@ def tainted_devices(slices: Iterable[Object]) -> dict[Device, list[Object]]:
             for device in one["spec"].get("devices") or ():
                 out[driver, pool["name"], device["name"]] = device.get("taints") or []
     return out
-
-
-def selects(rule: Object, device: Device) -> bool:
-    """A rule without a selector selects nothing; what a selector doesn't name may be anything."""
-    selector = rule["spec"].get("deviceSelector")
-    if selector is None:
-        return False
-    wanted = (selector.get("driver"), selector.get("pool"), selector.get("device"))
-    return all(one is None or one == given for one, given in zip(wanted, device, strict=True))
 
 
 def allocated(claim: Object) -> list[Object]:

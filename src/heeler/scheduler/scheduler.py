@@ -48,6 +48,7 @@ CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")
 RESOURCE_CLAIMS = GroupVersionResource("resource.k8s.io", "v1", "resourceclaims")
 DEVICE_CLASSES = GroupVersionResource("resource.k8s.io", "v1", "deviceclasses")
 RESOURCE_SLICES = GroupVersionResource("resource.k8s.io", "v1", "resourceslices")
+DEVICE_TAINT_RULES = GroupVersionResource("resource.k8s.io", "v1", "devicetaintrules")
 #: So many bindings are under way at once at most; those that wait for volumes or devices aside.
 MAX_BINDING = 64
 
@@ -126,6 +127,7 @@ class Scheduler:
             (RESOURCE_CLAIMS, events.RESOURCE_CLAIM, devices.claims),
             (DEVICE_CLASSES, events.DEVICE_CLASS, devices.classes),
             (RESOURCE_SLICES, events.RESOURCE_SLICE, devices.slices),
+            (DEVICE_TAINT_RULES, events.RESOURCE_SLICE, devices.rules),  # a rule changes what slices say
         ):
             yield self._kept(resource, name, objects, devices.changed)
 

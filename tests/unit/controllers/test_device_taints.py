@@ -4,6 +4,7 @@ import pytest
 
 from heeler.base.clock import parse_rfc3339
 from heeler.controllers import device_taint_plan as plan
+from heeler.workloads import device_taints
 
 ADDED = "2026-01-01T00:00:00Z"
 AT = parse_rfc3339(ADDED)
@@ -50,7 +51,7 @@ def test_only_a_pools_newest_generation_counts():
     ],
 )
 def test_what_a_rule_selects(selector, selected):
-    assert plan.selects(rule(**selector), DEVICE) is selected
+    assert device_taints.selects(rule(**selector), DEVICE) is selected
 
 
 @pytest.mark.parametrize(

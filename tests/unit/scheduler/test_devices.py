@@ -145,6 +145,17 @@ def test_tainted_devices_want_to_be_tolerated():
     assert allocate(claim(tolerant), slices=slices) == [("r", "d0")]
 
 
+def test_a_rule_taints_devices_as_their_drivers_would():
+    rule = {
+        "metadata": {"name": "r"},
+        "spec": {"deviceSelector": {"device": "d0"}, "taint": {"key": "sick", "effect": "NoExecute"}},
+    }
+    [pool] = Published(TWO, [rule]).for_node(node("a"))
+    assert [device.taints for device in pool.devices] == [[rule["spec"]["taint"]], []]
+    found = Allocator([claim(request())], CLASSES, Use(), Selecting()).allocate([pool])
+    assert [one.device.id.device for one in found] == ["d1"]
+
+
 def test_parts_of_a_device_share_its_counters():
     shared = [{"name": "set", "counters": {"memory": {"value": "10Gi"}}}]
     parts = [device("half0", counters={"memory": "5Gi"}), device("most", counters={"memory": "8Gi"})]

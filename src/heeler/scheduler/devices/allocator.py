@@ -241,10 +241,7 @@ class _Search:
         if not device.shared and self._use.shared.get(device.id):
             return False
         tolerations = slot.wish.get("tolerations") or ()
-        return all(
-            taint.get("effect") not in HARD_EFFECTS or tolerated(tolerations, taint)
-            for taint in device.spec.get("taints") or ()
-        )
+        return all(taint.get("effect") not in HARD_EFFECTS or tolerated(tolerations, taint) for taint in device.taints)
 
     def _has_capacity(self, device: Device, consumed: Mapping[str, Quantity]) -> bool:
         taken = self._use.consumed.get(device.id, {})

@@ -19,6 +19,8 @@ class Devices:
         self.claims: dict[str, Object] = {}
         self.classes: dict[str, Object] = {}
         self.slices: dict[str, Object] = {}
+        #: DeviceTaintRules.
+        self.rules: dict[str, Object] = {}
         #: Claims whose allocation is decided and not written yet: uid -> allocation.
         self.pending: dict[str, Object] = {}
         self._published: Published | None = None
@@ -31,7 +33,7 @@ class Devices:
     @property
     def published(self) -> Published:
         if self._published is None:
-            self._published = Published(self.slices.values())
+            self._published = Published(self.slices.values(), self.rules.values())
         return self._published
 
     @property

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from heeler.objects.quantities import parse
 from heeler.objects.value import Object, labels_of, name_of
 from heeler.workloads import affinity
+from heeler.workloads.device_taints import selects
 
 
 class DeviceId(NamedTuple):
@@ -32,6 +33,8 @@ class Device:
     id: DeviceId
     spec: Object
     slice: Object
+    #: Its own, and those of rules.
+    taints: list[Object]
 
     @property
     def shared(self) -> bool:
@@ -61,9 +64,10 @@ class Pool:
 
 
 class Published:
-    """All slices, sorted into pools. Made anew when a slice changed."""
+    """All slices, sorted into pools, with the taints of `rules`. Made anew when one of them changed."""
 
-    def __init__(self, slices: Iterable[Object]) -> None:
+    def __init__(self, slices: Iterable[Object], rules: Iterable[Object] = ()) -> None:
+        self._rules = sorted(rules, key=name_of)
         found: dict[tuple[str, str], list[Object]] = {}
         for one in sorted(slices, key=name_of):
             spec = one["spec"]
@@ -74,38 +78,39 @@ class Published:
         """The pools that have devices for a node."""
         out = []
         for (driver, name), slices in self._pools:
-            pool = _pool(driver, name, slices, node)
+            pool = self._pool(driver, name, slices, node)
             if pool.devices or (pool.incomplete and any(_is_for(one["spec"], node) for one in slices)):
                 out.append(pool)
         # a device that needs no preparation outside is better than one that does
         out.sort(key=lambda pool: any("bindingConditions" in device.spec for device in pool.devices))
         return out
 
+    def _pool(self, driver: str, name: str, slices: list[Object], node: Object) -> Pool:
+        pool = Pool(driver, name)
+        pool.incomplete = len(slices) != int(slices[0]["spec"]["pool"].get("resourceSliceCount") or 0)
+        for one in slices:
+            spec = one["spec"]
+            for counters in spec.get("sharedCounters") or ():
+                values = {
+                    key: parse(str(counter["value"])).nano for key, counter in (counters.get("counters") or {}).items()
+                }
+                pool.counters[counters["name"]] = values
+            for device in spec.get("devices") or ():
+                if device["name"] in pool.everywhere:
+                    pool.invalid = f"duplicate device name {device['name']}"
+                pool.everywhere[device["name"]] = device
+                made = Device(DeviceId(driver, name, device["name"]), device, one, device.get("taints") or [])
+                if _is_for(made.place, node):
+                    of_rules = [rule["spec"]["taint"] for rule in self._rules if selects(rule, made.id)]
+                    made.taints = [*made.taints, *of_rules]
+                    pool.devices.append(made)
+        return pool
+
 
 def _current(slices: list[Object]) -> list[Object]:
     """Those of the newest generation."""
     newest = max(one["spec"]["pool"].get("generation", 0) for one in slices)
     return [one for one in slices if one["spec"]["pool"].get("generation", 0) == newest]
-
-
-def _pool(driver: str, name: str, slices: list[Object], node: Object) -> Pool:
-    pool = Pool(driver, name)
-    pool.incomplete = len(slices) != int(slices[0]["spec"]["pool"].get("resourceSliceCount") or 0)
-    for one in slices:
-        spec = one["spec"]
-        for counters in spec.get("sharedCounters") or ():
-            values = {
-                key: parse(str(counter["value"])).nano for key, counter in (counters.get("counters") or {}).items()
-            }
-            pool.counters[counters["name"]] = values
-        for device in spec.get("devices") or ():
-            if device["name"] in pool.everywhere:
-                pool.invalid = f"duplicate device name {device['name']}"
-            pool.everywhere[device["name"]] = device
-            made = Device(DeviceId(driver, name, device["name"]), device, one)
-            if _is_for(made.place, node):
-                pool.devices.append(made)
-    return pool
 
 
 def _is_for(place: Object, node: Object) -> bool:

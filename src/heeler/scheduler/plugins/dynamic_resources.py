@@ -72,6 +72,7 @@ class DynamicResources:
             (POD, GENERATED): self._is_this,
             (RESOURCE_SLICE, ADD): None,
             (RESOURCE_SLICE, UPDATE): None,
+            (RESOURCE_SLICE, DELETE): None,
             (DEVICE_CLASS, ADD): None,
             (DEVICE_CLASS, UPDATE): None,
             (NODE, ADD): None,

@@ -32,6 +32,7 @@ from heeler.workloads import volumes
 
 UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 ELSEWHERE = Refusal(("node(s) didn't match PersistentVolume's node affinity",), True)
+GONE = Refusal(("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",), True)
 NONE_FREE = Refusal(("node(s) didn't find available persistent volumes to bind",), True)
 
 
@@ -123,7 +124,9 @@ class VolumeBinding:
 
         def check(row: int) -> Refusal | None:
             node = table.node(row)
-            if any(volume is None or not volumes.usable_on(volume, node) for volume in bound):
+            if any(volume is None for volume in bound):
+                return GONE
+            if any(volume is not None and not volumes.usable_on(volume, node) for volume in bound):
                 return ELSEWHERE
             if delayed and storage.choose(pod, node) is None:
                 return NONE_FREE
@@ -158,10 +161,13 @@ class VolumeZone:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def prepare(self, pod: PodInfo, table: Table) -> Check | None:
+    def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
         wanted: list[tuple[str, tuple[str, ...]]] = []
         for claim in self._storage.claims_of(pod):
             volume = self._storage.volume_of(claim)
+            name = claim["spec"].get("volumeName")
+            if name and volume is None:
+                return Refusal((f'persistentvolume "{name}" not found',), True)
             labels = (volume["metadata"].get("labels") or {}) if volume is not None else {}
             wanted += [(key, tuple(labels[key].split("__"))) for key in ZONES if key in labels]
         if not wanted:
