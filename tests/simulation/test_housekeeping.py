@@ -27,7 +27,7 @@ from heeler.controllers.resources import (
     VOLUME_ATTACHMENTS,
 )
 from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object
+from heeler.objects.value import GroupVersionResource, Object, name_of
 from heeler.testing.simulation import CALM, Simulation, deployment, simulate_cluster
 from heeler.workloads import pods
 
@@ -278,6 +278,12 @@ def test_a_volume_moves_from_node_to_node_when_nobody_has_it_mounted(faults):
     async def story(cluster: Simulation) -> None:
         client = cluster.client
         await cluster.until(lambda: account(cluster))
+
+        async def registered() -> bool:
+            there = [name_of(one) for one in (await client.list(NODES)).items]
+            return "node-0" in there and "node-1" in there
+
+        await cluster.until(registered)
         for name in ("node-0", "node-1"):
             await client.patch(NODES, name, {"metadata": {"annotations": {attach_detach_plan.MANAGED: "true"}}})
         size, modes = {"storage": "1Gi"}, ["ReadWriteOnce"]

@@ -15,6 +15,7 @@ from heeler.workloads import pods, resources
 POD, NODE, NAMESPACE = "Pod", "Node", "Namespace"
 CLAIM, VOLUME, STORAGE_CLASS = "PersistentVolumeClaim", "PersistentVolume", "StorageClass"
 CSI_NODE, CSI_DRIVER, VOLUME_ATTACHMENT = "CSINode", "CSIDriver", "VolumeAttachment"
+STORAGE_CAPACITY = "CSIStorageCapacity"
 RESOURCE_CLAIM, RESOURCE_SLICE, DEVICE_CLASS = "ResourceClaim", "ResourceSlice", "DeviceClass"
 # and how
 ADD, DELETE, UPDATE = "Add", "Delete", "Update"

@@ -45,6 +45,8 @@ CLAIMS = GroupVersionResource("", "v1", "persistentvolumeclaims")
 VOLUMES = GroupVersionResource("", "v1", "persistentvolumes")
 STORAGE_CLASSES = GroupVersionResource("storage.k8s.io", "v1", "storageclasses")
 CSI_NODES = GroupVersionResource("storage.k8s.io", "v1", "csinodes")
+CSI_DRIVERS = GroupVersionResource("storage.k8s.io", "v1", "csidrivers")
+STORAGE_CAPACITIES = GroupVersionResource("storage.k8s.io", "v1", "csistoragecapacities")
 RESOURCE_CLAIMS = GroupVersionResource("resource.k8s.io", "v1", "resourceclaims")
 DEVICE_CLASSES = GroupVersionResource("resource.k8s.io", "v1", "deviceclasses")
 RESOURCE_SLICES = GroupVersionResource("resource.k8s.io", "v1", "resourceslices")
@@ -120,6 +122,8 @@ class Scheduler:
             (VOLUMES, events.VOLUME, storage.volumes),
             (STORAGE_CLASSES, events.STORAGE_CLASS, storage.classes),
             (CSI_NODES, events.CSI_NODE, storage.csi_nodes),
+            (CSI_DRIVERS, events.CSI_DRIVER, storage.csi_drivers),
+            (STORAGE_CAPACITIES, events.STORAGE_CAPACITY, storage.capacities),
         ):
             yield self._kept(resource, name, objects)
         devices = self._devices

@@ -37,7 +37,8 @@ class VolumeBinder:
 
     def reserve(self, pod: PodInfo, node: str) -> Bindings:
         """What must be bound for the pod on its node; no other pod gets those volumes until `release`."""
-        bindings = self._storage.choose(pod, self._nodes(node) or {}) or Bindings()
+        found = self._storage.choose(pod, self._nodes(node) or {})
+        bindings = Bindings() if isinstance(found, str) else found
         for claim, volume in bindings.static:
             self._storage.promised[name_of(volume)] = key_of(claim)
         return bindings

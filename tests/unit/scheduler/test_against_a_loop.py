@@ -124,7 +124,9 @@ class Plain:
         there = self.on[one["metadata"]["name"]]
         has = resources.amounts(one["status"]["allocatable"])
         used = sum(resources.requests(p).get("cpu", 0) for p in there)
-        asked = resources.requests(self.new).get("cpu", 0)  # who asks for nothing doesn't care that others have too much
+        asked = resources.requests(self.new).get(
+            "cpu", 0
+        )  # who asks for nothing doesn't care that others have too much
         return len(there) < has["pods"] and (not asked or used + asked <= has["cpu"])
 
     def near_and_far(self, one):

@@ -220,6 +220,28 @@ def test_a_volume_that_can_be_made_lets_the_pod_choose_and_a_chosen_node_stays()
     assert setting.choose(with_claim()).node == "a"
 
 
+def test_a_driver_that_tells_of_its_room_is_believed():
+    setting = storage(claims=[claim()], provisioner="x.example.com")
+    known = setting.cache.storage
+    known.classes["late"]["metadata"] = {"name": "late"}
+    known.csi_drivers["x.example.com"] = {"spec": {"storageCapacity": True}}
+    assert "2 node(s) did not have enough free storage" in setting.choose(with_claim()).message
+    near_b = {"matchLabels": {"kubernetes.io/hostname": "b"}}
+    known.capacities["n/c"] = {"storageClassName": "late", "capacity": "512Mi", "nodeTopology": near_b}
+    assert setting.choose(with_claim()).node == ""
+    known.capacities["n/c"]["capacity"] = "1Gi"
+    assert setting.choose(with_claim()).node == "b"
+
+
+def test_a_volume_that_is_gone_is_told_of():
+    bound = claim(volumeName="gone")
+    bound["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = "yes"
+    setting = storage(claims=[bound])
+    assert (
+        setting.choose(with_claim()).message == '0/2 nodes are available: persistentvolume "gone" not found. not found'
+    )
+
+
 def test_a_claim_that_is_missing_or_unbound_is_told_for_all_nodes():
     setting = storage()
     assert setting.choose(with_claim()).message == (

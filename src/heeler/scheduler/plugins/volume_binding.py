@@ -16,6 +16,7 @@ from heeler.scheduler.events import (
     LABEL,
     NODE,
     POD,
+    STORAGE_CAPACITY,
     STORAGE_CLASS,
     UPDATE,
     VOLUME,
@@ -25,7 +26,7 @@ from heeler.scheduler.events import (
 from heeler.scheduler.plugins.lifecycle import Rejected
 from heeler.scheduler.plugins.plugin import Check, Refusal, looped
 from heeler.scheduler.pod import PodInfo
-from heeler.scheduler.storage import Bindings, Storage
+from heeler.scheduler.storage import NO_SPACE, NO_VOLUME, Bindings, Storage
 from heeler.scheduler.table import Table
 from heeler.scheduler.volume_binder import TIMEOUT_SECONDS, VolumeBinder
 from heeler.workloads import volumes
@@ -34,6 +35,10 @@ UNBOUND = "pod has unbound immediate PersistentVolumeClaims"
 ELSEWHERE = Refusal(("node(s) didn't match PersistentVolume's node affinity",), True)
 GONE = Refusal(("node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",), True)
 NONE_FREE = Refusal(("node(s) didn't find available persistent volumes to bind",), True)
+WHY = {
+    NO_VOLUME: NONE_FREE,
+    NO_SPACE: Refusal(("node(s) did not have enough free storage",)),
+}
 
 
 def _is_wanted(pod: PodInfo, old: Object | None, new: Object | None) -> bool:
@@ -51,6 +56,8 @@ class VolumeBinding:
         (CLAIM, UPDATE): _is_wanted,
         **{(resource, action): None for resource in (VOLUME, STORAGE_CLASS, CSI_NODE) for action in (ADD, UPDATE)},
         (CSI_DRIVER, UPDATE): None,
+        (STORAGE_CAPACITY, ADD): None,
+        (STORAGE_CAPACITY, UPDATE): None,
         (NODE, ADD): None,
         (NODE, LABEL): None,
     }
@@ -128,9 +135,8 @@ class VolumeBinding:
                 return GONE
             if any(volume is not None and not volumes.usable_on(volume, node) for volume in bound):
                 return ELSEWHERE
-            if delayed and storage.choose(pod, node) is None:
-                return NONE_FREE
-            return None
+            found = storage.choose(pod, node) if delayed else None
+            return WHY[found] if isinstance(found, str) else None
 
         return looped(check)
 
