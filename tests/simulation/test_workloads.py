@@ -13,6 +13,7 @@ from heeler.controllers.resources import (
     JOBS,
     NODES,
     PODS,
+    REPLICA_SETS,
     RESOURCE_QUOTAS,
     STATEFUL_SETS,
 )
@@ -170,6 +171,40 @@ def test_pods_that_end_together_are_counted_together_and_none_is_made_for_the_fi
         await cluster.until(done)
         assert (await status(cluster, JOBS, "some"))["completedIndexes"] == "0,1"
         assert len((await cluster.client.list(PODS, "default")).items) == 2
+
+    simulate_cluster(story, nodes=1)
+
+
+def test_a_job_that_can_not_have_pods_asks_ever_less_often():
+    async def story(cluster: Simulation) -> None:
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}}
+        await cluster.client.create(RESOURCE_QUOTAS, {**quota, "spec": {"hard": {"pods": "0"}}}, "default")
+
+        async def counted() -> bool:
+            return bool((await cluster.client.get(RESOURCE_QUOTAS, "none", "default")).get("status", {}).get("hard"))
+
+        await cluster.until(counted)
+        await cluster.client.create(JOBS, job("some"), "default")
+        await cluster.clock.sleep(25)
+        events = GroupVersionResource("", "v1", "events")
+        found = [e for e in (await cluster.client.list(events, "default")).items if e["reason"] == "FailedCreate"]
+        assert 4 <= sum(event.get("count") or 1 for event in found) <= 6  # after 1, 2, 4, 8 seconds
+
+    simulate_cluster(story, nodes=1)
+
+
+def test_a_deployment_of_no_pods_still_tells_its_sets_how_many_they_might_have():
+    async def story(cluster: Simulation) -> None:
+        rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 4, "maxUnavailable": "25%"}}
+        wanted = workload("Deployment", "web", replicas=0, strategy=rolling)
+        await cluster.client.create(DEPLOYMENTS, wanted, "default")
+
+        async def told() -> bool:
+            sets = (await cluster.client.list(REPLICA_SETS, "default")).items
+            notes = [one["metadata"]["annotations"]["deployment.kubernetes.io/max-replicas"] for one in sets]
+            return notes == ["4"]
+
+        await cluster.until(told)
 
     simulate_cluster(story, nodes=1)
 

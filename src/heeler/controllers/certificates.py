@@ -116,7 +116,7 @@ class CertificateApprover:
     """Approves what a node, or somebody who may make nodes, asks for a kubelet's client."""
 
     def __init__(self, context: Context) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self.queue: WorkQueue[str] = WorkQueue(first_delay=0.2)
         self._client, self._clock = context.client, context.clock
         self._requests = context.informers.get(REQUESTS)
         self._requests.add_handler(lambda _, new: self.queue.add(key_of(new)) if new is not None else None)
@@ -161,7 +161,7 @@ class CertificateSigner:
     """Signs what is approved for one of Kubernetes' own signers."""
 
     def __init__(self, context: Context) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self.queue: WorkQueue[str] = WorkQueue(first_delay=0.2)
         self._client, self._sign = context.client, context.settings.sign_certificate
         self._longest = context.settings.cluster_signing_duration
         self._requests = context.informers.get(REQUESTS)
@@ -195,7 +195,7 @@ class CertificateCleaner:
     """Removes requests whose time is over."""
 
     def __init__(self, context: Context) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self.queue: WorkQueue[str] = WorkQueue(first_delay=0.2)
         self._client, self._clock = context.client, context.clock
         self._requests = context.informers.get(REQUESTS)
 

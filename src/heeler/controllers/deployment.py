@@ -230,7 +230,7 @@ class DeploymentController:
         selector["matchLabels"] = {**(selector.get("matchLabels") or {}), rollout.HASH_LABEL: digest}
         wanted, strategy = spec.get("replicas") or 0, spec.get("strategy") or {}
         count = rollout.new_replicas(strategy, wanted, 0, sum(size(obj) for obj in sets))
-        surge = rollout.bounds(strategy, wanted).surge if wanted else 0
+        surge = rollout.bounds(strategy, wanted).surge
         obj: Object = {
             "apiVersion": "apps/v1",
             "kind": "ReplicaSet",
@@ -290,7 +290,7 @@ class DeploymentController:
     async def _scale(self, deployment: Object, sets: list[Object], step: Step) -> list[Object]:
         """Do what the step says; the sets as they are afterwards."""
         wanted, strategy = deployment["spec"].get("replicas") or 0, deployment["spec"].get("strategy") or {}
-        top = wanted + (rollout.bounds(strategy, wanted).surge if wanted else 0)
+        top = wanted + rollout.bounds(strategy, wanted).surge
         targets = dict(step.scale)
         out = []
         for obj in sets:

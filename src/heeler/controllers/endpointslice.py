@@ -58,7 +58,7 @@ def _facts(pod: Object) -> tuple[object, ...]:
 
 class EndpointSliceController:
     def __init__(self, context: Context) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self.queue: WorkQueue[str] = WorkQueue(first_delay=1.0, max_delay=1000.0)
         self._client = context.client
         self._services = context.informers.get(SERVICES)
         self._pods = context.informers.get(PODS)

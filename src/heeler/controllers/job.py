@@ -27,13 +27,15 @@ KIND = OwnerKind(JOBS, "Job")
 #: What pods say of themselves is gathered for so many seconds, as kube-controller-manager does: pods that end together are
 #: counted together, and no new one is made for the first of them.
 BATCH_SECONDS = 1.0
+#: What fails is tried again after these seconds, twice as long each time (upstream's DefaultJobApiBackOff, MaxJobApiBackOff).
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 60.0
 #: Keys of pods whose Job is gone begin so.
 ORPHAN = "orphan:"
 
 
 class JobController:
     def __init__(self, context: Context) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self.queue: WorkQueue[str] = WorkQueue(first_delay=FIRST_RETRY_SECONDS, max_delay=MAX_RETRY_SECONDS)
         self._context, self._client = context, context.client
         self._events = context.recorder("job-controller")
         self._jobs = context.informers.get(JOBS)

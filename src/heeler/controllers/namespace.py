@@ -40,7 +40,7 @@ class Remains:
 
 class NamespaceController:
     def __init__(self, context: Context) -> None:
-        self.queue: WorkQueue[str] = WorkQueue()
+        self.queue: WorkQueue[str] = WorkQueue(max_delay=60.0)
         self._context, self._client = context, context.client
         self._namespaces = context.informers.get(NAMESPACES)
         self._namespaces.add_handler(self._changed)
