@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from heeler.packages.charts.chart import ChartError
 from heeler.packages.charts.schema import validate_one
 from heeler.packages.charts.schema.evaluate import number_text
 from heeler.packages.charts.schema.formats import fault_of
+from tests.chart_server import served
 
 
 def faults(schema: Any, values: Any) -> list[str]:
@@ -88,14 +90,29 @@ def test_a_reference_keeps_its_faults_together() -> None:
         (b"{} x", "invalid character after top-level value"),
         ({"$ref": "#/definitions/none"}, 'json-pointer in "file:///values.schema.json#/definitions/none" not found'),
         ({"$ref": "ftp://x/y"}, 'failing loading "ftp://x/y": no URLLoader registered for "ftp://x/y"'),
-        (
-            {"$ref": "https://x.invalid/y"},
-            'failing loading "https://x.invalid/y": heeler fetches no schemas from the network',
-        ),
     ],
 )
 def test_schemas_that_are_none(schema: Any, line: str) -> None:
     assert faults(schema, {}) == [line]
+
+
+def test_schemas_come_from_the_network_too(tmp_path: Path) -> None:
+    (tmp_path / "small.json").write_text('{"$defs": {"n": {"minimum": 3}}}')
+    (tmp_path / "broken.json").write_text("[1")
+    with served(tmp_path) as server:
+        address = f"{server.url}/%s"
+
+        def said(name: str) -> list[str]:
+            return faults({"properties": {"a": {"$ref": address % name}}}, {"a": 1.0})
+
+        failing = f'failing loading "{address}": '
+        assert said("small.json#/$defs/n") == ["- at '/a': minimum: got 1, want 3"]
+        assert said("broken.json") == [failing % "broken.json" + "unexpected EOF"]
+        missing = f"HTTP request to {address} returned status 404 (Not Found)" % "gone.json"
+        assert said("gone.json") == [failing % "gone.json" + missing]
+    (line,) = said("small.json")
+    refused = f'HTTP request failed for {address % "small.json"}: Get "{address % "small.json"}": dial tcp '
+    assert line.startswith(failing % "small.json" + refused) and line.endswith(": connect: connection refused")
 
 
 def test_a_schema_is_held_against_its_metaschema() -> None:

@@ -25,6 +25,8 @@ DRAFTS = {
 }
 
 MAX_FILE_BYTES = 5 * 1024 * 1024
+#: Seconds that a schema of the network may take.
+NETWORK_SECONDS = 15.0
 """How large another file may be that a schema refers to."""
 
 _MAPS = ("properties", "patternProperties", "dependentSchemas", "dependencies")
@@ -204,20 +206,10 @@ class Documents:
             return metaschemas()[url]
         scheme, _, rest = url.partition("://")
         failing = f'failing loading "{url}": '
-        if scheme in ("http", "https"):
-            raise ChartError(f"{failing}heeler fetches no schemas from the network")
-        if scheme != "file":
+        if scheme not in ("http", "https", "file"):
             raise ChartError(f'{failing}no URLLoader registered for "{url}"')
-        path = unquote(rest)
         try:
-            with open(path, "rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise ChartError(f"{failing}open {path}: {(error.strerror or '').lower()}") from None
-        if len(data) > MAX_FILE_BYTES:
-            raise ChartError(f"{failing}{path} is larger than {MAX_FILE_BYTES} bytes")
-        try:
-            return parse(data)
+            return parse(_from_file(unquote(rest)) if scheme == "file" else _from_network(url))
         except ChartError as error:
             raise ChartError(failing + str(error)) from None
 
@@ -298,3 +290,31 @@ def _below(schema: dict[str, Any]) -> Iterator[Any]:
     for name in _ONES:
         if isinstance(found := schema.get(name), dict):
             yield found
+
+
+def _from_file(path: str) -> bytes:
+    """Raises `ChartError`."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ChartError(f"open {path}: {(error.strerror or '').lower()}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ChartError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
+    return data
+
+
+def _from_network(url: str) -> bytes:
+    """What a web server has there, as Helm asks for it: whoever doesn't want that has --skip-schema-validation. Raises
+    `ChartError`."""
+    from http.client import responses
+
+    from heeler.packages.repositories.web import Web, WebError
+
+    try:
+        answer = Web(timeout=NETWORK_SECONDS).get(url, limit=MAX_FILE_BYTES)
+    except WebError as error:
+        raise ChartError(f"HTTP request failed for {url}: {error}") from None
+    if answer.status != 200:
+        raise ChartError(f"HTTP request to {url} returned status {answer.status} ({responses.get(answer.status, '')})")
+    return answer.body
