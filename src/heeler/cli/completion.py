@@ -9,6 +9,11 @@ _WHERE = {
     "zsh": 'eval "$(heeler completion zsh)"     # in ~/.zshrc',
     "fish": "heeler completion fish | source    # in ~/.config/fish/config.fish",
 }
+#: `heeler helm completion` hands on what isn't helm's: where its script came first it stays in charge.
+_AND_HELM = {
+    "bash": "declare -F __heeler_helm_complete >/dev/null && complete -o default -F __heeler_helm_complete heeler || true",
+    "zsh": "(( ${+functions[__heeler_helm_complete]} )) && compdef __heeler_helm_complete heeler || true",
+}
 
 
 @click.command(epilog='Example: eval "$(heeler completion bash)"')
@@ -23,3 +28,5 @@ def completion(shell: str) -> None:
     assert made is not None
     click.echo(f"# {_WHERE[shell]}")
     click.echo(made(cli, {}, "heeler", "_HEELER_COMPLETE").source())
+    if shell in _AND_HELM:
+        click.echo(_AND_HELM[shell])
