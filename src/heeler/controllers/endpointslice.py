@@ -9,6 +9,7 @@ from heeler.base.tasks import together
 from heeler.client.client import Client
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
+from heeler.controllers import topology_hints
 from heeler.controllers.endpointslice_plan import Changes, Wanted, bare, contents, plan
 from heeler.controllers.loop import Context
 from heeler.controllers.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
@@ -68,6 +69,9 @@ class EndpointSliceController:
         self._slices.add_index("service", lambda obj: [service_key(obj)])
         self._selected = SelectedServices(self._services, self.queue)
         self._pods.add_handler(self._selected.pod_changed)
+        self._events = context.recorder("endpoint-slice-controller")
+        #: Services whose endpoints have hints by zone.
+        self._hinted: dict[str, None] = {}
         self._slices.add_handler(self._slice_changed)
         self._nodes.add_handler(self._node_changed)
 
@@ -78,21 +82,25 @@ class EndpointSliceController:
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         """A node's zone is part of its endpoints."""
-        if _zone(old) == _zone(new):
+        zone = _zone(old) != _zone(new)
+        share = [topology_hints.counts(node) if node is not None else None for node in (old, new)]
+        if not zone and share[0] == share[1]:
             return
         for service in self._services:
-            self.queue.add(key_of(service))
+            if zone or topology_hints.is_wanted(service):
+                self.queue.add(key_of(service))
 
     async def reconcile(self, key: str) -> None:
         service = self._services.get(key)
         found = self._slices.by_index("service", key)
         mine = [obj for obj in found if labels_of(obj).get(endpoints.MANAGED_BY) == MANAGER]
         if service is None or "deletionTimestamp" in service["metadata"]:
+            self._hinted.pop(key, None)
             return  # the garbage collector takes the slices
         if not endpoints.has_endpoints(service):
             return
         families = endpoints.families(service)
-        wanted = [group for family in families for group in self._wanted(service, family)]
+        wanted = [group for family in families for group in self._hint(service, family, self._wanted(service, family))]
         changes = plan(wanted, mine, placeholder=families[0])
         labels = _labels(service)
         changed = {name_of(obj) for obj, _, _ in changes.update}
@@ -114,6 +122,31 @@ class EndpointSliceController:
                 ports = endpoints.ports_of(service, pod)
                 groups.setdefault(ports, []).append(endpoints.endpoint(service, pod, ip, _zone(node)))
         return [Wanted(family, ports, endpoints.with_hints(service, found)) for ports, found in groups.items()]
+
+    def _hint(self, service: Object, family: str, groups: list[Wanted]) -> list[Wanted]:
+        """Endpoints with hints by zone, for a Service that asks for them; an event says when that begins or can't be done."""
+        key, about = key_of(service), {**service, "kind": "Service", "apiVersion": "v1"}
+        if not topology_hints.is_wanted(service):
+            if key in self._hinted:
+                del self._hinted[key]
+                text = f"{topology_hints.DISABLED}, addressType: {family}"
+                self._events.record(about, "Warning", "TopologyAwareHintsDisabled", text)
+            return groups
+        everything = [one for group in groups for one in group.endpoints]
+        try:
+            found = topology_hints.hinted(everything, topology_hints.shares(self._nodes))
+        except topology_hints.CanNotHint as error:
+            self._hinted.pop(key, None)
+            text = f"{error}, addressType: {family}"
+            self._events.record(about, "Warning", "TopologyAwareHintsDisabled", text)
+            found = topology_hints.without(everything)
+        else:
+            if key not in self._hinted:
+                self._hinted[key] = None
+                text = f"{topology_hints.ENABLED}, addressType: {family}"
+                self._events.record(about, "Normal", "TopologyAwareHintsEnabled", text)
+        rest = iter(found)
+        return [group._replace(endpoints=[next(rest) for _ in group.endpoints]) for group in groups]
 
     async def _perform(self, service: Object, labels: dict[str, str], changes: Changes) -> None:
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
