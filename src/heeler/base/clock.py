@@ -51,7 +51,9 @@ class LoopClock:
     """A clock that shows the running event loop's time, counted from `epoch` (seconds since the epoch)."""
 
     def __init__(self, epoch: float = EPOCH) -> None:
-        self._epoch = epoch
+        from asyncio import get_running_loop
+
+        self._epoch, self._loop = epoch, get_running_loop
 
     def time(self) -> float:
         return self._epoch + self.monotonic()
@@ -61,9 +63,7 @@ class LoopClock:
         self._epoch += by
 
     def monotonic(self) -> float:
-        from asyncio import get_running_loop
-
-        return get_running_loop().time()
+        return self._loop().time()
 
     async def sleep(self, seconds: float) -> None:
         import asyncio

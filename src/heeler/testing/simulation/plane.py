@@ -20,7 +20,7 @@ from heeler.apiserver.loops.compaction import compact_for_ever
 from heeler.apiserver.server import ApiServer
 from heeler.apiserver.server import Settings as ServerSettings
 from heeler.apiserver.user import MASTERS, User, authenticated, service_account
-from heeler.base.clock import LoopClock
+from heeler.base.clock import EPOCH, LoopClock
 from heeler.base.loop import simulate
 from heeler.base.random import SeededRandom
 from heeler.base.tasks import Tasks, settled
@@ -93,7 +93,7 @@ class Process:
     """One program of the cluster. Its clock can be set, its link to the API server can go wrong."""
 
     def __init__(self, name: str, plane: Simulation, body: Callable[[Process], Coroutine[Any, Any, None]]) -> None:
-        self.name, self.clock = name, LoopClock()
+        self.name, self.clock = name, LoopClock(plane.epoch)
         self._plane, self._body = plane, body
         self._clients: list[tuple[FaultyClient, User, str]] = []
         self._task: Any = None
@@ -152,9 +152,10 @@ class Simulation:
         shape: Shape | None = None,
         shapes: Mapping[str, Shape] | None = None,
         settings: Settings | None = None,
+        epoch: float = EPOCH,
     ) -> None:
-        self.store, self.random, self.tasks = store, random, tasks
-        self.clock = LoopClock()
+        self.store, self.random, self.tasks, self.epoch = store, random, tasks, epoch
+        self.clock = LoopClock(epoch)
         self.faults, self.slowness = faults, QUICK
         self.settings = settings or Settings(root_ca="simulated", workers=2)
         self.defects = Defects()
@@ -162,7 +163,7 @@ class Simulation:
         self._server: ApiServer | None = None
         self._disk: Disk | None = None
         self._up = False
-        self._clocks = {APISERVER: LoopClock()}
+        self._clocks = {APISERVER: LoopClock(epoch)}
         self._processes = {
             CONTROLLERS: Process(CONTROLLERS, self, self._run_controllers),
             SCHEDULER: Process(SCHEDULER, self, self._run_scheduler),
@@ -321,21 +322,20 @@ class Simulation:
 Story = Callable[[Simulation], Awaitable[None]]
 
 
-async def _bootstrapped() -> list[Entry]:
-    store = MemoryStore()
-    server = ApiServer(store, clock=LoopClock(), random=SeededRandom(0), settings=SERVER)
-    await server.start()
-    await server.close()
-    return (await store.list("")).entries
+#: Simulated seconds after which a cluster without nodes has done all that it does by itself (accounts, roles, …).
+SETTLED_SECONDS = 5.0
+_FIRST: list[Sequence[Entry]] = []
 
 
-_FIRST: list[list[Entry]] = []
-
-
-def first_entries() -> list[Entry]:
-    """What every new cluster's store has (roles, namespaces, …): made once in a process, it takes a fifth of a second."""
+def first_entries() -> Sequence[Entry]:
+    """What the store of a settled, empty cluster has: made once in a process, it takes a third of a second."""
     if not _FIRST:
-        _FIRST.append(simulate(_bootstrapped()))
+
+        async def story(cluster: Simulation) -> None:
+            await cluster.clock.sleep(SETTLED_SECONDS)
+            _FIRST.append(cluster.store.entries())
+
+        simulate(run(story, nodes=0, epoch=EPOCH - 2 * SETTLED_SECONDS))
     return _FIRST[0]
 
 
@@ -348,6 +348,7 @@ async def run(
     shape: Shape | None = None,
     settings: Settings | None = None,
     entries: Sequence[Entry] = (),
+    epoch: float = EPOCH,
 ) -> Told:
     """Tell a story in the running (simulated) loop. `nodes`: how many, or the shape of each by its name. `entries`: what
     the store begins with (see `first_entries`)."""
@@ -359,7 +360,15 @@ async def run(
     shapes = None if isinstance(nodes, int) else nodes
     async with Tasks() as tasks:
         cluster = Simulation(
-            store, random, tasks, nodes=names, faults=faults, shape=shape, shapes=shapes, settings=settings
+            store,
+            random,
+            tasks,
+            nodes=names,
+            faults=faults,
+            shape=shape,
+            shapes=shapes,
+            settings=settings,
+            epoch=epoch,
         )
         logger.addHandler(cluster.defects)
         try:
