@@ -32,10 +32,17 @@ print(told.writes, told.digest)
 """
 
 
-def told(seed: int, hash_seed: str) -> str:
+DRAWN = """
+from heeler.testing.seeds import run_seed
+told = run_seed(%d).told
+print(told.writes, told.digest)
+"""
+
+
+def told(seed: int, hash_seed: str, program: str = STORY) -> str:
     env = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", STORY % seed], env=env, capture_output=True, text=True, timeout=100, check=True
+        [sys.executable, "-c", program % seed], env=env, capture_output=True, text=True, timeout=100, check=True
     )
     return done.stdout
 
@@ -45,3 +52,7 @@ def test_a_seed_tells_the_same_story_under_two_hash_seeds(seed):
     first, second = told(seed, "1"), told(seed, "2")
     assert first == second
     assert int(first.split()[0]) > 300
+
+
+def test_a_drawn_run_with_all_kinds_of_faults_does_so_too():
+    assert told(12, "1", DRAWN) == told(12, "2", DRAWN)

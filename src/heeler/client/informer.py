@@ -181,7 +181,8 @@ class Informer:
                 self._namespace,
                 label_selector=self._label_selector,
                 field_selector=self._field_selector,
-                resource_version="" if token else "0",
+                # At first what the server has at hand will do. Later only the newest: another server may be behind this copy.
+                resource_version="" if token or self.synced else "0",
                 limit=PAGE,
                 continue_token=token,
             )

@@ -65,6 +65,28 @@ def test_it_goes_on_after_a_broken_watch_and_lists_again_when_its_revision_expir
     scenario(body)
 
 
+def test_a_later_list_asks_for_the_newest_since_another_server_may_be_behind():
+    asked = []
+
+    class Asked(MemoryClient):
+        async def list(self, resource, namespace=None, **options):
+            asked.append(options["resource_version"])
+            return await super().list(resource, namespace, **options)
+
+    async def main():
+        memory = Asked()
+        informer = Informer(memory, MAPS, clock=LoopClock())
+        async with Tasks() as tasks:
+            tasks.spawn(informer.run())
+            await asyncio.sleep(1)
+            memory.expire_watches = True
+            memory.break_watches()
+            await asyncio.sleep(5)
+
+    simulate(main())
+    assert asked[0] == "0" and set(asked[1:]) == {""}
+
+
 def test_an_index_follows_the_objects():
     async def body(memory, informer):
         informer.add_index("app", lambda obj: [obj["metadata"]["labels"].get("app", "")])
