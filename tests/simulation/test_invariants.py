@@ -101,6 +101,19 @@ def test_a_rollout_that_takes_too_much_is_noticed_but_not_when_a_pod_was_just_lo
     assert rolling(lost=True).said == []
 
 
+def test_a_change_of_scale_is_shared_out_whatever_is_available():
+    """Seed 1079: the new set's pods are held up by a quota, and the old set is made smaller with it, upstream too."""
+    writes = Writes()
+    writes.write("deployments", deployment(4, surge=1, unavailable=0))
+    writes.write("replicasets", replica_set("old", 4), "deployment-controller")
+    for name in ("a", "b", "c", "d"):
+        writes.write("pods", pod(name, "old"), "system:node:n")
+    writes.at += 100
+    writes.write("deployments", deployment(3, surge=1, unavailable=0))
+    writes.write("replicasets", replica_set("old", 2), "deployment-controller")
+    assert writes.said == []
+
+
 def test_a_pod_too_many_is_noticed_where_no_answer_can_have_been_lost():
     for features, expected in ((frozenset(), 1), (frozenset({"lost"}), 0)):
         writes = Writes(features)

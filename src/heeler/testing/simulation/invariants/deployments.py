@@ -6,7 +6,8 @@ can break it. The specs of the recent past count, since the controller may act o
 
 Unavailability is judged at each write that makes a set smaller: what is available then, less what this takes away, is what
 the Deployment must have. Upstream (and here) the controller goes by the sets' status, which may be behind: pods that
-died, were evicted or deleted by others in the recent past excuse it, and so do set clocks (minReadySeconds).
+died, were evicted or deleted by others in the recent past excuse it, and so do set clocks (minReadySeconds). A change of the
+scale does, too: it is shared out among the sets by their sizes, whatever is available in each.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class _Available:
         if step.at - self._lost.get(uid, float("-inf")) <= world.lag:
             return
         specs = [s for s in self._specs.specs(world, key, step.at) if s["uid"] == uid]
+        if len({spec.get("replicas", 1) for spec in specs}) > 1:
+            return
         least = min((_least(spec) for spec in specs), default=0)
         now = EPOCH + step.at
         wait = int(owner["spec"].get("minReadySeconds") or 0)
