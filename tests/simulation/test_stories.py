@@ -119,6 +119,19 @@ def test_a_paused_deployment_waits_but_scales():
     simulate_cluster(story)
 
 
+def test_who_wrote_which_field_survives_what_controllers_write():
+    async def story(cluster: Simulation) -> None:
+        await cluster.client.create(DEPLOYMENTS, deployment("web", 2), "default", field_manager="somebody")
+        await cluster.until(lambda: rolled_out(cluster, "web", 2))
+        found = (await cluster.client.get(DEPLOYMENTS, "web", "default"))["metadata"]["managedFields"]
+        assert {(entry["manager"], entry.get("subresource", "")) for entry in found} >= {
+            ("somebody", ""),
+            ("kube-controller-manager", "status"),
+        }
+
+    simulate_cluster(story)
+
+
 def test_old_replica_sets_go_beyond_the_history_limit():
     async def story(cluster: Simulation) -> None:
         await cluster.client.create(DEPLOYMENTS, deployment("web", 1, revisionHistoryLimit=2), "default")

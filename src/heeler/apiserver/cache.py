@@ -49,13 +49,16 @@ def head_of(kind: str, api_version: str) -> bytes:
 
 
 def encode(obj: Object) -> bytes:
-    """The bytes to store: kind, apiVersion and metadata come first, the revision stays out."""
+    """The bytes to store: kind, apiVersion and metadata come first, the revision stays out.
+
+    They are kept, so they are copied: what orjson gives stands in a buffer of 4 KiB and more, however short it is.
+    """
     metadata = {k: v for k, v in obj["metadata"].items() if k != "resourceVersion"}
     ordered = {"kind": obj["kind"], "apiVersion": obj["apiVersion"], "metadata": metadata}
     for name, value in obj.items():
         if name not in ordered:
             ordered[name] = value
-    return orjson.dumps(ordered)
+    return memoryview(orjson.dumps(ordered)).tobytes()
 
 
 class NotConverted(RuntimeError):
@@ -167,7 +170,7 @@ class Item:
         if api_version not in self._served:
             # upstream keeps custom objects as maps: their keys are sorted
             option = orjson.OPT_SORT_KEYS if self._kind.custom else 0
-            self._served[api_version] = orjson.dumps(self.in_version(api_version), option=option)
+            self._served[api_version] = memoryview(orjson.dumps(self.in_version(api_version), option=option)).tobytes()
         return self._served[api_version]
 
     def listed(self, api_version: str) -> bytes:

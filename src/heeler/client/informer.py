@@ -54,6 +54,14 @@ def _uid(obj: Object) -> str:
     return str(obj["metadata"].get("uid", ""))
 
 
+def _trimmed(obj: Object) -> Object:
+    """Without who wrote which field: half of an object, and nobody here asks. A PUT without it leaves it as it is."""
+    metadata = obj["metadata"]
+    if "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {name: value for name, value in metadata.items() if name != "managedFields"}}
+
+
 class Informer:
     """One collection's copy. `run` keeps it; everything else reads it without waiting."""
 
@@ -244,7 +252,7 @@ class Informer:
             self._put(key, event.object)
 
     def _put(self, key: str, obj: Object) -> None:
-        old = self._objects.get(key)
+        obj, old = _trimmed(obj), self._objects.get(key)
         self._objects[key] = obj
         for index, found in self._indexes.values():
             values = list(index(obj))

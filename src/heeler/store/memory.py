@@ -19,7 +19,7 @@ from heeler.store.store import (
 )
 
 #: Replaced versions that are kept; beyond that the store compacts itself to where its history begins.
-MAX_REPLACED = 2 * KEPT
+MAX_REPLACED = KEPT * 3 // 2
 
 
 class MemoryStore:

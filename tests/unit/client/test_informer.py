@@ -171,3 +171,16 @@ def test_it_survives_a_storm():
         assert names(informer) == sorted(f"n{n}" for n in range(50) if n % 3)
 
     scenario(body, storm)
+
+
+def test_who_wrote_which_field_is_left_out_of_the_copy():
+    async def body(memory, informer):
+        written = config("a")
+        written["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+        made = await memory.create(MAPS, written, "ns")
+        informer.assume(made)
+        await asyncio.sleep(1)
+        assert "managedFields" not in informer.get("ns/a")["metadata"]
+        assert made["metadata"]["managedFields"]  # the server's own is as it was
+
+    scenario(body)
