@@ -25,6 +25,7 @@ T = TypeVar("T")
 SERVER, HERE = Applying(), Applying(server_side=False)
 HOOKS_ONLY = Waiting()
 QUICK = Waiting("watcher", 20.0)
+SHORT = Waiting("watcher", 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -188,18 +189,18 @@ def test_a_patch_made_here_leaves_what_others_added(helm: Helm) -> None:
 def test_what_is_not_ready_in_time_fails_and_is_undone_if_asked(helm: Helm) -> None:
     words = "resource Pod/default/stuck not ready. status: InProgress, message: Pod has not been scheduled"
     with pytest.raises(install.InstallFailed) as error:
-        helm.install(release(STUCK), QUICK)
+        helm.install(release(STUCK), SHORT)
     assert str(error.value) == f"{words}\ncontext deadline exceeded"
     assert helm.history() == [(1, "failed", f'Release "web" failed: {words}\ncontext deadline exceeded')]
-    helm.run(uninstall.uninstall(helm.doing, "web", uninstall.Options(QUICK, SERVER)))
+    helm.run(uninstall.uninstall(helm.doing, "web", uninstall.Options(SHORT, SERVER)))
     with pytest.raises(install.InstallFailed) as error:
-        helm.install(release(STUCK), QUICK, rollback_on_failure=True)
+        helm.install(release(STUCK), SHORT, rollback_on_failure=True)
     done = "release web failed, and has been uninstalled due to rollback-on-failure being set"
     assert str(error.value) == f"{done}: {words}\ncontext deadline exceeded"
     assert helm.cluster.list("secrets", labels="owner=helm") == []
     helm.install(release(config_map("one")))
     with pytest.raises(upgrade.UpgradeFailed, match="has been rolled back due to rollback-on-failure being set"):
-        helm.upgrade(config_map("one", 2) + STUCK, QUICK, rollback_on_failure=True)
+        helm.upgrade(config_map("one", 2) + STUCK, SHORT, rollback_on_failure=True)
     assert helm.data("one") == {"a": "1"}
     assert [status for _, status, _ in helm.history()] == ["superseded", "failed", "deployed"]
 

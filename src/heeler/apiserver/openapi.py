@@ -14,7 +14,7 @@ from heeler.apiserver import openapi_protobuf
 from heeler.apiserver.aggregation import swagger
 from heeler.apiserver.openapi_paths import general, general_keys, resources
 from heeler.apiserver.openapi_paths import paths as operations
-from heeler.apiserver.openapi_schemas import COMMON, SCALE, built_in, custom
+from heeler.apiserver.openapi_schemas import COMMON, GROUP, SCALE, built_in, custom
 from heeler.kinds import published
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects.value import Object
@@ -134,7 +134,7 @@ def v3(server: ApiServer, key: str) -> bytes | None:
 def _schemas_and_paths(server: ApiServer, key: str) -> tuple[dict[str, Object], Object] | None:
     """What stands in a v3 document; None where nothing is served."""
     if key in general_keys(_built_in_groups(server)):
-        types = published.document(key)
+        types = published.document(key) or {name: published.marks(name) for name in published.reachable((GROUP,))}
         return {name: built_in(name, marks, three=True) for name, marks in types.items()}, general(key, three=True)
     match key.split("/"):
         case ["api", version]:

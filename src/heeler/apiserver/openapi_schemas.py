@@ -17,6 +17,7 @@ from heeler.objects.value import Object
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
 SCALE = "io.k8s.api.autoscaling.v1.Scale"
+GROUP = f"{META}.APIGroup"
 #: What the operations on any kind speak of beside the kind.
 COMMON = tuple(f"{META}.{name}" for name in ("DeleteOptions", "ListMeta", "ObjectMeta", "Patch", "Status"))
 MARK = "x-kubernetes-group-version-kind"
