@@ -75,6 +75,8 @@ def candidates(
             potential += refused.rows.tolist()
     if final:
         reasons.append((HELPLESS, len(final)))
+    if all(priority >= pod.priority for priority in table.priorities):
+        return [], [*reasons, *([(NO_VICTIMS, len(potential))] if potential else [])]
     place = {int(row): at for at, row in enumerate(table.order)}
     potential.sort(key=lambda row: place[row])
     enough = _enough(len(potential), profile)

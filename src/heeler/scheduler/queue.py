@@ -31,6 +31,8 @@ ACTIVE, BACKOFF, UNSCHEDULABLE, TRYING, GATED = "active", "backoff", "unschedula
 #: Where pods are, as the metric tells it (those that are tried are in none of them).
 PLACES = (ACTIVE, BACKOFF, UNSCHEDULABLE, GATED)
 
+#: The name of a profile, and plugins that refused a pod.
+Group = tuple[str, tuple[str, ...]]
 Event = tuple[Change, Object | None, Object | None]
 
 
@@ -76,11 +78,13 @@ class SchedulingQueue:
         self._clock, self._profiles = clock, profiles
         self._first_backoff, self._max_backoff = first_backoff, max_backoff
         self._pods: dict[str, Waiting] = {}
-        #: Those that a change may help, in the order in which they came.
-        self._stuck: dict[str, Waiting] = {}
+        #: Those that a change may help, in the order in which they came, by profile and the plugins that refused them:
+        #: most changes mean nothing to most plugins.
+        self._stuck: dict[Group, dict[str, Waiting]] = {}
         self._active: list[tuple[tuple[int, float, str], int, Waiting]] = []
         self._pushed = itertools.count()  # so that two entries of one pod have an order
-        self._backing_off: dict[str, Waiting] = {}
+        #: Those that wait out a refusal, in the order of `order`; some have left.
+        self._resting: list[tuple[tuple[int, float, str], int, Waiting]] = []
         self._deciding: Waiting | None = None
         self._changed = asyncio.Event()
 
@@ -104,10 +108,9 @@ class SchedulingQueue:
     def refusing(self) -> dict[tuple[str, str], int]:
         """How many pods each plugin of a profile refuses."""
         out: dict[tuple[str, str], int] = {}
-        for waiting in self._stuck.values():
-            for plugin in waiting.plugins:
-                key = plugin, waiting.profile.name
-                out[key] = out.get(key, 0) + 1
+        for (profile, plugins), members in self._stuck.items():
+            for plugin in plugins:
+                out[plugin, profile] = out.get((plugin, profile), 0) + len(members)
         return out
 
     def place_of(self, key: str) -> str:
@@ -173,7 +176,7 @@ class SchedulingQueue:
         if not self._settle(known):
             return
         known.place = UNSCHEDULABLE
-        self._stuck[known.info.key] = known
+        self._hold(known)
         known.timer = later(MAX_UNSCHEDULABLE_SECONDS, lambda: self._expired(known))
         if missed is None:
             self._move(known)
@@ -201,8 +204,11 @@ class SchedulingQueue:
     def happened(self, change: Change, old: Object | None, new: Object | None) -> None:
         """Something changed in the cluster: pods that were refused may fit now."""
         event = change, old, new
-        for known in list(self._stuck.values()):
-            self._consider(known, event)
+        for (profile, plugins), members in list(self._stuck.items()):
+            known_plugins = self._profiles[profile].plugins
+            if not plugins or any(_cares(known_plugins.get(name), change) for name in plugins):
+                for known in list(members.values()):
+                    self._consider(known, event)
         if self._deciding is not None:
             self._miss(self._deciding, event)
 
@@ -214,9 +220,10 @@ class SchedulingQueue:
 
     def activate_all(self) -> None:
         """Try all pods that were refused again."""
-        for known in list(self._stuck.values()):
-            if known.place == UNSCHEDULABLE:
-                self._move(known)
+        for members in list(self._stuck.values()):
+            for known in list(members.values()):
+                if known.place == UNSCHEDULABLE:
+                    self._move(known)
 
     # inside
 
@@ -249,12 +256,13 @@ class SchedulingQueue:
             if current is known and known.place == ACTIVE and order == known.order():
                 return known
         # nobody else waits: whoever only waits out a refusal needn't
-        waiting = [one for one in self._backing_off.values() if not one.errors]
-        if not waiting:
-            return None
-        known = min(waiting, key=Waiting.order)
-        self._leave(known)
-        return known
+        while self._resting:
+            order, _, known = heapq.heappop(self._resting)
+            current = self._pods.get(known.info.key)
+            if current is known and known.place == BACKOFF and not known.errors and order == known.order():
+                self._leave(known)
+                return known
+        return None
 
     def _expired(self, known: Waiting) -> None:
         if self._pods.get(known.info.key) is known and known.place == UNSCHEDULABLE:
@@ -268,9 +276,9 @@ class SchedulingQueue:
             self._activate(known)
             return
         known.place = BACKOFF
-        self._backing_off[known.info.key] = known
         known.timer = later(left, lambda: self._paused(known))
         if not known.errors:
+            heapq.heappush(self._resting, (known.order(), next(self._pushed), known))
             self._changed.set()
 
     def pause(self, known: Waiting) -> float:
@@ -288,7 +296,7 @@ class SchedulingQueue:
             why = plugin.holds(known.info.pod)
             if why:
                 known.place, known.held, known.plugins = GATED, why, (plugin.name,)
-                self._stuck[known.info.key] = known
+                self._hold(known)
                 return
         known.held = ""
         self._push(known)
@@ -303,18 +311,27 @@ class SchedulingQueue:
         if known.timer is not None:
             known.timer.cancel()
             known.timer = None
-        self._stuck.pop(known.info.key, None)
-        self._backing_off.pop(known.info.key, None)
+        group = known.profile.name, known.plugins
+        members = self._stuck.get(group)
+        if members is not None and members.pop(known.info.key, None) is not None and not members:
+            del self._stuck[group]
+
+    def _hold(self, known: Waiting) -> None:
+        """Until a change may help."""
+        self._stuck.setdefault((known.profile.name, known.plugins), {})[known.info.key] = known
+
+
+def _cares(plugin: object, change: Change) -> bool:
+    """Might a change help a pod that a plugin refused? One that says nothing of changes is helped by any."""
+    hints = getattr(plugin, "hints", None)
+    return hints is None or change in hints
 
 
 def _may_help(plugin: object, info: PodInfo, change: Change, old: Object | None, new: Object | None) -> bool:
-    """A plugin that says nothing of changes is helped by any."""
-    hints = getattr(plugin, "hints", None)
-    if hints is None:
-        return True
-    if change not in hints:
+    if not _cares(plugin, change):
         return False
-    hint = hints[change]
+    hints = getattr(plugin, "hints", None)
+    hint = hints[change] if hints is not None else None
     return hint is None or bool(hint(info, old, new))
 
 

@@ -127,6 +127,8 @@ class Table:
         self.version = 0
         self.image_version = 0
         self.images: dict[str, dict[int, int]] = {}
+        #: How many pods have which priority.
+        self.priorities: dict[int, int] = {}
         #: (protocol, port) -> row -> address -> how many pods.
         self.ports: dict[tuple[str, int], dict[int, dict[str, int]]] = {}
         self._domains: OrderedDict[str, Domains] = OrderedDict()
@@ -355,6 +357,9 @@ class Table:
         self.scored_cpu.a[row] += sign * cpu
         self.scored_memory.a[row] += sign * memory
         self._use(PODS, row, sign)
+        self.priorities[template.priority] = self.priorities.get(template.priority, 0) + sign
+        if not self.priorities[template.priority]:
+            del self.priorities[template.priority]
         for protocol, address, port in template.ports:
             taken = self.ports.setdefault((protocol, port), {}).setdefault(row, {})
             taken[address] = taken.get(address, 0) + sign

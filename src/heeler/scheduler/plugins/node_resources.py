@@ -84,16 +84,12 @@ class NodeResourcesFit:
             at_all = [amount <= table.has(name)[rows] for name, amount in wanted]
 
             def explain(positions: Rows) -> Iterable[tuple[Refusal, Rows]]:
-                groups: dict[Refusal, list[int]] = {}
-                for at in positions:
-                    reasons = [TOO_MANY] if full[at] else []
-                    final = False
-                    for (name, _), lack, possible in zip(wanted, lacking, at_all, strict=True):
-                        if lack[at]:
-                            reasons.append(f"Insufficient {name}")
-                            final = final or not possible[at]
-                    groups.setdefault(Refusal(tuple(reasons), final), []).append(int(at))
-                return [(refusal, np.array(found, np.intp)) for refusal, found in groups.items()]
+                facts = np.array([one[positions] for one in (full, *lacking, *at_all)])
+                kinds, which = np.unique(facts, axis=1, return_inverse=True)
+                return [
+                    (_told(kinds[:, kind].tolist(), wanted), positions[which.reshape(-1) == kind])
+                    for kind in range(kinds.shape[1])
+                ]
 
             return Verdict(refused, explain)
 
@@ -155,6 +151,15 @@ class NodeResourcesFit:
             return True
         before = _amounts(old)
         return any(now.get(name, 0) > before.get(name, 0) for name in ("pods", *(name for name, _ in self.wanted(pod))))
+
+
+def _told(facts: Sequence[bool], wanted: Sequence[tuple[str, int]]) -> Refusal:
+    """A refusal from what is true of a node: it is full, it lacks each of the resources, it could ever have enough of each."""
+    full, lacking, possible = facts[0], facts[1 : 1 + len(wanted)], facts[1 + len(wanted) :]
+    reasons = [TOO_MANY] if full else []
+    reasons += [f"Insufficient {name}" for (name, _), lacks in zip(wanted, lacking, strict=True) if lacks]
+    final = any(lacks and not could for lacks, could in zip(lacking, possible, strict=True))
+    return Refusal(tuple(reasons), final)
 
 
 def _amounts(node: Object) -> resources.Amounts:
