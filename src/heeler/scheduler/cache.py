@@ -89,8 +89,9 @@ class Cache:
         self._place(info, node)
 
     def forget(self, info: PodInfo) -> None:
-        """Binding failed."""
-        if self._assumed.pop(info.key, None) is not None:
+        """Binding failed. Another pod of that name may be here by now, and stays."""
+        if self._assumed.get(info.key) == info.uid:
+            del self._assumed[info.key]
             self._unplace(info.key)
 
     def is_assumed(self, key: str) -> bool:

@@ -150,6 +150,12 @@ class SchedulingQueue:
         if known is not None:
             self._leave(known)
 
+    def done(self, known: Waiting) -> None:
+        """The pod has its node, or is gone. Another one of its name may be here by now, and stays."""
+        self.decided(known)
+        if self._pods.get(known.info.key) is known:
+            self.remove(known.info.key)
+
     async def next(self) -> Waiting:
         """The next pod to try; it stays here until it is `remove`d or has `failed`."""
         while True:

@@ -258,7 +258,7 @@ class Scheduler:
         self.measures.algorithm.observe(self._clock.monotonic() - began)
         self._start = (self._start + decision.looked_at) % max(1, len(self.cache.table))
         if not self._is_waiting(waiting.info):
-            self.queue.remove(waiting.info.key)  # it went while an extender was asked
+            self.queue.done(waiting)  # it went while an extender was asked
             self._seats.release()
         elif decision.node:
             self._reserve(waiting, decision.node, tasks)
@@ -328,7 +328,7 @@ class Scheduler:
         except (StatusError, OSError) as error:
             self._binding_failed(waiting, node, error)
         else:
-            self.queue.remove(info.key)
+            self.queue.done(waiting)
             now = self._clock.monotonic()
             self.measures.attempted(profile.name, "scheduled", now - waiting.began)
             self.measures.scheduled(waiting.attempts, now - waiting.first)
@@ -359,7 +359,7 @@ class Scheduler:
             return  # somebody else was faster, or the answer was lost
         if isinstance(error, StatusError) and error.code == 404:
             self._unreserve(waiting, node)
-            self.queue.remove(info.key)
+            self.queue.done(waiting)
             return
         log.warning("binding %s failed: %s", info.key, error)
         self._give_up(waiting, node, f"binding rejected: {error}", unschedulable=False)

@@ -124,6 +124,28 @@ def test_an_assumed_pod_counts_until_it_is_forgotten():
     assert setting.choose(pod("q", cpu="2")).node == "a"
 
 
+def test_a_pod_that_took_the_name_of_another_one_isnt_taken_for_it():
+    setting = Setting(node("a"))
+    old, new = (
+        setting.cache.info({**pod(cpu="3"), "metadata": {**pod()["metadata"], "uid": uid}}) for uid in ("1", "2")
+    )
+    setting.cache.assume(old, "a")
+    setting.cache.drop_pod("n/p")
+    setting.cache.assume(new, "a")
+    setting.cache.forget(old)
+    assert setting.cache.is_assumed("n/p")
+
+    async def main():
+        waiting = queue()
+        waiting.add(old)
+        tried = await waiting.next()
+        waiting.add(new)
+        waiting.done(tried)
+        return (await waiting.next()).info.uid
+
+    assert simulate(main()) == "2"
+
+
 def queue():
     profile = default_profile(Tools())
     return SchedulingQueue(LoopClock(), {profile.name: profile})
