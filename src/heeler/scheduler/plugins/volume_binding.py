@@ -37,7 +37,7 @@ GONE = Refusal(("node(s) unavailable due to one or more pvc(s) bound to non-exis
 NONE_FREE = Refusal(("node(s) didn't find available persistent volumes to bind",), True)
 WHY = {
     NO_VOLUME: NONE_FREE,
-    NO_SPACE: Refusal(("node(s) did not have enough free storage",)),
+    NO_SPACE: Refusal(("node(s) did not have enough free storage",), True),
 }
 
 
@@ -51,16 +51,6 @@ def _is_wanted(pod: PodInfo, old: Object | None, new: Object | None) -> bool:
 
 class VolumeBinding:
     name = "VolumeBinding"
-    hints: Hints = {
-        (CLAIM, ADD): _is_wanted,
-        (CLAIM, UPDATE): _is_wanted,
-        **{(resource, action): None for resource in (VOLUME, STORAGE_CLASS, CSI_NODE) for action in (ADD, UPDATE)},
-        (CSI_DRIVER, UPDATE): None,
-        (STORAGE_CAPACITY, ADD): None,
-        (STORAGE_CAPACITY, UPDATE): None,
-        (NODE, ADD): None,
-        (NODE, LABEL): None,
-    }
 
     def __init__(
         self, storage: Storage, binder: VolumeBinder | None = None, timeout_seconds: float | None = None
@@ -69,6 +59,23 @@ class VolumeBinding:
         self._timeout = TIMEOUT_SECONDS if timeout_seconds is None else timeout_seconds
         #: What is to be bound for pods that have a node, by uid.
         self._reserved: dict[str, Bindings] = {}
+        self.hints: Hints = {
+            (CLAIM, ADD): _is_wanted,
+            (CLAIM, UPDATE): _is_wanted,
+            **{(resource, action): None for resource in (VOLUME, CSI_NODE) for action in (ADD, UPDATE)},
+            (STORAGE_CLASS, ADD): self._is_of_a_claim,
+            (STORAGE_CLASS, UPDATE): self._is_of_a_claim,
+            (CSI_DRIVER, UPDATE): None,
+            (STORAGE_CAPACITY, ADD): None,
+            (STORAGE_CAPACITY, UPDATE): None,
+            (NODE, ADD): None,
+            (NODE, LABEL): None,
+        }
+
+    def _is_of_a_claim(self, pod: PodInfo, old: Object | None, new: Object | None) -> bool:
+        """A class matters to pods that have a claim of it."""
+        name = name_of(new or old or {})
+        return any(volumes.class_of(claim) == name for claim in self._storage.claims_of(pod))
 
     def reserve(self, pod: PodInfo, node: str) -> None:
         """Volumes that are free are the pod's from now on."""
