@@ -125,8 +125,8 @@ class Table:
         #: When a row's labels were last changed, and the clock of that.
         self.labelled = Column(self.size)
         self.version = 0
-        self.image_version = 0
-        self.images: dict[str, dict[int, int]] = {}
+        #: By name: the size that was told first, and the rows that have it.
+        self.images: dict[str, tuple[int, dict[int, None]]] = {}
         #: How many pods have which priority.
         self.priorities: dict[int, int] = {}
         #: (protocol, port) -> row -> address -> how many pods.
@@ -291,15 +291,14 @@ class Table:
         had = [] if before is None else (before.get("status") or {}).get("images") or []
         if had == list(images):
             return
-        self.image_version += 1
-        for image in had:
-            for name in image.get("names") or ():
-                rows = self.images.get(name)
-                if rows is not None and rows.pop(row, None) is not None and not rows:
-                    del self.images[name]
+        for name in [name for image in had for name in image.get("names") or ()]:
+            _, rows = self.images.get(name, (0, {}))
+            rows.pop(row, None)
+            if not rows:
+                self.images.pop(name, None)
         for image in images:
             for name in image.get("names") or ():
-                self.images.setdefault(name, {})[row] = int(image.get("sizeBytes") or 0)
+                self.images.setdefault(name, (int(image.get("sizeBytes") or 0), {}))[1][row] = None
 
     # topology
 

@@ -23,9 +23,9 @@ class ImageLocality:
         total = len(table)
         size = np.zeros(table.size, np.int64)
         for name in names:
-            having = table.images.get(name, {})
-            for row, bytes_ in having.items():
-                size[row] += bytes_ * len(having) // total
+            if name in table.images:
+                bytes_, having = table.images[name]
+                size[list(having)] += bytes_ * len(having) // total
         top = MAX_CONTAINER_THRESHOLD * max(1, len(names))
         bounded = np.clip(size[rows], MIN_THRESHOLD, top)
         return MAX_SCORE * (bounded - MIN_THRESHOLD) // (top - MIN_THRESHOLD)

@@ -221,8 +221,13 @@ class NodeResourcesBalancedAllocation:
             whole = has if known.all() else np.where(known, has, 1)
             before.append(np.minimum(used / whole, 1.0))
             after.append(np.minimum((used + asked) / whole, 1.0))
-        balance, better = MAX_SCORE * (1 - _spread(before, there)), MAX_SCORE * (1 - _spread(after, there))
-        return np.floor(MAX_SCORE / 2 + (better - balance) / 2).astype(np.int64)
+        change = _balance(after, there) - _balance(before, there)
+        return MAX_SCORE // 2 + (MAX_SCORE // 2 + change) // 2
+
+
+def _balance(shares: Sequence[Floats], there: Sequence[Mask]) -> Ints:
+    """MAX_SCORE for equal shares, whole numbers."""
+    return ((1 - _spread(shares, there)) * MAX_SCORE).astype(np.int64)
 
 
 def _spread(shares: Sequence[Floats], there: Sequence[Mask]) -> Floats:
