@@ -88,18 +88,6 @@ HOOK = (
 def both(run: Run, *words: str, **variables: str) -> Said:
     """Ask both the same; what they say must be the same."""
     theirs, ours = run([real_helm()], *words, **variables), run(OURS, *words, **variables)
-    if ours != theirs:
-        open("/tmp/A", "w").write(theirs.out)
-        open("/tmp/B", "w").write(ours.out)
-    if ours != theirs:
-        open("/tmp/A", "w").write(theirs.out)
-        open("/tmp/B", "w").write(ours.out)
-    if ours != theirs:
-        open("/tmp/A", "w").write(theirs.out)
-        open("/tmp/B", "w").write(ours.out)
-    if ours != theirs:
-        open("/tmp/A", "w").write(theirs.out)
-        open("/tmp/B", "w").write(ours.out)
     assert ours == theirs
     return ours
 

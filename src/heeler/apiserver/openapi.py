@@ -14,7 +14,7 @@ from heeler.apiserver import openapi_protobuf
 from heeler.apiserver.aggregation import swagger
 from heeler.apiserver.openapi_paths import general, general_keys, resources
 from heeler.apiserver.openapi_paths import paths as operations
-from heeler.apiserver.openapi_schemas import COMMON, GROUP, SCALE, built_in, custom
+from heeler.apiserver.openapi_schemas import COMMON, GROUP, SCALE, built_in, custom, unpublished
 from heeler.kinds import published
 from heeler.kinds.custom.kind import CustomKind
 from heeler.objects.value import Object
@@ -75,6 +75,8 @@ def _group_version(server: ApiServer, group: str, version: str, *, three: bool) 
     for kind in kinds:
         if isinstance(kind, CustomKind):
             schemas |= custom(kind, version, three=three)
+        elif kind.type_name(version) not in types:
+            schemas |= unpublished(kind, version, three=three)
         paths |= operations(kind, version, three=three)
     return schemas, paths
 

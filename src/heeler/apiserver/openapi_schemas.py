@@ -13,6 +13,8 @@ from heeler.kinds import published
 from heeler.kinds.custom import structural
 from heeler.kinds.custom.kind import CustomKind
 from heeler.kinds.descriptions import of_type as described_fields
+from heeler.kinds.kind import Kind
+from heeler.objects.schema import Type
 from heeler.objects.value import Object
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1"
@@ -91,7 +93,34 @@ def custom(kind: CustomKind, version: str, *, three: bool) -> dict[str, Object]:
     }
 
 
-def _list_of(kind: CustomKind, name: str, *, three: bool) -> Object:
+def unpublished(kind: Kind, version: str, *, three: bool) -> dict[str, Object]:
+    """The same of a kind that is ours but not among the published ones, out of its type."""
+    meta = references(f"{META}.ObjectMeta", three=three)
+    own = _of_type(kind.type(version))
+    own = {**own, "properties": {**own["properties"], **_common_fields(_ANY_OBJECT, meta, three)}}
+    name = kind.type_name(version)
+    return {
+        name: _marked(own, [(kind.group, version, kind.kind)]),
+        f"{name}List": _marked(_list_of(kind, name, three=three), [(kind.group, version, kind.list_kind)]),
+    }
+
+
+def _of_type(type: Type) -> Object:
+    if type.form == "struct":
+        own = {name: _of_type(field.type) for name, field in type.fields.items() if name != "metadata"}
+        return {"type": "object", "properties": own}
+    if type.form in ("map", "list"):
+        assert type.item is not None
+        inner = _of_type(type.item)
+        return (
+            {"type": "array", "items": inner}
+            if type.form == "list"
+            else {"type": "object", "additionalProperties": inner}
+        )
+    return {"type": "string", "format": "date-time"} if type.form == "time" else {"type": "string"}
+
+
+def _list_of(kind: Kind, name: str, *, three: bool) -> Object:
     items = {
         "description": f"List of {kind.plural}. More info: {_CONVENTIONS}",
         "type": "array",

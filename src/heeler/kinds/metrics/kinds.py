@@ -64,7 +64,7 @@ def _facts(kind: str, plural: str, namespaced: bool) -> Mapping[str, Any]:
         "kind": kind,
         "plural": plural,
         "singular": "",
-        "type": "",
+        "type": f"io.k8s.metrics.pkg.apis.metrics.{VERSION}.{kind}",
         "namespaced": namespaced,
         "shortNames": (),
         "categories": (),
