@@ -61,8 +61,8 @@ class Applied(NamedTuple):
 # --- encoding ---------------------------------------------------------------------------------------------------
 
 
-def _decode(entries: object) -> dict[Manager, _Entry]:
-    """Raises ValueError for entries that are not understood."""
+def _decode(entries: object, *, sound: bool = False) -> dict[Manager, _Entry]:
+    """Raises ValueError for entries that are not understood. `sound`: they were checked when they were stored."""
     out: dict[Manager, _Entry] = {}
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict) or entry.get("fieldsType") != "FieldsV1":
@@ -73,7 +73,8 @@ def _decode(entries: object) -> dict[Manager, _Entry]:
         manager = Manager(
             entry.get("manager", ""), operation, "" if operation == APPLY else api_version, entry.get("subresource", "")
         )
-        out[manager] = _Entry(fieldsets.check(entry.get("fieldsV1") or {}), api_version, entry.get("time") or "")
+        fields = entry.get("fieldsV1") or {}
+        out[manager] = _Entry(fields if sound else fieldsets.check(fields), api_version, entry.get("time") or "")
     return out
 
 
@@ -105,9 +106,10 @@ def _known(live: Object | None, new: Object) -> dict[Manager, _Entry]:
     brought = meta(new).get("managedFields")
     if brought in ([], [{}]):
         return {}  # the documented way to reset them
-    for entries in (brought, meta(live).get("managedFields") if live else None):
+    stored = meta(live).get("managedFields") if live else None
+    for entries in (brought, stored):
         try:
-            found = _decode(entries)
+            found = _decode(entries, sound=entries == stored)
         except ValueError:
             continue
         if found:

@@ -100,18 +100,27 @@ def without_nulls(value: Value) -> Value:
 
 
 def same_template(left: Object, right: Object) -> bool:
-    """Equal but for the label that a Deployment adds."""
-    return bool(_bare(left) == _bare(right))
+    """Equal but for the label that a Deployment adds, and for keys that are null. Asked for each set at each look."""
+    mine, theirs = left.get("metadata") or {}, right.get("metadata") or {}
+    return (
+        _labels(mine) == _labels(theirs)
+        and _same(mine, theirs, ignored="labels")
+        and _same(left, right, ignored="metadata")
+    )
 
 
-def _bare(template: Object) -> Value:
-    out = without_nulls(template)
-    metadata = dict(out.get("metadata") or {})
-    labels = {k: v for k, v in (metadata.get("labels") or {}).items() if k != HASH_LABEL}
-    metadata.pop("labels", None)
-    if labels:
-        metadata["labels"] = labels
-    return {**out, "metadata": metadata}
+def _labels(metadata: Object) -> Object:
+    return {k: v for k, v in (metadata.get("labels") or {}).items() if v is not None and k != HASH_LABEL}
+
+
+def _same(left: Value, right: Value, ignored: str = "") -> bool:
+    if not ignored and left == right:
+        return True
+    if isinstance(left, dict) and isinstance(right, dict):
+        return all(_same(left.get(key), right.get(key)) for key in dict.fromkeys((*left, *right)) if key != ignored)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return False
 
 
 HASH_LABEL = "pod-template-hash"

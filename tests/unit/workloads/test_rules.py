@@ -38,6 +38,19 @@ def test_a_template_is_the_same_but_for_the_hash_label_and_nulls():
     left = {"metadata": {"labels": {"a": "b"}}, "spec": {"x": None}}
     right = {"metadata": {"labels": {"a": "b", "pod-template-hash": "h"}, "creationTimestamp": None}, "spec": {}}
     assert rollout.same_template(left, right)
+    assert not rollout.same_template(left, {**right, "spec": {**right["spec"], "x": 1}})
+
+
+def test_templates_are_the_same_but_for_nulls_wherever_they_stand():
+    left = {"metadata": {"labels": {"a": "b", "c": None}}, "spec": {"containers": [{"name": "c", "env": None}]}}
+    right = {
+        "metadata": {"annotations": None, "labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c"}], "x": None},
+    }
+    assert rollout.same_template(left, right) and rollout.same_template(right, left)
+    for other in ({"spec": {"containers": []}}, {"spec": {"containers": [{"name": "c", "env": []}]}}, {"spec": []}):
+        assert not rollout.same_template(left, {**right, **other})
+        assert not rollout.same_template({**right, **other}, left)
     assert rollout.template_hash(left, None) != rollout.template_hash(left, 1)
     assert len(rollout.template_hash(left, None)) == 10
 

@@ -67,17 +67,36 @@ class Rbac:
         self._source = source
         self._revision = -1
         self._remembered: dict[tuple[User | tuple[object, ...], Attributes], str | None] = {}
+        #: the cluster-wide bindings that name somebody, and how, by name and groups.
+        self._bindings: dict[tuple[str, tuple[str, ...]], list[tuple[Object, str]]] = {}
 
     def allows(self, user: User, attributes: Attributes) -> str | None:
         """The reason why it is allowed, or None."""
-        revision = self._source.revision()
-        if revision != self._revision or len(self._remembered) > MAX_REMEMBERED:
-            self._remembered.clear()
-            self._revision = revision
+        self._freshen()
         key = ((user.name, user.groups), attributes)
         if key not in self._remembered:
             self._remembered[key] = self._decide(user, attributes)
         return self._remembered[key]
+
+    def _freshen(self) -> None:
+        """Forget what was decided by other roles and bindings than those of now."""
+        revision = self._source.revision()
+        if revision != self._revision:
+            self._remembered.clear()
+            self._bindings.clear()
+            self._revision = revision
+        elif len(self._remembered) > MAX_REMEMBERED or len(self._bindings) > MAX_REMEMBERED:
+            self._remembered.clear()
+            self._bindings.clear()
+
+    def _bindings_of(self, user: User) -> list[tuple[Object, str]]:
+        """Objects come and go under ever new names, but who asks is mostly the same few."""
+        self._freshen()
+        key = (user.name, user.groups)
+        if key not in self._bindings:
+            named = ((binding, _subject(binding, user, "")) for binding in self._source.cluster_role_bindings())
+            self._bindings[key] = [(binding, subject) for binding, subject in named if subject]
+        return self._bindings[key]
 
     def _decide(self, user: User, attributes: Attributes) -> str | None:
         for rule, why in self.rules_for(user, attributes.namespace):
@@ -103,10 +122,8 @@ class Rbac:
 
     def rules_for(self, user: User, namespace: str) -> Iterator[tuple[Object, str]]:
         """Each rule that holds for the user in a namespace ("" for cluster-wide ones only), and where it comes from."""
-        for binding in self._source.cluster_role_bindings():
-            subject = _subject(binding, user, "")
-            if subject:
-                yield from self._bound(binding, "ClusterRoleBinding", "", subject)
+        for binding, subject in self._bindings_of(user):
+            yield from self._bound(binding, "ClusterRoleBinding", "", subject)
         if namespace:
             for binding in self._source.role_bindings(namespace):
                 subject = _subject(binding, user, namespace)
