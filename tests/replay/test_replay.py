@@ -24,6 +24,8 @@ from tests.peers import differential
 
 REFERENCE = ROOT / "tests" / "reference"
 RATCHET = Path(__file__).with_name("ratchet.json")
+#: Requests that our own tests made up; what else is kept beside them isn't sent to an API server.
+BESIDE = ("changed.jsonl.gz", "probed-*.jsonl.gz")
 #: Points below the ratchet that are forgiven: 1, but in areas where nothing waits for the clock.
 SLACK = {"changed": 0.1, "probed": 0.0}
 JOBS = 24
@@ -35,7 +37,8 @@ def rates(api_server: ApiServerProcess, tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("replay")
     files, totals = [], {}
     differential.prepare(api_server.url)
-    for packed in sorted([*(REFERENCE / "apiserver").glob("*.jsonl.gz"), *(REFERENCE / "beside").glob("*.jsonl.gz")]):
+    beside = [file for name in BESIDE for file in (REFERENCE / "beside").glob(name)]
+    for packed in sorted([*(REFERENCE / "apiserver").glob("*.jsonl.gz"), *beside]):
         plain = folder / f"{packed.parent.name}-{packed.name.removesuffix('.gz')}"
         plain.write_bytes(gzip.decompress(packed.read_bytes()))
         files.append(str(plain))
