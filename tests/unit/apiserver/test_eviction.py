@@ -36,6 +36,15 @@ def test_a_budget_that_allows_nothing_says_why(reason: str, message: str, health
     assert (found.details or {})["causes"] == [{"reason": "DisruptionBudget", "message": why}]
 
 
+def test_evictions_that_the_controller_has_not_counted_yet_count() -> None:
+    """Two in a row: what is said doesn't hang on whether the controller was there between them."""
+    more = {"disruptionsAllowed": 0, "desiredHealthy": 2, "disruptedPods": {"p": "2026-01-01T00:00:00Z"}}
+    for healthy in (3, 2):
+        found = refusal("InsufficientPods", "", currentHealthy=healthy, **more)
+        why = "The disruption budget b needs 2 healthy pods and has 2 currently"
+        assert (found.details or {})["causes"] == [{"reason": "DisruptionBudget", "message": why}]
+
+
 @pytest.mark.parametrize(
     ("status", "why"),
     [

@@ -204,6 +204,8 @@ def _why_not(name: str, status: Object) -> str:
     if told and found.get("reason") == "SyncFailed":  # what it counts isn't to be trusted then
         return f"{closed} because it failed sync: {told}"
     wanted, there = status.get("desiredHealthy", 0), status.get("currentHealthy", 0)
+    if status.get("disruptedPods"):
+        there = min(there, wanted)  # what was granted just now counts, though the controller hasn't counted it yet
     if there <= wanted:
         return f"The disruption budget {name} needs {wanted} healthy pods and has {there} currently"
     return f"{closed} ({found.get('reason')}): {told}" if told else closed
