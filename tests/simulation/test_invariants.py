@@ -314,6 +314,16 @@ def test_an_autoscaler_out_of_its_bounds_is_noticed():
     assert writes.said == ["an autoscaler stays between its bounds"]
 
 
+def test_other_groups_kinds_of_the_same_name_are_not_judged_as_ours():
+    world = World()
+    key = "/registry/serving.example.com/services/shop/web"
+    step = world.apply(
+        Change("create", key, orjson.dumps(thing("web", spec={"selector": {"a": "b"}})), Revision(1), None), 1.0, ""
+    )
+    assert step is not None and step.plural == "services.serving.example.com"
+    assert world.objects["services.serving.example.com"] and "services" not in world.objects
+
+
 def test_every_invariant_is_named_once():
     names = [one.name for one in LIST]
     assert len(names) == len(set(names))

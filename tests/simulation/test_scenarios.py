@@ -205,6 +205,47 @@ def test_the_examples_can_be_played_and_short_ones_hold(path):
         assert not result.broken, text(result)
 
 
+def test_what_people_do_while_the_api_server_is_down_is_done_when_it_is_back(tmp_path):
+    path = written(
+        tmp_path,
+        """
+duration: 30m
+manifests: [web.yaml]
+faults: {incidents: [{at: 5m, kind: kill, target: apiserver, for: 2m}]}
+actions:
+  - {at: 6m, scale: deployment/web, replicas: 5}
+  - {at: 6m, apply: web.yaml, namespace: kube-public}
+  - {at: 6m, drain: node-0, for: 5m}
+expect:
+  - {at: 6m, within: 3m, of: deployment/web, path: status.readyReplicas, is: 5}
+  - {at: 6m, within: 3m, of: deployment/web, namespace: kube-public, path: status.readyReplicas, is: 3}
+""",
+    )
+    result = play(load(path), 0)
+    assert not result.broken and not result.failed_actions, text(result)
+
+
+def test_own_kinds_are_simulated_too(tmp_path):
+    schema = "{openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}"
+    (tmp_path / "widget.yaml").write_text(
+        f"""
+{{apiVersion: example.com/v1, kind: Widget, metadata: {{name: one, namespace: other}}, size: 3}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.example.com}}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {{kind: Widget, plural: widgets, singular: widget}}
+  versions: [{{name: v1, served: true, storage: true, schema: {schema}}}]
+"""
+    )
+    expected = {"at": "5m", "of": "widget/one", "namespace": "other", "path": "size", "is": 3}
+    result = play(read({"duration": "10m", "manifests": ["widget.yaml"], "expect": [expected]}, tmp_path), 0)
+    assert not result.broken, text(result)
+
+
 def test_a_path_leads_to_a_value_or_to_nothing():
     obj = {"a": {"b": [{"c": 1}]}}
     assert value_at(obj, "a.b[0].c") == 1

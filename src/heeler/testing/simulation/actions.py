@@ -26,6 +26,10 @@ STRATEGIC: PatchType = "application/strategic-merge-patch+json"
 REVISION = "deployment.kubernetes.io/revision"
 #: Seconds between the rounds of a drain; kubectl waits as long after a budget said no.
 DRAIN_SECONDS = 5.0
+#: Seconds, one a try, until a kind must be served.
+SERVED_TRIES = 15
+#: What is made before all else.
+FIRST = {"Namespace": 0, "CustomResourceDefinition": 1}
 
 
 class Ref(NamedTuple):
@@ -49,7 +53,7 @@ def ref_of(cluster: Simulation, text: str, namespace: str = "default") -> Ref:
     resource, slash, name = text.partition("/")
     if not slash or not name:
         raise ValueError(f'"{text}" names no object: write KIND/NAME, like deployment/web')
-    kind = find_kind(cluster.server.kinds, resource)
+    kind = find_kind(cluster.kinds, resource)
     return Ref(resource_of(kind), namespace if kind.namespaced else "", name)
 
 
@@ -74,15 +78,26 @@ async def patch(
 
 
 async def apply(cluster: Simulation, objects: Iterable[Object], namespace: str = "default") -> None:
-    """Create objects or bring them to what is said, in their order."""
-    for obj in objects:
+    """Create objects or bring them to what is said: namespaces and definitions first, else in their order.
+
+    Raises ValueError for a kind that isn't served, not even some seconds later.
+    """
+    for obj in sorted(objects, key=lambda obj: FIRST.get(str(obj.get("kind")), len(FIRST))):
         group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
-        kind = cluster.server.kinds.by_kind(group, version, str(obj.get("kind", "")))
-        if kind is None:
-            raise ValueError(f"the cluster serves no {obj.get('kind')} of {obj.get('apiVersion')}")
+        kind = await _served(cluster, group, version, str(obj.get("kind", "")))
         resource = GroupVersionResource(group, version, kind.plural)
         where = (namespace_of(obj) or namespace) if kind.namespaced else None
         await cluster.persist(functools.partial(_apply, resource, obj, where))
+
+
+async def _served(cluster: Simulation, group: str, version: str, name: str) -> Kind:
+    """A kind; one whose definition was just made takes a moment to be served."""
+    for _ in range(SERVED_TRIES):
+        kind = cluster.kinds.by_kind(group, version, name)
+        if kind is not None:
+            return kind
+        await cluster.clock.sleep(1.0)
+    raise ValueError(f"the cluster serves no {name} of {f'{group}/{version}' if group else version}")
 
 
 async def _apply(resource: GroupVersionResource, obj: Object, namespace: str | None, client: Client) -> Object:

@@ -29,6 +29,7 @@ from heeler.client.faulty import Faults, FaultyClient, Link
 from heeler.controllers import list as controllers
 from heeler.controllers.loop import Settings
 from heeler.in_process import InProcessClient
+from heeler.kinds.registry import Kinds
 from heeler.kubelet.simulated import Shape, SimulatedNodes
 from heeler.objects.status import StatusError
 from heeler.scheduler.scheduler import Scheduler
@@ -163,6 +164,7 @@ class Simulation:
         self._server: ApiServer | None = None
         self._disk: Disk | None = None
         self._up = False
+        self._kinds: Kinds | None = None
         self._clocks = {APISERVER: LoopClock(epoch)}
         self._processes = {
             CONTROLLERS: Process(CONTROLLERS, self, self._run_controllers),
@@ -227,6 +229,12 @@ class Simulation:
         return self._server
 
     @property
+    def kinds(self) -> Kinds:
+        """What the API server serves, or served when it was last up."""
+        assert self._kinds is not None, "the cluster has begun"
+        return self._kinds
+
+    @property
     def client(self) -> Client:
         return self._admin
 
@@ -246,7 +254,7 @@ class Simulation:
             return
         disk = Disk(self.store, clock=self.clock, random=self.random, slowness=self.slowness)
         server = ApiServer(disk, clock=self._clocks[APISERVER], random=self.random, settings=SERVER)
-        self._server, self._disk = server, disk
+        self._server, self._disk, self._kinds = server, disk, server.kinds
         try:
             await server.start()
         except StoreError:

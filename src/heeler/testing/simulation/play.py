@@ -22,7 +22,7 @@ from heeler.testing.simulation.observed import Observed
 from heeler.testing.simulation.plane import Simulation, Told, first_entries, run
 from heeler.testing.simulation.scenario import Action, Expectation, Scenario
 from heeler.testing.simulation.timeline import Timeline
-from heeler.testing.simulation.world import Step, World
+from heeler.testing.simulation.world import Step, World, plural_of
 
 #: Simulated seconds after the end of a run in which it may still converge.
 PATIENCE_SECONDS = 3600.0
@@ -83,9 +83,6 @@ class _Play:
         self._timeline = result.timeline
         self._plan = scenario.plan_for(SeededRandom(result.seed))
         self._always: dict[str, list[Expectation]] = {}
-        for one in scenario.expectations:
-            if one.always:
-                self._always.setdefault(self._key(one), []).append(one)
         #: what the pods of a workload use, those too that come later: by the workload's key in the store.
         self._usage: dict[str, str] = {}
         self._tasks: Tasks | None = None
@@ -98,11 +95,14 @@ class _Play:
 
     def _key_of(self, text: str, namespace: str) -> str:
         resource, _, name = text.partition("/")
-        return key_of(find_kind(self._cluster.server.kinds, resource), namespace, name)
+        return key_of(find_kind(self._cluster.kinds, resource), namespace, name)
 
     async def run(self) -> None:
         scenario, cluster = self._scenario, self._cluster
         await self._make()
+        for one in scenario.expectations:
+            if one.always:
+                self._always.setdefault(self._key(one), []).append(one)
         async with Tasks() as tasks:
             self._tasks = tasks
             tasks.spawn(incidents.happen(cluster, self._plan, self._happened), "faults")
@@ -134,7 +134,7 @@ class _Play:
                 await actions.apply(
                     self._cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}]
                 )
-        await actions.apply(self._cluster, sorted(objects, key=lambda obj: obj.get("kind") != "Namespace"))
+        await actions.apply(self._cluster, objects)
 
     def _happened(self, at: float, incident: Incident, begins: bool) -> None:
         if begins:
@@ -175,7 +175,7 @@ class _Play:
             return
         namespace, labels = namespace_of(step.obj), labels_of(step.obj)
         for key, usage in self._usage.items():
-            owner = self._observed.world.objects.get(key.split("/", 4)[3], {}).get(key)
+            owner = self._observed.world.objects.get(plural_of(key), {}).get(key)
             if owner is None or namespace_of(owner) != namespace:
                 continue
             wanted = (owner["spec"].get("selector") or {}).get("matchLabels") or {}
@@ -190,7 +190,7 @@ class _Play:
 
 def _missed(world: World, one: Expectation, key: str) -> str | None:
     """What there is instead of what is expected; None if it is met."""
-    obj = world.objects.get(key.split("/", 4)[3], {}).get(key)
+    obj = world.objects.get(plural_of(key), {}).get(key)
     if one.test in ("exists", "absent"):
         return None if (obj is not None) == (one.test == "exists") else f"it is {'there' if obj else 'absent'}"
     if obj is None:

@@ -5,6 +5,7 @@ It knows the whole truth at once; what the controllers know of it may be behind.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,6 +18,13 @@ from heeler.workloads import owners, pods
 
 #: Kinds that nobody judges, and that make most of a quiet cluster's writes.
 UNSEEN = ("leases", "events")
+
+
+@functools.lru_cache(maxsize=16384)
+def plural_of(key: str) -> str:
+    """The plural of a stored object's kind; with the group, if that isn't one of Kubernetes': others have services, too."""
+    group, plural = key.split("/", 4)[2:4]
+    return plural if "." not in group or group.endswith(".k8s.io") else f"{plural}.{group}"
 
 
 class Step(NamedTuple):
@@ -60,7 +68,7 @@ class World:
 
     def apply(self, change: Change, at: float, caller: str) -> Step | None:
         """Take in a write; None for one that nobody judges."""
-        plural = change.key.split("/", 4)[3]
+        plural = plural_of(change.key)
         if plural in UNSEEN:
             return None
         known = self.objects.setdefault(plural, {})
