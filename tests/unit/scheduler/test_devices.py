@@ -184,6 +184,29 @@ def test_a_shared_device_is_given_out_until_its_capacity_is_used_up():
     assert allocate(too_much, slices=slices) is None
 
 
+def test_a_request_has_a_shared_device_once():
+    shared = device("d0", capacity={"memory": {"value": "8Gi", "requestPolicy": {"default": "1Gi"}}})
+    shared["allowMultipleAllocations"] = True
+    slices = [slice_("s", [shared])]
+    assert allocate(claim(request(count=2)), slices=slices) is None
+    assert allocate(claim(request("a"), request("b")), slices=slices) == [("a", "d0"), ("b", "d0")]
+
+
+def test_what_is_wrong_with_any_request_is_told_at_once():
+    apart = {"distinctAttribute": f"{DRIVER}/numa"}
+    words = "claim n/c, request r: cannot add device gpu.example.com/s/d1 because a claim constraint would not be satisfied"
+    with pytest.raises(AllocationError, match=words):
+        allocate(
+            claim(request(allocationMode="All"), constraints=[apart]),
+            slices=[slice_("s", [device("d0", numa=0), device("d1", numa=0)])],
+        )
+    every = {"name": "all", "deviceClassName": "gpu", "allocationMode": "All"}
+    one = {"name": "r", "firstAvailable": [{"name": "one", "deviceClassName": "gpu"}, every]}
+    there = [slice_("s", [device("d0")]), slice_("t", [device("d1")], count=2)]
+    with pytest.raises(AllocationError, match=r"request all: asks for all devices, but resource pool \S+ is currently"):
+        allocate(claim(one), slices=there)
+
+
 def test_an_allocation_says_where_it_can_be_used_and_how_devices_are_set_up():
     opaque = {"opaque": {"driver": DRIVER, "parameters": {"x": 1}}}
     classes = {"gpu": {"spec": {"config": [opaque]}}}

@@ -131,22 +131,19 @@ class _Search:
         self.chosen: list[Chosen] = []
 
     def run(self) -> bool:
-        requests = [
-            (at, request)
+        # what is wrong with any request is told, also with one that the search wouldn't come to
+        ways = [
+            [slot for slot in self._slots(at, request) if slot is not None]
             for at, claim in enumerate(self._a._claims)
             for request in ((claim["spec"].get("devices") or {}).get("requests") or ())
         ]
-        return self._requests(requests, 0)
+        return self._requests(ways, 0)
 
-    def _requests(self, requests: list[tuple[int, Object]], at: int) -> bool:
+    def _requests(self, ways: list[list[_Slot]], at: int) -> bool:
         """Devices for the requests from the `at`-th on."""
-        if at == len(requests):
+        if at == len(ways):
             return True
-        claim, request = requests[at]
-        for slot in self._slots(claim, request):
-            if slot is not None and self._fill(slot, 0, lambda: self._requests(requests, at + 1)):
-                return True
-        return False
+        return any(self._fill(slot, 0, lambda: self._requests(ways, at + 1)) for slot in ways[at])
 
     def _slots(self, claim: int, request: Object) -> Iterator[_Slot | None]:
         """The ways to meet a request: one, or each of its alternatives."""
@@ -163,7 +160,7 @@ class _Search:
             self._check(pool)
             if pool.incomplete:
                 text = f"asks for all devices, but resource pool {pool.driver}/{pool.name} is currently being updated"
-                raise AllocationError(f"{self._where(claim)}, request {name}: {text}")
+                raise AllocationError(f"{self._where(claim)}, request {_own(name)}: {text}")
             devices += [device for device in pool.devices if self._selects(claim, name, wish, device)]
         return _Slot(claim, name, wish, devices, len(devices), alternative) if devices else None
 
@@ -190,8 +187,8 @@ class _Search:
             if pool.incomplete:
                 continue
             for device in pool.devices:
-                # devices of one request are taken in one order only: others would be the same once more
-                if last is not None and not device.shared and not self._comes_after(device, last):
+                # a request has a device once, and takes them in one order only: others would be the same once more
+                if last is not None and not self._comes_after(device, last):
                     continue
                 if self._selects(slot.claim, slot.name, slot.wish, device) and self._try(slot, device, index, then):
                     return True
@@ -209,31 +206,31 @@ class _Search:
         if self._steps > MAX_STEPS:
             raise AllocationError(f"{self._where(slot.claim)}: gave up after {MAX_STEPS} devices")
         admin = bool(slot.wish.get("adminAccess"))
-        consumed: dict[str, Quantity] | None = None
-        if not admin:
-            if not self._is_free(slot, device):
-                return False
-            wanted = _consumption(slot.wish, device)
-            if wanted is None:
-                return False
-            if device.shared:
-                consumed = wanted
-                if not self._has_capacity(device, consumed):
-                    return False
-            if not self._takes_counters(device, 1):
-                return False
-        one = Chosen(slot.claim, slot.name, device, slot.wish, consumed, slot.alternative)
-        if not self._meets_constraints(one):
-            if not admin:
-                self._takes_counters(device, -1)
+        if not admin and not (self._is_free(slot, device) and self._takes_counters(device, 1)):
             return False
+        one = Chosen(slot.claim, slot.name, device, slot.wish, None, slot.alternative)
+        if not self._meets_constraints(one):
+            if slot.exactly is not None:
+                text = f"cannot add device {device.id} because a claim constraint would not be satisfied"
+                raise AllocationError(f"{self._where(slot.claim)}, request {_own(slot.name)}: {text}")
+            self._give_back(device, admin)
+            return False
+        if not admin:
+            wanted = _consumption(slot.wish, device)
+            if wanted is None or (device.shared and not self._has_capacity(device, wanted)):
+                self._give_back(device, admin)
+                return False
+            one.consumed = wanted if device.shared else None
         self._take(one, admin, 1)
         if self._fill(slot, index + 1, then):
             return True
         self._take(one, admin, -1)
+        self._give_back(device, admin)
+        return False
+
+    def _give_back(self, device: Device, admin: bool) -> None:
         if not admin:
             self._takes_counters(device, -1)
-        return False
 
     def _is_free(self, slot: _Slot, device: Device) -> bool:
         if device.id in self._use.exclusive:
@@ -305,6 +302,11 @@ class _Search:
             elif any(equal):
                 return False
         return True
+
+
+def _own(name: str) -> str:
+    """A request's name, or an alternative's without its request's, as errors tell it."""
+    return name.rpartition("/")[2]
 
 
 def covers(names: Sequence[str], request: str) -> bool:
