@@ -16,6 +16,7 @@ import json
 import random
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -254,17 +255,22 @@ async def rounds(seed: int, count: int, folder: Path) -> list[Object]:
             program.wait(20)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def compared(
+    about: str,
+    play: Callable[[int, int, Path], Coroutine[Any, Any, list[Object]]],
+    differ: Callable[[Object], list[str]],
+) -> int:
+    """Play rounds by the command line's flags, tell where they differ; the exit code."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--record", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(rounds(given.seed, given.rounds, Path(folder)))
+        found = asyncio.run(play(given.seed, given.rounds, Path(folder)))
     different = 0
     for number, one in enumerate(found):
-        for line in differences(one):
+        for line in differ(one):
             different += 1
             print(f"round {number}: {line}")
     print(f"{sum(len(one['steps']) for one in found)} decisions, {different} of them otherwise")
@@ -275,4 +281,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(compared(__doc__ or "", rounds, differences))

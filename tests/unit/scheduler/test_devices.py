@@ -104,6 +104,16 @@ def test_all_means_every_device_that_matches():
         allocate(claim(request(allocationMode="All")), slices=[slice_("s", [device("d0")], count=2)])
 
 
+def test_all_leaves_out_what_could_never_give_the_capacity():
+    slices = [
+        slice_(
+            "s", [device(name, capacity={"memory": {"value": size}}) for name, size in (("d0", "1Gi"), ("d1", "4Gi"))]
+        )
+    ]
+    wanted = request(allocationMode="All", capacity={"requests": {"memory": "2Gi"}})
+    assert allocate(claim(wanted), slices=slices) == [("r", "d1")]
+
+
 def test_administrators_may_have_what_is_taken():
     use = Use()
     for name in ("d0", "d1"):
@@ -194,7 +204,9 @@ def test_a_request_has_a_shared_device_once():
 
 def test_what_is_wrong_with_any_request_is_told_at_once():
     apart = {"distinctAttribute": f"{DRIVER}/numa"}
-    words = "claim n/c, request r: cannot add device gpu.example.com/s/d1 because a claim constraint would not be satisfied"
+    words = (
+        "claim n/c, request r: cannot add device gpu.example.com/s/d1 because a claim constraint would not be satisfied"
+    )
     with pytest.raises(AllocationError, match=words):
         allocate(
             claim(request(allocationMode="All"), constraints=[apart]),

@@ -161,7 +161,11 @@ class _Search:
             if pool.incomplete:
                 text = f"asks for all devices, but resource pool {pool.driver}/{pool.name} is currently being updated"
                 raise AllocationError(f"{self._where(claim)}, request {_own(name)}: {text}")
-            devices += [device for device in pool.devices if self._selects(claim, name, wish, device)]
+            devices += [
+                device
+                for device in pool.devices
+                if self._selects(claim, name, wish, device) and _consumption(wish, device) is not None
+            ]
         return _Slot(claim, name, wish, devices, len(devices), alternative) if devices else None
 
     def _where(self, claim: int) -> str:

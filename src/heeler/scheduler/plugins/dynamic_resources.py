@@ -170,6 +170,12 @@ class DynamicResources:
             return None
         return normalised(np.array([_worth(plan.found.get(int(row), ())) for row in rows], np.int64))
 
+    def chosen(self, pod: PodInfo, row: int) -> list[tuple[str, Chosen]]:
+        """The devices that the last decision found for a pod on a row, with the names of their claims."""
+        plan = self._plans.get(pod.uid)
+        found = plan.found.get(row, ()) if plan is not None else ()
+        return [(name_of(plan.open[one.claim]), one) for one in found] if plan is not None else []
+
     # around the binding
 
     def reserve(self, pod: PodInfo, node: str) -> None:
