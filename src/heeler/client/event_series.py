@@ -28,7 +28,7 @@ FINISH_SECONDS, REFRESH_SECONDS = 360.0, 1800.0
 #: Bytes of a note.
 MAX_NOTE = 1024
 #: What is remembered; what may wait to be written in each lane; how many are written at a time.
-MAX_KNOWN, MAX_WAITING, LANES = 4096, 1000, 4
+MAX_KNOWN, MAX_WAITING, LANES = 4096, 2500, 4
 
 Key = tuple[str, ...]
 
@@ -50,7 +50,7 @@ class SeriesRecorder:
         self._client, self._component, self._instance, self._clock = client, component, instance, clock
         self._known: OrderedDict[Key, _Known] = OrderedDict()
         self._lanes: list[asyncio.Queue[_Known]] = [asyncio.Queue(MAX_WAITING) for _ in range(LANES)]
-        self._stamp = 0
+        self._stamp = self._dropped = 0
 
     def record(
         self, about: Object, type: str, reason: str, action: str, note: str, *, related: Object | None = None
@@ -100,7 +100,9 @@ class SeriesRecorder:
         try:
             self._lanes[lane].put_nowait(known)
         except asyncio.QueueFull:
-            log.warning("too many events: one about %s was dropped", regarding["name"])
+            self._dropped += 1
+            if self._dropped & (self._dropped - 1) == 0:  # the first, and then ever fewer of them
+                log.warning("too many events: %d were dropped, the last one about %s", self._dropped, regarding["name"])
 
     async def run(self) -> None:
         """Write until cancelled."""

@@ -5,7 +5,7 @@ import asyncio
 from heeler.base.clock import LoopClock
 from heeler.base.loop import simulate
 from heeler.base.tasks import Tasks
-from heeler.client.event_series import FINISH_SECONDS, SeriesRecorder
+from heeler.client.event_series import FINISH_SECONDS, MAX_WAITING, SeriesRecorder
 
 
 class Writes:
@@ -73,3 +73,13 @@ def test_a_long_note_is_cut():
 
     [event] = told(story).created
     assert event["note"].endswith("ä ...") and len(event["note"].encode()) <= 1024
+
+
+def test_a_flood_is_cut_off_with_few_words(caplog):
+    async def story(recorder):
+        for version in range(3 * MAX_WAITING):
+            recorder.record(pod(str(version)), "Normal", "Scheduled", "Binding", "x")
+        await asyncio.sleep(1)
+
+    assert len(told(story).created) == MAX_WAITING
+    assert 0 < len(caplog.records) < 20
