@@ -89,7 +89,6 @@ class Measures:
     """Of one scheduler."""
 
     def __init__(self) -> None:
-        self.incoming = Counters("scheduler_queue_incoming_pods_total", "Pods that came to a queue, by why")
         self.scheduled_attempts = Histograms(
             "scheduler_pod_scheduling_attempts", "Attempts that pods took until they had a node", ATTEMPTS
         )
@@ -132,7 +131,6 @@ class Measures:
             self.until_scheduled,
             self.preemptions,
             self.victims,
-            self.incoming,
             self.attempts,
             self.algorithm,
             self.attempt,

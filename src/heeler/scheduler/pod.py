@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from heeler.client.informer import key_of
 from heeler.objects import selectors
 from heeler.objects.selectors import LabelSelector, Requirement
 from heeler.objects.value import Object, labels_of
-from heeler.workloads import owners, pods, resources, volumes
+from heeler.workloads import pods, resources, volumes
 from heeler.workloads.resources import Amounts
 
 #: What a container without requests counts with when nodes are compared (not when they are filtered).
@@ -244,8 +244,6 @@ class PodInfo:
     #: (volume's name, claim's name, is it the pod's own) of each volume that is a claim.
     claims: list[tuple[str, str, bool]]
     terminating: bool
-    #: found when they are asked for: (driver, volume) of its CSI volumes, and network disks.
-    memo: dict[str, Any] = field(default_factory=dict)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -262,10 +260,6 @@ class PodInfo:
     @property
     def requests(self) -> Amounts:
         return self.template.requests
-
-    @property
-    def owner(self) -> str:
-        return owners.controller_uid(self.pod)
 
     @property
     def name(self) -> str:

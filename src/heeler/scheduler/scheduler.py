@@ -169,11 +169,15 @@ class Scheduler:
             for informer in self._synced:
                 await informer.wait_synced()
             ready()
-            while True:
-                waiting = await self.queue.next()
-                await self._seats.acquire()
-                await self._schedule(waiting, tasks)
-                await asyncio.sleep(0)
+            try:
+                while True:
+                    waiting = await self.queue.next()
+                    await self._seats.acquire()
+                    await self._schedule(waiting, tasks)
+                    await asyncio.sleep(0)
+            finally:
+                for extender in self._extenders:
+                    await extender.close()
 
     # what metrics ask for
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import orjson
 
 from heeler.objects.value import Object, labels_of, name_of
-from heeler.scheduler.pod import HOSTNAME, ZONE, Constraint, PodInfo, Template, Term
+from heeler.scheduler.pod import ZONE, Constraint, PodInfo, Template, Term
 from heeler.workloads import resources
 
 Rows = npt.NDArray[np.intp]
@@ -470,6 +470,3 @@ class Trial:
 def _allocatable(node: Object) -> Object:
     status = node.get("status") or {}
     return status.get("allocatable") or status.get("capacity") or {}
-
-
-__all__ = ["FAR", "HOSTNAME", "NEAR", "PREFERRED", "ZONE", "CountKey", "Ints", "Mask", "Rows", "Table", "Trial"]

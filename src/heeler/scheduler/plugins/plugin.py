@@ -12,7 +12,6 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from heeler.objects.value import Object
-from heeler.scheduler.events import Hints
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.table import Ints, Mask, Rows, Table
 
@@ -67,13 +66,6 @@ class PreEnqueue(Protocol):
     def name(self) -> str: ...
 
     def holds(self, pod: Object) -> str: ...
-
-
-class Hinting(Protocol):
-    """`hints`: which changes may help a pod that the plugin refused."""
-
-    @property
-    def hints(self) -> Hints: ...
 
 
 def refused(mask: Mask, refusal: Refusal) -> Verdict | None:
