@@ -7,12 +7,14 @@ import pytest
 from heeler.client.faulty import Faults
 from heeler.controllers.resources import (
     CONFIG_MAPS,
+    CUSTOM_RESOURCE_DEFINITIONS,
     DEPLOYMENTS,
     HORIZONTAL_POD_AUTOSCALERS,
     PERSISTENT_VOLUME_CLAIMS,
     PODS,
     REPLICA_SETS,
     RESOURCE_QUOTAS,
+    SERVICE_ACCOUNTS,
 )
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
@@ -111,5 +113,51 @@ def test_a_claim_of_a_class_that_is_not_there_waits_and_says_why():
         events = (await cluster.client.list(EVENTS, "default")).items
         assert 'storageclass.storage.k8s.io "gone" not found' in [event["message"] for event in events]
         assert 15 <= await told(cluster, "ProvisioningFailed") <= 25  # every 15 seconds
+
+    simulate_cluster(story, nodes=1)
+
+
+def test_a_budget_of_pods_of_an_unknown_kind_is_counted_soon_after_the_kind_is_served():
+    async def story(cluster: Simulation) -> None:
+        client = cluster.client
+
+        async def account() -> bool:
+            return bool((await client.list(SERVICE_ACCOUNTS, "default")).items)
+
+        await cluster.until(account)
+        ref = {"apiVersion": "example.com/v1", "kind": "Crew", "name": "cr", "uid": "cr", "controller": True}
+        labels = {"app": "a"}
+        metadata: Object = {"name": "a", "labels": labels, "ownerReferences": [ref]}
+        containers = [{"name": "app", "image": "app:1"}]
+        await client.create(PODS, {"metadata": metadata, "spec": {"containers": containers}}, "default")
+        spec: Object = {"maxUnavailable": "50%", "selector": {"matchLabels": labels}}
+        budgets = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
+        await client.create(budgets, {"metadata": {"name": "b"}, "spec": spec}, "default")
+
+        async def reason() -> str:
+            found = pods.condition(await client.get(budgets, "b", "default"), "DisruptionAllowed") or {}
+            return str(found.get("reason"))
+
+        async def failed() -> bool:
+            return await reason() == "SyncFailed"
+
+        assert await cluster.until(failed) < 5
+        paths = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+        schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        version: Object = {"name": "v1", "served": True, "storage": True, "schema": schema}
+        version["subresources"] = {"scale": paths}
+        names = {"plural": "crews", "kind": "Crew"}
+        kind: Object = {"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]}
+        await client.create(CUSTOM_RESOURCE_DEFINITIONS, {"metadata": {"name": "crews.example.com"}, "spec": kind})
+        await cluster.clock.sleep(3)
+        crew: Object = {"apiVersion": "example.com/v1", "kind": "Crew", "metadata": {"name": "cr"}}
+        await client.create(
+            GroupVersionResource("example.com", "v1", "crews"), {**crew, "spec": {"replicas": 1}}, "default"
+        )
+
+        async def counted() -> bool:
+            return not await failed()
+
+        assert await cluster.until(counted) <= 61
 
     simulate_cluster(story, nodes=1)

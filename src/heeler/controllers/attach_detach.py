@@ -107,6 +107,8 @@ class AttachDetachController:
         self.queue.add(one["spec"]["nodeName"])
         volume = one["spec"]["source"].get("persistentVolumeName") or ""
         if new is None:
+            self._asked.pop(name_of(one), None)
+            self._unneeded.pop(name_of(one), None)
             for node in self._waiting.pop(volume, {}):
                 self.queue.add(node)
         elif old is not None:

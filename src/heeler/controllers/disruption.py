@@ -5,6 +5,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-b
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +22,11 @@ from heeler.objects.status import StatusError, qualified
 from heeler.objects.value import GroupVersionResource, Object, labels_of, meta
 from heeler.workloads import disruption, owners, pods, rollout
 
+log = logging.getLogger(__name__)
+
 BUDGETS = GroupVersionResource("policy", "v1", "poddisruptionbudgets")
+#: How often discovery is asked.
+DISCOVERY_SECONDS = 30.0
 #: An eviction that was granted must show as a deletion within this time, or it counts no more.
 GRANT_SECONDS = 120.0
 
@@ -74,7 +79,7 @@ class DisruptionController:
         self._pods = context.informers.get(PODS)
         self._sets = context.informers.get(REPLICA_SETS)
         self._deployments = context.informers.get(DEPLOYMENTS)
-        self._known = Discovery([], [])
+        self._known, self._discovered = Discovery([], []), float("-inf")
         self._pods.add_index("namespace", lambda pod: [meta(pod).get("namespace", "")])
         self._budgets.add_index("namespace", lambda obj: [meta(obj).get("namespace", "")])
         self._budgets.add_handler(lambda old, new: self.queue.add(key_of(new or old or {})))
@@ -94,6 +99,34 @@ class DisruptionController:
             return
         for budget in self._budgets.by_index("namespace", (new or old or {})["metadata"]["namespace"]):
             self.queue.add(key_of(budget))
+
+    async def run(self) -> None:
+        """Follow what the server serves: known from the start, and kept while there are budgets."""
+        wanted = True
+        while True:
+            if wanted:
+                try:
+                    await self._discover()
+                except (StatusError, OSError) as error:
+                    log.warning("discovery failed: %s", error)
+            await self._context.clock.sleep(DISCOVERY_SECONDS)
+            wanted = len(self._budgets) > 0
+
+    async def _discover(self) -> None:
+        """Ask what is served, unless that was just done: pods whose owner has a kind that nobody serves don't make every look
+        ask. A kind that was defined just now is therefore known a little later, as it is upstream."""
+        now = self._context.clock.monotonic()
+        if now - self._discovered < DISCOVERY_SECONDS:
+            return
+        before, self._known = self._known, await discover(self._client, self._known)
+        self._discovered = now
+        if self._known is not before:
+            self._look_at_failed()
+
+    def _look_at_failed(self) -> None:
+        for budget in self._budgets:
+            if (pods.condition(budget, "DisruptionAllowed") or {}).get("reason") == "SyncFailed":
+                self.queue.add(key_of(budget))
 
     async def reconcile(self, key: str) -> None:
         budget = self._budgets.get(key)
@@ -144,10 +177,8 @@ class DisruptionController:
             return ref["uid"], _replicas(owner)
         if ref["kind"] == "ReplicationController":
             return ref["uid"], _replicas(await self._client.get(REPLICATION_CONTROLLERS, ref["name"], namespace))
+        await self._discover()
         resource = self._known.of_kind(ref["apiVersion"], ref["kind"])
-        if resource is None:
-            self._known = await discover(self._client)
-            resource = self._known.of_kind(ref["apiVersion"], ref["kind"])
         if resource is None:
             raise StatusError(404, "", f'no matches for kind "{ref["kind"]}" in version "{ref["apiVersion"]}"')
         code, body = await self._client.request("GET", resource.name.path(namespace, ref["name"], "scale"))
