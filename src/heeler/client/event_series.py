@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from heeler.base.clock import Clock, rfc3339_micro
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
+from heeler.client.events import reference
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -151,20 +152,6 @@ class SeriesRecorder:
                 del self._known[key]
             if known.count > 1 and (over or now - known.told > REFRESH_SECONDS):
                 self._put(known)
-
-
-def reference(about: Object) -> Object:
-    """An object as an event names it."""
-    meta = about["metadata"]
-    found = {
-        "kind": about.get("kind", ""),
-        "namespace": meta.get("namespace", ""),
-        "name": meta["name"],
-        "uid": meta.get("uid", ""),
-        "apiVersion": about.get("apiVersion", ""),
-        "resourceVersion": meta.get("resourceVersion", ""),
-    }
-    return {key: value for key, value in found.items() if value}
 
 
 def _short(note: str) -> str:

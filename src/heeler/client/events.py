@@ -44,6 +44,20 @@ class _Budget:
     at: float
 
 
+def reference(about: Object) -> Object:
+    """An object as an event names it."""
+    meta = about["metadata"]
+    found = {
+        "kind": about.get("kind", ""),
+        "namespace": meta.get("namespace", ""),
+        "name": meta["name"],
+        "uid": meta.get("uid", ""),
+        "apiVersion": about.get("apiVersion", ""),
+        "resourceVersion": meta.get("resourceVersion", ""),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
 class Recorder:
     """Writes the events of one component. `run` must run somewhere."""
 
@@ -57,20 +71,12 @@ class Recorder:
     def record(self, about: Object, type: str, reason: str, message: str) -> None:
         """Say something about an object (with kind and apiVersion). `type` is Normal or Warning."""
         meta = about["metadata"]
-        reference = {
-            "kind": about.get("kind", ""),
-            "namespace": meta.get("namespace", ""),
-            "name": meta["name"],
-            "uid": meta.get("uid", ""),
-            "apiVersion": about.get("apiVersion", ""),
-            "resourceVersion": meta.get("resourceVersion", ""),
-        }
         now = rfc3339(self._clock.time())
         event = {
             "kind": "Event",
             "apiVersion": "v1",
             "metadata": {"namespace": meta.get("namespace") or "default"},
-            "involvedObject": {key: value for key, value in reference.items() if value},
+            "involvedObject": reference(about),
             "reason": reason,
             "message": message,
             "source": {"component": self._component},
@@ -84,7 +90,7 @@ class Recorder:
         try:
             self._waiting.put_nowait(event)
         except asyncio.QueueFull:
-            log.warning("too many events: one about %s %s was dropped", reference["kind"], reference["name"])
+            log.warning("too many events: one about %s %s was dropped", about.get("kind"), meta["name"])
 
     async def run(self) -> None:
         while True:
