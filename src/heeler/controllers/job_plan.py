@@ -198,10 +198,10 @@ def _counted(job: Object, found: Sequence[Object]) -> _Count:
     limit = completions(job) or 0
     indexed = is_indexed(job)
     fresh = [pod for pod in found if is_tracked(pod) and (not indexed or 0 <= index_of(pod) < limit)]
-    succeeded = [
-        pod for pod in fresh if pods.phase(pod) == "Succeeded" and pod["metadata"]["uid"] not in noted_succeeded
-    ]
-    failed = [pod for pod in fresh if has_failed(job, pod) and pod["metadata"]["uid"] not in noted_failed]
+    # one that was noted as failed while it ran may end well before it is stopped: it stays what it was noted as
+    unnoted = [pod for pod in fresh if pod["metadata"]["uid"] not in {**noted_succeeded, **noted_failed}]
+    succeeded = [pod for pod in unnoted if pods.phase(pod) == "Succeeded"]
+    failed = [pod for pod in unnoted if has_failed(job, pod)]
     count = _Count(
         active=[pod for pod in found if pods.is_active(pod)],
         terminating=sum(pods.is_terminating(pod) and not pods.is_finished(pod) for pod in found),
@@ -429,8 +429,9 @@ def _ended(job: Object, found: Sequence[Object], count: _Count, step: Step) -> N
         and judge(job, pod).counts
         and not (succeeds and not pods.is_finished(pod))
     ]
-    if step.verdict is not None and not succeeds:
-        failed += [pod for pod in step.stop if not has_failed(job, pod) and is_tracked(pod)]
+    if step.verdict is not None and not succeeds:  # what still runs counts as failed, once
+        running = [pod for pod in step.stop if not has_failed(job, pod) and is_tracked(pod)]
+        failed += [pod for pod in running if pod["metadata"]["uid"] not in (*noted_failed, *noted_succeeded)]
     if replaces_only_failed(job):
         failed = [pod for pod in failed if pods.phase(pod) == "Failed"]
     noted_failed += [pod["metadata"]["uid"] for pod in failed]

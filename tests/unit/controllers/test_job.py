@@ -111,6 +111,19 @@ def test_too_many_failures_end_it_and_stop_what_runs():
     assert sorted(step.status["uncountedTerminatedPods"]["failed"]) == ["a", "b", "c"]
 
 
+def test_what_was_noted_as_failed_while_it_ran_is_noted_and_counted_once():
+    """Its finalizer could not be removed at the first try, and it may end well meanwhile (seed 1911)."""
+    noted = {
+        "uncountedTerminatedPods": {"failed": ["a", "b"]},
+        "conditions": [{"type": "FailureTarget", "status": "True"}],
+    }
+    for phase in ("Running", "Succeeded"):
+        found = [pod("b", phase, code=None if phase == "Running" else 0)]
+        step = rules.plan(job(noted, parallelism=3, completions=3, backoffLimit=0), found, NOW)
+        assert step.status["uncountedTerminatedPods"] == {"failed": ["a", "b"]}
+        assert rules.settled(step.status, {})["failed"] == 2
+
+
 def test_the_deadline_counts_from_the_start_and_not_while_suspended():
     late = {"startTime": rfc3339(NOW - 60)}
     assert rules.plan(job(late, activeDeadlineSeconds=60), [pod("a")], NOW).verdict.reason == "DeadlineExceeded"
