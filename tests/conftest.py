@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -47,6 +48,16 @@ def containers_possible() -> str:
         return "real nodes need Linux and root"
     lacking = missing().programs
     return f"missing: {', '.join(lacking)}" if lacking else ""
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Commands and seeds that run in this process say how much is logged: not to the tests after them."""
+    log = logging.getLogger("heeler")
+    level, propagate = log.level, log.propagate
+    yield
+    log.setLevel(level)
+    log.propagate = propagate
 
 
 @pytest.fixture(autouse=True)

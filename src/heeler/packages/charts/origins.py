@@ -171,6 +171,10 @@ class Provenance:
         found: list[Say] = []
         for one in self._aliases(path):
             found += self._at(one)
+        if not found and GLOBAL in path:
+            # an empty map of globals is shared with the charts below, whose own defaults then stand in it
+            for one in self.seen_at(path)[1:]:
+                found += self._at(one)
         return found
 
     def seen_at(self, path: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heeler.packages.charts import dependencies, origins
@@ -138,6 +138,7 @@ def leaves(values: Any, path: tuple[Any, ...] = ()) -> Any:
 
 
 @settings(max_examples=300, deadline=None)
+@example({}, {"a": [], "global": {"sub": {"a": {}}}}, {"a": {}, "global": {"sub": {"a": {"a": 0.0}}}}, [])
 @given(TREES, TREES, TREES, st.lists(TREES, max_size=3))
 def test_whoever_is_told_said_what_counts(own: Any, below: Any, lowest: Any, given_layers: list[Any]) -> None:
     """Every value that templates see was said, as it is, by the layer that is told, at the line that is told."""
