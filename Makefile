@@ -57,10 +57,13 @@ CASES ?= 1000
 HELM ?= $(shell command -v helm)
 peers: tools
 	$(BIN)/python scripts/peers.py
-	$(BIN)/python -m pytest tests/peers/test_upstream_programs.py tests/peers/test_negotiation.py
+	$(BIN)/python -m pytest tests/peers/test_upstream_programs.py tests/peers/test_negotiation.py tests/peers/test_default_roles.py
 	$(BIN)/python -m tests.peers.differential --cases $(CASES) --seed $(SEED)
 	$(BIN)/python -m tests.replay.control --sample 5 --apiserver upstream
 	$(BIN)/python -m tests.replay.control --sample 5 --components upstream
+	$(BIN)/python -m tests.replay.control tests/reference/stories/changed.jsonl.gz
+	$(BIN)/python -m tests.peers.scheduling_differential --seed $(SEED)
+	$(BIN)/python -m tests.peers.device_differential --seed $(SEED)
 	@if [ -z "$(HELM)" ]; then echo "no helm in PATH: charts are not compared (HELM=...)"; exit 0; fi; \
 	HELM=$(HELM) $(BIN)/python -m tests.peers.charts_differential --recorded && \
 	HELM=$(HELM) $(BIN)/python -m tests.peers.helm_fuzz --kinds programs,broken,formats,values --cases $(CASES) --seed $(SEED)

@@ -271,6 +271,7 @@ def upstream(folder: Path, users: Path, *flags: str) -> Iterator[str]:
                     break
             assert all(each.poll() is None for each in running), (folder / "log").read_text()[-3000:]
             time.sleep(0.1)
+        client_of.conn.close()
         yield f"https://127.0.0.1:{port}"
     finally:
         for each in reversed(running):
