@@ -344,3 +344,17 @@ def test_what_is_left_of_somebody_or_is_counted_wrongly_has_not_converged():
     assert "pods shop/b: waits, though n has room" in found
     assert "replicasets shop/rs: says replicas 1, it is 0" in found
     assert "replicasets shop/rs: has 0 pods of 1" in found
+
+
+def test_a_failed_pod_waits_for_its_successor_while_its_job_stands_still():
+    """Seed 5416: failures that count by index are counted when the next pod of the index is made."""
+    job: Obj = {"backoffLimitPerIndex": 1, "completions": 2, "suspend": True}
+    waiting = pod("work-0-a", "work", phase="Failed", kind="Job")
+    waiting["metadata"]["finalizers"] = ["batch.kubernetes.io/job-tracking"]
+    for spec, left in ((job, False), ({**job, "suspend": False}, True), ({"completions": 2, "suspend": True}, True)):
+        writes = Writes()
+        writes.write("namespaces", {"metadata": {"name": "shop", "uid": "n"}, "spec": {}})
+        writes.write("jobs", thing("work", spec=spec))
+        writes.write("pods", waiting)
+        said = [text for text in unsettled(writes.world, 200.0) if "was not counted" in text]
+        assert bool(said) is left, spec

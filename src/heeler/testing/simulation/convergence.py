@@ -55,9 +55,18 @@ def _object(world: World, obj: Object) -> Iterator[str]:
         yield "is in a namespace that is gone"
 
 
+def _waits_for_its_successor(world: World, pod: Object) -> bool:
+    """Where failures count by index a failed pod is counted once the next one carries on its number, so not while the Job
+    makes none."""
+    job = world.by_uid(owners.controller_uid(pod)) or {}
+    spec = job.get("spec") or {}
+    stands_still = bool(spec.get("suspend")) or spec.get("parallelism") == 0
+    return stands_still and spec.get("backoffLimitPerIndex") is not None and pods.phase(pod) == "Failed"
+
+
 def _pod(world: World, pod: Object, now: float) -> Iterator[str]:
     if pods.is_finished(pod):
-        if TRACKING in (pod["metadata"].get("finalizers") or ()):
+        if TRACKING in (pod["metadata"].get("finalizers") or ()) and not _waits_for_its_successor(world, pod):
             yield "has ended and was not counted"
         return
     name = pods.node_name(pod)
