@@ -21,7 +21,7 @@ from heeler.scheduler.configuration.profiles import Others, profiles
 from heeler.scheduler.decision import Decision, decide
 from heeler.scheduler.devices.claim_writer import ClaimWriter
 from heeler.scheduler.devices.known import Devices
-from heeler.scheduler.extender import Extender
+from heeler.scheduler.extender import Extender, ExtenderError
 from heeler.scheduler.extending import decide_together
 from heeler.scheduler.kin import Kinship
 from heeler.scheduler.measures import Measures
@@ -328,8 +328,8 @@ class Scheduler:
                     return
             await self._seats.acquire()
         try:
-            await self._client.create(PODS, _binding(info, node), info.namespace, name=info.name, subresource="binding")
-        except (StatusError, OSError) as error:
+            await self._bind_by_somebody(info, profile, node)
+        except (Rejected, ExtenderError, StatusError, OSError) as error:
             self._binding_failed(waiting, node, error)
         else:
             self.queue.done(waiting)

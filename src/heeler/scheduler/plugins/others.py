@@ -8,6 +8,7 @@ A configuration enables it by that name like any of upstream's plugins. See docs
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from heeler.scheduler.plugins.plugin import Check, PluginError, Refusal, looped,
 from heeler.scheduler.plugins.registry import Tools
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.table import Ints, Rows, Table
+
+log = logging.getLogger(__name__)
 
 GROUP = "heeler.scheduler.plugins"
 
@@ -137,10 +140,15 @@ class Adapted:
         return normalised(np.maximum(np.array(found, np.int64), 0))
 
     def reserve(self, pod: PodInfo, node: str) -> None:
-        self._refuse("Reserve", self._called("Reserve", self._plugin.reserve, pod.pod, node))
+        try:
+            why = self._called("Reserve", self._plugin.reserve, pod.pod, node)
+        except PluginError as error:
+            raise Rejected(str(error)) from error
+        if why:
+            raise Rejected(f'running Reserve plugin "{self.name}": {why}', unschedulable=True)
 
     def unreserve(self, pod: PodInfo, node: str) -> None:
-        self._called("Unreserve", self._plugin.unreserve, pod.pod, node)
+        self._noted("Unreserve", self._plugin.unreserve, pod, node)
 
     def needs_pre_bind(self, pod: PodInfo, node: str) -> bool:
         return True
@@ -157,14 +165,17 @@ class Adapted:
         try:
             return await self._plugin.bind(pod.pod, node)
         except Exception as error:
-            raise Rejected(f'running Bind plugin "{self.name}": {error}') from error
+            raise Rejected(f'running Bind plugin "{self.name}": {error.__class__.__name__}: {error}') from error
 
     def post_bind(self, pod: PodInfo, node: str) -> None:
-        self._called("PostBind", self._plugin.post_bind, pod.pod, node)
+        self._noted("PostBind", self._plugin.post_bind, pod, node)
 
-    def _refuse(self, point: str, why: str) -> None:
-        if why:
-            raise Rejected(f'running {point} plugin "{self.name}": {why}', unschedulable=True)
+    def _noted(self, point: str, method: Any, pod: PodInfo, node: str) -> None:
+        """Where nothing can be turned down any more, what goes wrong is only told."""
+        try:
+            self._called(point, method, pod.pod, node)
+        except PluginError as error:
+            log.warning("%s: %s", pod.key, error)
 
     def _called(self, point: str, method: Any, *given: Any) -> Any:
         try:

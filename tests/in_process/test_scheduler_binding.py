@@ -1,0 +1,154 @@
+"""Who binds a pod: an extender, a plugin of others, or the scheduler itself; and what goes wrong in them on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+import heeler
+from heeler.base.clock import SystemClock
+from heeler.base.random import SystemRandom
+from heeler.base.tasks import Tasks
+from heeler.client.client import Client
+from heeler.objects.status import StatusError
+from heeler.objects.value import GroupVersionResource, Object
+from heeler.scheduler.configuration.load import completed
+from heeler.scheduler.configuration.profiles import Others
+from heeler.scheduler.plugins.others import Plugin, adapted
+from heeler.scheduler.scheduler import Scheduler
+from heeler.wire.http.messages import Request, Response
+from heeler.wire.http.server import serve
+
+PODS, EVENTS = GroupVersionResource("", "v1", "pods"), GroupVersionResource("events.k8s.io", "v1", "events")
+POD: Object = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "i"}]}}
+
+
+async def bound(client: Client) -> str:
+    """A pod is made; the node that it comes to."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.create(PODS, POD, "default")
+                break
+            except StatusError:  # until the service account is there
+                await asyncio.sleep(0.05)
+        while not (node := (await client.get(PODS, "p", "default"))["spec"].get("nodeName", "")):
+            await asyncio.sleep(0.05)
+    return str(node)
+
+
+async def told(client: Client, reason: str, text: str) -> Object:
+    """The first event of that reason that says so."""
+    async with asyncio.timeout(30):
+        while True:
+            for event in (await client.list(EVENTS, "default")).items:
+                if event["reason"] == reason and text in event["note"]:
+                    return event
+            await asyncio.sleep(0.05)
+
+
+def scheduled(story: Callable[[Client], Awaitable[None]], *plugins: type[Plugin]) -> None:
+    """A cluster whose scheduler has these plugins."""
+    enabled = [{"name": plugin.__name__} for plugin in plugins]
+    profile = {"schedulerName": "default-scheduler", "plugins": {"multiPoint": {"enabled": enabled}}}
+    given = completed({"profiles": [profile]})
+    others = Others({plugin.__name__: adapted(plugin.__name__, plugin) for plugin in plugins})
+
+    async def main() -> None:
+        async with heeler.Cluster(simulated_nodes=1, without=("scheduler",)) as cluster, Tasks() as tasks:
+            made = Scheduler(
+                cluster.client, clock=SystemClock(), random=SystemRandom(), configuration=given, others=others
+            )
+            running = tasks.spawn(made.run(), "scheduler")
+            await story(cluster.client)
+            assert not running.done()
+            await tasks.stop()
+
+    asyncio.run(main())
+
+
+def test_an_extender_binds_what_it_says_that_it_binds() -> None:
+    asked: list[Object] = []
+
+    async def story() -> None:
+        async with heeler.Cluster(simulated_nodes=1, without=("scheduler",)) as cluster, Tasks() as tasks:
+
+            async def answer(request: Request) -> Response:
+                body = json.loads(request.body)
+                asked.append(body)
+                if len(asked) == 1:
+                    return Response(200, [], b'{"Error": "not yet"}')
+                target = {"kind": "Node", "name": body["Node"]}
+                binding = {"metadata": {"name": "p", "uid": body["PodUID"]}, "target": target}
+                namespace, name = body["PodNamespace"], body["PodName"]
+                await cluster.client.create(PODS, binding, namespace, name=name, subresource="binding")
+                return Response(200, [], b"{}")
+
+            server = await serve(answer)
+            extender = {"urlPrefix": f"http://127.0.0.1:{server.port}", "bindVerb": "bind"}
+            given, clock, random = completed({"extenders": [extender]}), SystemClock(), SystemRandom()
+            tasks.spawn(Scheduler(cluster.client, clock=clock, random=random, configuration=given).run(), "scheduler")
+            try:
+                node = await bound(cluster.client)
+                await told(cluster.client, "FailedScheduling", "binding rejected: not yet")
+            finally:
+                await tasks.stop()
+                await server.close()
+        assert [(one["PodName"], one["PodNamespace"], one["Node"]) for one in asked] == [("p", "default", node)] * 2
+
+    asyncio.run(story())
+
+
+def test_a_plugin_binds_or_leaves_it_to_the_next() -> None:
+    seen: list[str] = []
+
+    class Leaves(Plugin):
+        async def bind(self, pod: Object, node: str) -> bool:
+            seen.append(node)
+            return False
+
+    async def story(client: Client) -> None:
+        assert [await bound(client)] == seen
+
+    scheduled(story, Leaves)
+
+
+@pytest.mark.parametrize(
+    ("where", "note"),
+    [
+        ("reserve", "running \"Clumsy\" Reserve plugin: KeyError: 'reserve'"),
+        ("bind", "binding rejected: running Bind plugin \"Clumsy\": KeyError: 'bind'"),
+    ],
+)
+def test_a_plugin_that_raises_around_a_binding_fails_an_attempt_and_not_the_scheduler(where: str, note: str) -> None:
+    class Clumsy(Plugin):
+        stumbled = False
+
+        def stumble(self, here: str) -> None:
+            if here == where and not self.stumbled:
+                self.stumbled = True
+                raise KeyError(here)
+
+        def reserve(self, pod: Object, node: str) -> str:
+            self.stumble("reserve")
+            return ""
+
+        def unreserve(self, pod: Object, node: str) -> None:
+            raise KeyError("unreserve")
+
+        async def bind(self, pod: Object, node: str) -> bool:
+            self.stumble("bind")
+            return False
+
+        def post_bind(self, pod: Object, node: str) -> None:
+            raise KeyError("post_bind")
+
+    async def story(client: Client) -> None:
+        await bound(client)
+        await told(client, "FailedScheduling", note)
+        await told(client, "Scheduled", "Successfully assigned default/p to ")
+
+    scheduled(story, Clumsy)
