@@ -8,11 +8,14 @@ import functools
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
 
 from heeler.cli.flags import duration, fail, switch
+
+if TYPE_CHECKING:
+    from heeler.client.component_server import Serving
 
 kubeconfig_option = click.option(
     "--kubeconfig", type=click.Path(path_type=Path), required=True, help="Access to the API server."
@@ -67,6 +70,41 @@ def election_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return cast("Callable[..., Any]", elect_option(called))
 
 
+def serving_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--secure-port and what belongs to it; the command gets one `serving: client.component_server.Serving`."""
+
+    @functools.wraps(command)
+    def with_serving(**given: Any) -> Any:
+        from heeler.client.component_server import Serving
+
+        serving = Serving(
+            given.pop("bind_address"),
+            given.pop("secure_port"),
+            given.pop("tls_cert_file"),
+            given.pop("tls_private_key_file"),
+            given.pop("client_ca_file"),
+        )
+        if (serving.certificate is None) != (serving.key is None):
+            fail("--tls-cert-file and --tls-private-key-file belong together", code=2)
+        return command(serving=serving, **given)
+
+    called: Callable[..., Any] = with_serving
+    path = click.Path(path_type=Path)
+    options: tuple[tuple[str, dict[str, Any]], ...] = (
+        (
+            "--secure-port",
+            {"type": click.IntRange(0, 65535), "default": 0, "help": "HTTPS with /healthz and /metrics; 0: none."},
+        ),
+        ("--bind-address", {"default": "127.0.0.1", "show_default": True, "help": "Address to listen on."}),
+        ("--tls-cert-file", {"type": path, "default": None, "help": "Certificate; made at each start without it."}),
+        ("--tls-private-key-file", {"type": path, "default": None, "help": "Its key."}),
+        ("--client-ca-file", {"type": path, "default": None, "help": "Authority of client certificates."}),
+    )
+    for flag, how in reversed(options):
+        called = click.option(flag, **how)(called)
+    return called
+
+
 def throttle_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """--kube-api-qps and --kube-api-burst. Unlike upstream's, our components don't hold back by default: the server's
     flow control does that where it has to."""
@@ -91,36 +129,28 @@ class Access(NamedTuple):
     burst: int
 
 
-class Own(NamedTuple):
-    """What a component serves of itself: where (`client.component_server.Serving`), and its pages by path."""
-
-    serving: Any
-    pages: Mapping[str, Callable[[], str]]
-
-
 def run_component(
     access: Access,
     name: str,
-    election: bool | LeaderElection,
+    election: LeaderElection,
     work: Callable[[Any], Awaitable[None]],
-    own: Own | None = None,
+    serving: Serving,
+    pages: Mapping[str, Callable[[], str]],
 ) -> None:
     """Run until told to stop (SIGTERM, Ctrl-C); with `election` only while holding the lease (`name`, if it has no other).
 
-    What it serves of itself it serves while it waits, too.
+    `pages` of itself, by path, are served while it waits, too.
     """
     from heeler.client.kubeconfig import KubeconfigError
     from heeler.client.leases import LostLease, Terms
     from heeler.objects.status import StatusError
 
-    if isinstance(election, bool):
-        election = LeaderElection(on=election)
     try:
         terms = Terms(election.lease_duration, election.renew_deadline, election.retry_period)
     except ValueError as error:
         fail(str(error), code=2)
     try:
-        asyncio.run(_until_stopped(access, name, election, terms, work, own))
+        asyncio.run(_until_stopped(access, name, election, terms, work, serving, pages))
     except LostLease as error:
         fail(f"{error}: another one may lead now")
     except (KubeconfigError, StatusError, OSError) as error:
@@ -133,7 +163,8 @@ async def _until_stopped(
     election: LeaderElection,
     terms: Any,
     work: Callable[[Any], Awaitable[None]],
-    own: Own | None,
+    serving: Serving,
+    pages: Mapping[str, Callable[[], str]],
 ) -> None:
     from heeler.base.clock import SystemClock
     from heeler.client.component_server import ComponentServer
@@ -144,7 +175,7 @@ async def _until_stopped(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     client = HttpsClient.from_kubeconfig(access.kubeconfig, user_agent=name)
     client.hold_back(access.qps, access.burst)
-    server = await ComponentServer(client, own.pages, clock=SystemClock()).start(own.serving) if own else None
+    server = await ComponentServer(client, pages, clock=SystemClock()).start(serving) if serving.port else None
     running = asyncio.ensure_future(_elected(client, name, election, terms, work) if election.on else work(client))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)

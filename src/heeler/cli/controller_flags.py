@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import click
@@ -115,22 +114,3 @@ def settings_of(given: dict[str, Any], settings: Settings) -> Settings:
         service_cidrs=services,
         node_cidr_mask_sizes=masks,
     )
-
-
-def serving_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--secure-port and what belongs to it."""
-    path = click.Path(path_type=Path)
-    for flag, how in reversed(
-        (
-            (
-                "--secure-port",
-                {"type": click.IntRange(0, 65535), "default": 0, "help": "HTTPS with /healthz and /metrics; 0: none."},
-            ),
-            ("--bind-address", {"default": "127.0.0.1", "show_default": True, "help": "Address to listen on."}),
-            ("--tls-cert-file", {"type": path, "default": None, "help": "Certificate; made at each start without it."}),
-            ("--tls-private-key-file", {"type": path, "default": None, "help": "Its key."}),
-            ("--client-ca-file", {"type": path, "default": None, "help": "Authority of client certificates."}),
-        )
-    ):
-        command = click.option(flag, **how)(command)
-    return command

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from heeler.cli.component import (
     Access,
     LeaderElection,
-    Own,
     election_options,
     kubeconfig_option,
     run_component,
+    serving_options,
     throttle_options,
 )
-from heeler.cli.controller_flags import serving_options, setting_options, settings_of
+from heeler.cli.controller_flags import setting_options, settings_of
 from heeler.cli.flags import fail, set_up_logging, switch
+
+if TYPE_CHECKING:
+    from heeler.client.component_server import Serving
 
 
 @click.command(epilog="Example: heeler controller-manager --kubeconfig controller-manager.kubeconfig")
@@ -64,11 +67,7 @@ def controller_manager(
     cluster_signing_cert_file: Path | None,
     cluster_signing_key_file: Path | None,
     use_service_account_credentials: bool,
-    secure_port: int,
-    bind_address: str,
-    tls_cert_file: Path | None,
-    tls_private_key_file: Path | None,
-    client_ca_file: Path | None,
+    serving: Serving,
     verbose: int,
     **tuning: Any,
 ) -> None:
@@ -78,7 +77,6 @@ def controller_manager(
     from heeler.base.pki import KeyPair
     from heeler.base.random import SystemRandom
     from heeler.client.client import Client
-    from heeler.client.component_server import Serving
     from heeler.client.https import HttpsClient
     from heeler.client.queue_measures import QueueMeasures, text
     from heeler.cluster import signing
@@ -100,9 +98,6 @@ def controller_manager(
         settings = settings_of(tuning, Settings(root_ca=root, sign=sign, sign_certificate=sign_certificate))
     except (ValueError, OSError) as error:
         fail(str(error), code=2)
-    if (tls_cert_file is None) != (tls_private_key_file is None):
-        fail("--tls-cert-file and --tls-private-key-file belong together", code=2)
-    serving = Serving(bind_address, secure_port, tls_cert_file, tls_private_key_file, client_ca_file)
     queues: dict[str, QueueMeasures[str]] = {}
     pages = {"/healthz": lambda: "ok", "/metrics": lambda: text(queues)}
 
@@ -122,8 +117,8 @@ def controller_manager(
             random=SystemRandom(),
             settings=settings,
             controllers=entries,
-            measures=queues if secure_port else None,
+            measures=queues if serving.port else None,
         )
 
     access = Access(kubeconfig, kube_api_qps, kube_api_burst)
-    run_component(access, "kube-controller-manager", election, work, Own(serving, pages) if secure_port else None)
+    run_component(access, "kube-controller-manager", election, work, serving, pages)

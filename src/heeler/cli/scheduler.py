@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from heeler.cli.component import (
     Access,
     LeaderElection,
-    Own,
     election_options,
     run_component,
+    serving_options,
     throttle_options,
 )
-from heeler.cli.controller_flags import serving_options
 from heeler.cli.flags import fail, set_up_logging
+
+if TYPE_CHECKING:
+    from heeler.client.component_server import Serving
 
 
 @click.command(epilog="Example: heeler scheduler --kubeconfig scheduler.kubeconfig --config scheduler.yaml")
@@ -41,11 +44,7 @@ def scheduler(
     election: LeaderElection,
     kube_api_qps: float,
     kube_api_burst: int,
-    secure_port: int,
-    bind_address: str,
-    tls_cert_file: Path | None,
-    tls_private_key_file: Path | None,
-    client_ca_file: Path | None,
+    serving: Serving,
     verbose: int,
 ) -> None:
     """Run the scheduler in the foreground until told to stop."""
@@ -53,7 +52,6 @@ def scheduler(
 
     from heeler.base.clock import SystemClock
     from heeler.base.random import SystemRandom
-    from heeler.client.component_server import Serving
     from heeler.client.https import HttpsClient
     from heeler.scheduler.configuration.fields import ConfigurationError, seconds
     from heeler.scheduler.configuration.load import default, load
@@ -73,8 +71,6 @@ def scheduler(
     access = kubeconfig or (Path(connection["kubeconfig"]) if connection.get("kubeconfig") else None)
     if access is None:
         fail("--kubeconfig is needed, or a --config that names one", code=2)
-    if (tls_cert_file is None) != (tls_private_key_file is None):
-        fail("--tls-cert-file and --tls-private-key-file belong together", code=2)
     given = configuration.get("leaderElection") or {}
     election = LeaderElection(
         given.get("leaderElect", election.on),
@@ -104,6 +100,5 @@ def scheduler(
         running[:] = [made]
         await made.run()
 
-    serving = Serving(bind_address, secure_port, tls_cert_file, tls_private_key_file, client_ca_file)
     how = Access(access, connection.get("qps") or kube_api_qps, connection.get("burst") or kube_api_burst)
-    run_component(how, "kube-scheduler", election, work, Own(serving, pages) if secure_port else None)
+    run_component(how, "kube-scheduler", election, work, serving, pages)

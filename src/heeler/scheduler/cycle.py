@@ -5,7 +5,8 @@ Pure: no clock, no API. https://kubernetes.io/docs/concepts/scheduling-eviction/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,27 @@ ADAPTIVE_PERCENT, MIN_PERCENT, NODES_PER_PERCENT = 50, 5, 125
 MIN_CHUNK = 128
 #: Pods that were promised room on rows.
 Nominated = Mapping[int, Sequence[PodInfo]]
+#: Which of these victims, taken in this order, a disruption budget has no room for.
+Protected = Callable[[Sequence[PodInfo]], list[bool]]
+
+
+def nothing_protected(victims: Sequence[PodInfo]) -> list[bool]:
+    return [False] * len(victims)
+
+
+class Circumstances(NamedTuple):
+    """What a decision depends on beside the pod and the nodes.
+
+    Nodes are looked at from the `start`-th on. `nominated`: others to whom rows promise room; `promised`: the row where
+    others already make room for this pod."""
+
+    start: int = 0
+    nominated: Nominated = MappingProxyType({})
+    promised: int | None = None
+    protected: Protected = nothing_protected
+
+
+USUAL = Circumstances()
 
 
 class Refused(NamedTuple):
@@ -137,18 +159,10 @@ def _refusal(pod: PodInfo, row: int, table: Table, profile: Profile) -> Diagnosi
     return None if len(passing(checks, rows, diagnosis)) else diagnosis
 
 
-def find(
-    pod: PodInfo,
-    table: Table,
-    profile: Profile,
-    *,
-    start: int = 0,
-    nominated: Nominated | None = None,
-    promised: int | None = None,
-) -> Found:
-    """The possible rows, looking from the `start`-th on. `promised`: the row where others make room for this pod."""
+def find(pod: PodInfo, table: Table, profile: Profile, around: Circumstances = USUAL) -> Found:
+    """The possible rows."""
     diagnosis = Diagnosis()
-    nominated = nominated or {}
+    start, nominated, promised, _ = around
     nothing = np.array([], np.intp)
     if promised is not None and allows(pod, promised, table, profile, nominated) is None:
         return Found(np.array([promised], np.intp), 0, diagnosis)

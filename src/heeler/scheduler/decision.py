@@ -8,11 +8,11 @@ from typing import NamedTuple
 from heeler.base.random import Random
 from heeler.objects.value import Object
 from heeler.scheduler import preemption
-from heeler.scheduler.cycle import Diagnosis, Nominated, best, find, ratings, unfit_message
+from heeler.scheduler.cycle import USUAL, Circumstances, Diagnosis, best, find, ratings, unfit_message
 from heeler.scheduler.plugins.dynamic_resources import DynamicResources
 from heeler.scheduler.plugins.plugin import Refusal
 from heeler.scheduler.pod import PodInfo
-from heeler.scheduler.preemption import Candidate, Plan, Protected, nothing_protected
+from heeler.scheduler.preemption import Candidate, Plan
 from heeler.scheduler.profile import Profile
 from heeler.scheduler.table import Rows, Table
 
@@ -43,20 +43,13 @@ def decide(
     table: Table,
     profile: Profile,
     random: Random,
-    *,
-    start: int = 0,
-    nominated: Nominated | None = None,
-    promised: int | None = None,
-    protected: Protected = nothing_protected,
+    around: Circumstances = USUAL,
 ) -> Decision:
-    """`promised` is the row where other pods already make room for this one; `nominated` where they do so for others."""
-    found = find(pod, table, profile, start=start, nominated=nominated, promised=promised)
+    found = find(pod, table, profile, around)
     if len(found.rows):
         row = choose(pod, table, profile, found.rows, random)
         return Decision(table.names[row], looked_at=found.looked_at)
-    why = unfit(
-        pod, table, profile, random, found.diagnosis, nominated=nominated, promised=promised, protected=protected
-    )
+    why = unfit(pod, table, profile, random, found.diagnosis, around)
     return why.settled(len(table))._replace(looked_at=found.looked_at)
 
 
@@ -91,10 +84,7 @@ def unfit(
     profile: Profile,
     random: Random,
     diagnosis: Diagnosis,
-    *,
-    nominated: Nominated | None = None,
-    promised: int | None = None,
-    protected: Protected = nothing_protected,
+    around: Circumstances = USUAL,
 ) -> Unfit:
     """No node will do: what is told, and where others could make room."""
     nodes = len(table)
@@ -111,14 +101,13 @@ def unfit(
     if not profile.preempts:
         return Unfit(text, plugins, final=True, frees=frees)
     refusals: dict[int, Refusal] = {}
-    if promised is not None:
-        refusals = {int(row): one.refusal for one in diagnosis.explained() for row in one.rows if row == promised}
-    no = preemption.eligible(pod, table, promised, refusals)
+    if around.promised is not None:
+        explained = diagnosis.explained()
+        refusals = {int(row): one.refusal for one in explained for row in one.rows if row == around.promised}
+    no = preemption.eligible(pod, table, around.promised, refusals)
     if no:
         return Unfit(f"{text} preemption: {no}", plugins, final=True, frees=frees)
-    candidates, reasons = preemption.candidates(
-        pod, diagnosis, table, profile, random, nominated=nominated or {}, protected=protected
-    )
+    candidates, reasons = preemption.candidates(pod, diagnosis, table, profile, random, around)
     return Unfit(text, plugins, False, frees, candidates, reasons)
 
 

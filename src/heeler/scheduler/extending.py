@@ -9,12 +9,11 @@ import numpy as np
 
 from heeler.base.random import Random
 from heeler.objects.value import Object
-from heeler.scheduler.cycle import Diagnosis, Nominated, Refused, best, find, ratings
+from heeler.scheduler.cycle import USUAL, Circumstances, Diagnosis, Refused, best, find, ratings
 from heeler.scheduler.decision import Decision, Unfit, unfit
 from heeler.scheduler.extender import Extender, ExtenderError
 from heeler.scheduler.plugins.plugin import PluginError, Refusal
 from heeler.scheduler.pod import PodInfo
-from heeler.scheduler.preemption import Protected, nothing_protected
 from heeler.scheduler.profile import Profile
 from heeler.scheduler.table import Rows, Table
 
@@ -27,19 +26,13 @@ async def decide_together(
     table: Table,
     profile: Profile,
     random: Random,
-    *,
-    start: int = 0,
-    nominated: Nominated | None = None,
-    promised: int | None = None,
-    protected: Protected = nothing_protected,
+    around: Circumstances = USUAL,
 ) -> Decision:
     """As `decide`, with those extenders that are interested in the pod. Raises PluginError for one that isn't ignorable."""
-    found = find(pod, table, profile, start=start, nominated=nominated, promised=promised)
+    found = find(pod, table, profile, around)
     rows = await _filtered(extenders, pod, table, found.rows, found.diagnosis)
     if not len(rows):
-        why = unfit(
-            pod, table, profile, random, found.diagnosis, nominated=nominated, promised=promised, protected=protected
-        )
+        why = unfit(pod, table, profile, random, found.diagnosis, around)
         why = await _with_their_victims(extenders, pod, table, why)
         return why.settled(len(table))._replace(looked_at=found.looked_at)
     totals = ratings(pod, table, profile, rows)

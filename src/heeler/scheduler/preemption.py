@@ -6,11 +6,11 @@ are respected where another choice will do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from heeler.base.random import Random
-from heeler.scheduler.cycle import Diagnosis, Nominated, allows, counted
+from heeler.scheduler.cycle import USUAL, Circumstances, Diagnosis, Nominated, allows, counted
 from heeler.scheduler.plugins.plugin import Refusal
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.profile import Profile
@@ -19,9 +19,6 @@ from heeler.workloads import pods
 
 HELPLESS = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
-
-#: Which of these victims, taken in this order, a disruption budget has no room for.
-Protected = Callable[[Sequence[PodInfo]], list[bool]]
 
 
 class Candidate(NamedTuple):
@@ -40,10 +37,6 @@ class Plan(NamedTuple):
     reasons: list[tuple[str, int]]
 
 
-def nothing_protected(victims: Sequence[PodInfo]) -> list[bool]:
-    return [False] * len(victims)
-
-
 def cheapest(found: Sequence[Candidate], reasons: Sequence[tuple[str, int]]) -> Plan:
     """The node that it costs least to make room on; without candidates the reasons why there are none."""
     if not found:
@@ -58,9 +51,7 @@ def candidates(
     table: Table,
     profile: Profile,
     random: Random,
-    *,
-    nominated: Nominated,
-    protected: Protected,
+    around: Circumstances = USUAL,
 ) -> tuple[list[Candidate], list[tuple[str, int]]]:
     """Of nodes that could take the pod if others left, as many as are looked for; and the reasons of the others."""
     if diagnosis.whole is not None:
@@ -83,7 +74,7 @@ def candidates(
     first = random.below(len(potential)) if len(potential) > enough else 0
     found: list[Candidate] = []
     for row in (*potential[first:], *potential[:first]):
-        one = _candidate(pod, row, table, profile, nominated, protected)
+        one = _candidate(pod, row, table, profile, around)
         if isinstance(one, Candidate):
             found.append(one)
             if len(found) >= enough:
@@ -99,9 +90,7 @@ def _enough(potential: int, profile: Profile) -> int:
     return min(max(share, profile.preemption_absolute), potential)
 
 
-def _candidate(
-    pod: PodInfo, row: int, table: Table, profile: Profile, nominated: Nominated, protected: Protected
-) -> Candidate | str:
+def _candidate(pod: PodInfo, row: int, table: Table, profile: Profile, around: Circumstances) -> Candidate | str:
     """The fewest pods that must leave a node, or why that wouldn't help."""
     lower = [info for info in table.pods[row].values() if info.priority < pod.priority]
     if not lower:
@@ -109,11 +98,12 @@ def _candidate(
     with table.trial() as trial:
         for info in lower:
             trial.remove(info, row)
+        nominated = around.nominated
         why = allows(pod, row, table, profile, nominated)
         if why is not None:
             return why.explained()[0].refusal.reasons[0]
         lower.sort(key=importance)
-        guarded = protected(lower)
+        guarded = around.protected(lower)
         first = [info for info, held in zip(lower, guarded, strict=True) if held]
         rest = [info for info, held in zip(lower, guarded, strict=True) if not held]
         # let as many stay as can, the protected and important ones before others

@@ -18,6 +18,7 @@ from heeler.scheduler import events
 from heeler.scheduler.cache import Cache
 from heeler.scheduler.configuration.load import default
 from heeler.scheduler.configuration.profiles import Others, profiles
+from heeler.scheduler.cycle import Circumstances
 from heeler.scheduler.decision import Decision, decide
 from heeler.scheduler.devices.claim_writer import ClaimWriter
 from heeler.scheduler.devices.known import Devices
@@ -271,31 +272,12 @@ class Scheduler:
 
     async def _decide(self, waiting: Waiting) -> Decision:
         info, cache, profile = waiting.info, self.cache, waiting.profile
-        start, nominated, protected = self._start, cache.nominated(info), self._outcomes.protected
         promised = cache.table.row(cache.promised_to(info))
+        around = Circumstances(self._start, cache.nominated(info), promised, self._outcomes.protected)
         interested = [extender for extender in self._extenders if extender.is_interested(info)]
         if not interested:
-            return decide(
-                info,
-                cache.table,
-                profile,
-                self._random,
-                start=start,
-                nominated=nominated,
-                promised=promised,
-                protected=protected,
-            )
-        return await decide_together(
-            interested,
-            info,
-            cache.table,
-            profile,
-            self._random,
-            start=start,
-            nominated=nominated,
-            promised=promised,
-            protected=protected,
-        )
+            return decide(info, cache.table, profile, self._random, around)
+        return await decide_together(interested, info, cache.table, profile, self._random, around)
 
     def _reserve(self, waiting: Waiting, node: str, tasks: Tasks) -> None:
         """The pod counts on its node from now on."""

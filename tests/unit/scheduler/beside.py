@@ -14,7 +14,7 @@ from heeler.objects.selectors import of_map
 from heeler.scheduler.configuration.profiles import default_profile
 from heeler.scheduler.cycle import find, ratings
 from heeler.scheduler.plugins.registry import Tools
-from heeler.scheduler.preemption import candidates, cost, nothing_protected
+from heeler.scheduler.preemption import candidates, cost
 from tests.unit.scheduler.setting import Setting
 
 PREEMPTS = re.compile(r"(.*) preemption: found a potential placement for pod on node (\S+), preempting (\d+) victims")
@@ -51,9 +51,7 @@ def _differs(setting, step):
     if preempted is None:
         return "" if told == step["message"] else f"kube-scheduler said {step['message']!r}, we {told!r}"
     diagnosis = find(info, table, setting.profile).diagnosis
-    places, _ = candidates(
-        info, diagnosis, table, setting.profile, SeededRandom(1), nominated={}, protected=nothing_protected
-    )
+    places, _ = candidates(info, diagnosis, table, setting.profile, SeededRandom(1))
     cheapest = [place for place in places if not any(cost(other) < cost(place) for other in places)]
     agreed = any((place.node, str(len(place.victims))) == (preempted[2], preempted[3]) for place in cheapest)
     return "" if agreed and told.startswith(preempted[1]) else f"kube-scheduler said {step['message']!r}, we {told!r}"

@@ -3,6 +3,7 @@
 from heeler.base.random import SeededRandom
 from heeler.scheduler.cache import Cache
 from heeler.scheduler.configuration.profiles import default_profile
+from heeler.scheduler.cycle import Circumstances
 from heeler.scheduler.decision import decide
 from heeler.scheduler.plugins.registry import Tools
 
@@ -41,15 +42,9 @@ class Setting:
 
     def choose(self, what, **how):
         info = self.cache.info(what)
-        return decide(
-            info,
-            self.cache.table,
-            self.profile,
-            self.random,
-            nominated=self.cache.nominated(info),
-            promised=self.cache.table.row(self.cache.promised_to(info)),
-            **how,
-        )
+        promised = self.cache.table.row(self.cache.promised_to(info))
+        around = Circumstances(nominated=self.cache.nominated(info), promised=promised, **how)
+        return decide(info, self.cache.table, self.profile, self.random, around)
 
 
 def choose(what, *nodes, placed=()):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from heeler.objects.selectors import of_map
-from heeler.scheduler.cycle import find, nodes_to_find
+from heeler.scheduler.cycle import Circumstances, find, nodes_to_find
 from heeler.scheduler.pod import Term
 from heeler.scheduler.table import FIRST_ROWS
 from tests.unit.scheduler.setting import Setting, node, pod
@@ -73,7 +73,7 @@ def test_the_next_pod_starts_where_the_last_one_stopped():
     first = find(info, table, there.profile)
     share = nodes_to_find(300, None)
     assert (len(first.rows), first.looked_at) == (share, share + 10)
-    second = find(info, table, there.profile, start=first.looked_at)
+    second = find(info, table, there.profile, Circumstances(start=first.looked_at))
     assert table.names[second.rows[0]] == f"n{share + 10:03}"
     assert len(second.rows) == share
 
