@@ -55,8 +55,12 @@ class Registry:
         url = path if path.startswith("http") else f"https://localhost:{self.port}{path}"
         request = urllib.request.Request(url, data or None, method=method, headers={"Content-Type": kind})
         request.add_header("Authorization", "Basic " + base64.b64encode(b"me:secret").decode())
-        with urllib.request.urlopen(request, context=self._tls, timeout=20) as answer:
-            return str(answer.headers.get("Location", ""))
+        try:
+            with urllib.request.urlopen(request, context=self._tls, timeout=20) as answer:
+                return str(answer.headers.get("Location", ""))
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            raise
 
 
 @contextlib.contextmanager

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from heeler.base.clock import SystemClock
 from heeler.base.pki import new_authority
+from heeler.client.kubeconfig import Access, entry
 from tests.conftest import HEELER, ROOT, ApiServerProcess, write_users
 from tests.peers.differential import PEERS, upstream
 
@@ -78,7 +79,7 @@ def control_plane(folder: Path, *, apiserver: str = OURS, components: str = OURS
     new_authority("recorded", now=SystemClock().time()).save(certificate, key)
     with _api_server(folder, apiserver, "--client-ca-file", str(certificate)) as (url, signing_key):
         access = folder / "kubeconfig"
-        access.write_text(json.dumps(_kubeconfig(url)))
+        access.write_text(json.dumps(entry("it", Access(url, token="admin-token", insecure=True))))
         keys = (
             f"--root-ca-file={certificate}",
             f"--cluster-signing-cert-file={certificate}",
@@ -117,17 +118,6 @@ def _api_server(folder: Path, whose: str, *flags: str) -> Iterator[tuple[str, Pa
         yield server.url, folder / "pki" / "sa.key"
     finally:
         server.stop()
-
-
-def _kubeconfig(url: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "it",
-        "clusters": [{"name": "it", "cluster": {"server": url, "insecure-skip-tls-verify": True}}],
-        "users": [{"name": "it", "user": {"token": "admin-token"}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-    }
 
 
 def replay(

@@ -83,21 +83,17 @@ def _published_for_v2(node: Any) -> Any:
 def custom(kind: CustomKind, version: str, *, three: bool) -> dict[str, Object]:
     """The schemas of a definition's kind and of its list, by name."""
     schema = kind.schema(version)
-    own = _custom_for_v3(schema) if three else _custom_for_v2(schema)
-    meta = references(f"{META}.ObjectMeta", three=three)
-    own = {**own, "properties": {**(own.get("properties") or {}), **_common_fields(_ANY_OBJECT, meta, three)}}
-    name = kind.type_name(version)
-    return {
-        name: _marked(own, [(kind.group, version, kind.kind)]),
-        f"{name}List": _marked(_list_of(kind, name, three=three), [(kind.group, version, kind.list_kind)]),
-    }
+    return _kind_and_list(kind, version, _custom_for_v3(schema) if three else _custom_for_v2(schema), three=three)
 
 
 def unpublished(kind: Kind, version: str, *, three: bool) -> dict[str, Object]:
     """The same of a kind that is ours but not among the published ones, out of its type."""
+    return _kind_and_list(kind, version, _of_type(kind.type(version)), three=three)
+
+
+def _kind_and_list(kind: Kind, version: str, own: Object, *, three: bool) -> dict[str, Object]:
     meta = references(f"{META}.ObjectMeta", three=three)
-    own = _of_type(kind.type(version))
-    own = {**own, "properties": {**own["properties"], **_common_fields(_ANY_OBJECT, meta, three)}}
+    own = {**own, "properties": {**(own.get("properties") or {}), **_common_fields(_ANY_OBJECT, meta, three)}}
     name = kind.type_name(version)
     return {
         name: _marked(own, [(kind.group, version, kind.kind)]),

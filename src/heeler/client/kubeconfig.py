@@ -191,6 +191,8 @@ def entry(name: str, found: Access) -> Object:
     cluster: Object = {"server": found.server}
     if found.authority:
         cluster["certificate-authority-data"] = base64.b64encode(found.authority).decode()
+    if found.insecure:
+        cluster["insecure-skip-tls-verify"] = True
     user: Object = {}
     if found.certificate and found.key:
         user["client-certificate-data"] = base64.b64encode(found.certificate).decode()
