@@ -56,10 +56,19 @@ class NetNamespace:
                 raise
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
+    async def _made(self, make: Callable[[], socket.socket]) -> socket.socket:
+        """A socket that is made inside; one that nobody waits for any more is closed as soon as it is there."""
+        making = asyncio.ensure_future(self.call(make))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_drop)
+            raise
+
     async def connect(self, host: str, port: int, mark: int = 0) -> socket.socket:
         """A TCP connection to an IP address as seen from inside (not blocking), its packets marked. Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        made = await self.call(lambda: socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
+        made = await self._made(lambda: socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK))
         try:
             if mark:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
@@ -72,7 +81,7 @@ class NetNamespace:
     async def connect_udp(self, host: str, port: int, mark: int = 0) -> socket.socket:
         """A UDP socket that is connected to an IP address as seen from inside (not blocking). Raises OSError."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        made = await self.call(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
+        made = await self._made(lambda: socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK))
         try:
             if mark:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
@@ -97,7 +106,7 @@ class NetNamespace:
                 raise
             return made
 
-        return await self.call(make)
+        return await self._made(make)
 
     async def write_sysctl(self, name: str, value: str) -> None:
         """Set e.g. "net.ipv4.ip_forward" inside: /proc/sys/net shows the reading thread's namespace."""
@@ -108,3 +117,8 @@ class NetNamespace:
         if self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None
+
+
+def _drop(made: asyncio.Task[socket.socket]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().close()

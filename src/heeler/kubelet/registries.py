@@ -9,6 +9,7 @@ Source: https://github.com/containerd/containerd/blob/main/docs/hosts.md
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import shutil
@@ -134,8 +135,9 @@ class Registries:
                 await self.look()
                 await self._clock.sleep(PERIOD)
         finally:
-            for open_one in self._relays.values():
-                await open_one.close()
+            async with contextlib.AsyncExitStack() as stack:  # one that is cancelled leaves none of the others open
+                for open_one in self._relays.values():
+                    stack.push_async_callback(open_one.close)
 
     async def look(self) -> None:
         """Read the file again where it has changed; one that can't be read leaves all as it was."""

@@ -91,8 +91,8 @@ class Relay:
     async def close(self) -> None:
         self._closed = True
         self._rest()
+        self._listening.close()  # first: whoever closes may be cancelled while connections end
         await end(self._connections)
-        self._listening.close()
 
 
 async def join(one: socket.socket, other: socket.socket) -> None:
@@ -211,13 +211,15 @@ class UdpRelay(asyncio.DatagramProtocol):
             self._transport.sendto(data, addr)
 
     async def close(self) -> None:
-        await end(self._tasks)
-        for transport, _ in self._askers.values():
-            transport.close()
-        self._askers.clear()
-        if self._transport is not None:
-            self._transport.close()
-        self._bound.close()
+        try:
+            await end(self._tasks)
+        finally:
+            for transport, _ in self._askers.values():
+                transport.close()
+            self._askers.clear()
+            if self._transport is not None:
+                self._transport.close()
+            self._bound.close()
 
 
 def outside(host: str) -> socket.socket:
