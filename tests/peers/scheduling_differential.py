@@ -35,6 +35,8 @@ PRIORITIES = GroupVersionResource("scheduling.k8s.io", "v1", "priorityclasses")
 HOST, ZONE = "kubernetes.io/hostname", "topology.kubernetes.io/zone"
 WITHOUT = ("controller-manager", "scheduler", "simulated-nodes")
 PODS_A_ROUND = 14
+#: What pods may need and nodes declare.
+FEATURE = "RestartAllContainersOnContainerExits"
 #: Seconds that kube-scheduler has for a decision.
 PATIENCE = 10.0
 
@@ -81,6 +83,7 @@ class Draw:
                 "capacity": has,
                 "images": [{"names": [image], "sizeBytes": size} for image, size in sizes],
                 "conditions": [{"type": "Ready", "status": "True"}],
+                **({"declaredFeatures": [FEATURE, "Other"]} if self.sometimes(0.4) else {}),
             },
         }
 
@@ -129,6 +132,9 @@ class Draw:
         }
         if self.sometimes(0.1):
             first["ports"] = [{"containerPort": 80, "hostPort": self.one(80, 81)}]
+        if self.sometimes(0.1):
+            rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [7]}}
+            first.update(restartPolicy="Never", restartPolicyRules=[rule])
         if self.sometimes(0.8):
             return [first]
         more = {"name": "d", "image": f"reg/img{self.number(0, 3)}:v1", "resources": {"requests": {"cpu": "50m"}}}

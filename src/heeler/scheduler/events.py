@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from heeler.objects.value import Object, labels_of
 from heeler.scheduler.pod import PodInfo
-from heeler.workloads import pods, resources
+from heeler.workloads import node_features, pods, resources
 
 # what changes
 POD, NODE, NAMESPACE = "Pod", "Node", "Namespace"
@@ -20,6 +20,7 @@ RESOURCE_CLAIM, RESOURCE_SLICE, DEVICE_CLASS = "ResourceClaim", "ResourceSlice",
 # and how
 ADD, DELETE, UPDATE = "Add", "Delete", "Update"
 ALLOCATABLE, LABEL, TAINT, CONDITION, ANNOTATION = "Allocatable", "Label", "Taint", "Condition", "Annotation"
+FEATURES = "DeclaredFeature"
 SCALE_DOWN, TOLERATION, GATES, GENERATED = "ScaleDown", "Toleration", "Gates", "GeneratedClaims"
 
 #: A resource and an action on it.
@@ -49,6 +50,8 @@ def node_changes(old: Object | None, new: Object | None) -> Iterator[Change]:
         yield NODE, CONDITION
     if old["metadata"].get("annotations") != new["metadata"].get("annotations"):
         yield NODE, ANNOTATION
+    if node_features.declared(old) != node_features.declared(new):
+        yield NODE, FEATURES
 
 
 def _conditions(node: Object) -> dict[str, object]:

@@ -17,7 +17,7 @@ import orjson
 
 from heeler.objects.value import Object, labels_of, name_of
 from heeler.scheduler.pod import ZONE, Constraint, PodInfo, Template, Term
-from heeler.workloads import resources
+from heeler.workloads import node_features, resources
 
 Rows = npt.NDArray[np.intp]
 Ints = npt.NDArray[np.int64]
@@ -122,6 +122,8 @@ class Table:
         self.taints = Column(self.size)
         self.taint_sets: list[list[Object]] = [[]]
         self._taint_ids: dict[bytes, int] = {b"[]": 0}
+        #: What nodes declare that they can do, as `node_features.bits`.
+        self.features = Column(self.size)
         #: When a row's labels were last changed, and the clock of that.
         self.labelled = Column(self.size)
         self.version = 0
@@ -190,6 +192,7 @@ class Table:
                 self._zones[row], self._order = zone, None
         self._set_cordoned(row, bool(spec.get("unschedulable")))
         self.taints.a[row] = self._taint_id(spec.get("taints") or [])
+        self.features.a[row] = node_features.bits(node_features.declared(node))
         had = {} if before is None else _allocatable(before)
         has = status.get("allocatable") or status.get("capacity") or {}
         if before is None or had != has:
@@ -252,7 +255,7 @@ class Table:
 
     def _columns(self) -> Iterator[Column]:
         yield from (self.scored_cpu, self.scored_memory)
-        yield from (self.unschedulable, self.taints, self.labelled)
+        yield from (self.unschedulable, self.taints, self.features, self.labelled)
         yield from self.allocatable.values()
         yield from self.requested.values()
         yield from self._free.values()

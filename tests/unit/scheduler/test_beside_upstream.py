@@ -22,3 +22,4 @@ def test_there_is_some_of_everything():
     assert sum("node" in step for step in steps) > 300
     assert sum("message" in step for step in steps) > 200
     assert sum("preempting" in step.get("message", "") for step in steps) > 10
+    assert sum("required features" in step.get("message", "") for step in steps) > 3

@@ -26,6 +26,20 @@ def spread():
     return {"topologySpreadConstraints": [{**LIKE, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]}
 
 
+RESTARTS_ALL = "RestartAllContainersOnContainerExits"
+
+
+def declaring(one, *features):
+    one["status"]["declaredFeatures"] = list(features)
+    return one
+
+
+def restarting_all(one):
+    rule = {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [1]}}
+    one["spec"]["containers"][0]["restartPolicyRules"] = [rule]
+    return one
+
+
 def with_port(one):
     one["spec"]["containers"][0]["ports"] = [{"hostPort": 80, "containerPort": 80}]
     return one
@@ -65,6 +79,11 @@ def with_port(one):
         ("PodTopologySpread", pod(**spread()), None, pod("o", node_name="a"), False),
         ("PodTopologySpread", pod(**spread()), None, node("a", labels={"zone": "1"}), True),
         ("PodTopologySpread", pod(**spread()), None, node("a"), False),
+        ("NodeDeclaredFeatures", restarting_all(pod()), node("a"), declaring(node("a"), RESTARTS_ALL), True),
+        ("NodeDeclaredFeatures", restarting_all(pod()), node("a"), node("a", labels={"x": "y"}), False),
+        ("NodeDeclaredFeatures", restarting_all(pod()), None, node("a"), True),
+        ("NodeDeclaredFeatures", restarting_all(pod()), restarting_all(pod("o")), pod("o"), False),
+        ("NodeDeclaredFeatures", restarting_all(pod()), restarting_all(pod()), pod(), True),
     ],
 )
 def test_a_plugin_is_helped_by_what_can_make_it_let_the_pod_in(plugin, what, old, new, helps):

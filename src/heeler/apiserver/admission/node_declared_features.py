@@ -5,23 +5,12 @@ Source: https://kubernetes.io/docs/concepts/scheduling-eviction/node-declared-fe
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from heeler.objects.value import Object
+from heeler.workloads import node_features
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
-
-
-def _resizes_pod_level(new: Object, old: Object) -> bool:
-    return (new.get("resources") or {}) != (old.get("resources") or {})
-
-
-#: A feature's name, as nodes declare it, and whether the change of a pod's spec needs it.
-FEATURES: tuple[tuple[str, Callable[[Object, Object], bool]], ...] = (
-    ("InPlacePodLevelResourcesVerticalScaling", _resizes_pod_level),
-)
 
 
 async def check(write: Write) -> None:
@@ -33,13 +22,13 @@ async def check(write: Write) -> None:
     spec, was = new.get("spec") or {}, old.get("spec") or {}
     if not spec.get("nodeName"):
         return
-    needed = [name for name, needs in FEATURES if needs(spec, was)]
+    needed = node_features.needed_to_change(spec, was)
     if not needed:
         return
     node = write.context.server.lookup("", "nodes", "", spec["nodeName"])
     if node is None:
         raise write.refused(f'node "{spec["nodeName"]}" not found')
-    declared = (node.get("status") or {}).get("declaredFeatures") or ()
+    declared = node_features.declared(node)
     lacking = [feature for feature in needed if feature not in declared]
     if lacking:
         words = f"pod update requires features {', '.join(lacking)} which are not available on node"

@@ -129,7 +129,7 @@ def _made(name: str, args: Object | None, tools: Tools, others: Others, ignored:
             raise ConfigurationError(f'initializing plugin "{name}": {rules.told(faults)}')
         args = {**args, "ignoredResources": [*(args.get("ignoredResources") or ()), *ignored]}
     if name in EXTENDS and name not in FACTORIES:
-        return None  # the queue sorts and the binder binds by themselves; features of nodes are not looked at yet
+        return None  # the queue sorts and the binder binds by themselves
     try:
         return others.factory(name)(tools, args or {})
     except (ValueError, TypeError) as error:

@@ -16,6 +16,7 @@ from heeler.scheduler.plugins.default_preemption import DefaultPreemption
 from heeler.scheduler.plugins.dynamic_resources import DynamicResources
 from heeler.scheduler.plugins.image_locality import ImageLocality
 from heeler.scheduler.plugins.node_affinity import NodeAffinity
+from heeler.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
 from heeler.scheduler.plugins.node_name import NodeName
 from heeler.scheduler.plugins.node_ports import NodePorts
 from heeler.scheduler.plugins.node_resources import (
@@ -150,4 +151,5 @@ FACTORIES: dict[str, Factory] = {
         [one["name"] for one in args.get("resources") or ()] or CPU_AND_MEMORY
     ),
     "ImageLocality": lambda tools, args: ImageLocality(),
+    "NodeDeclaredFeatures": lambda tools, args: NodeDeclaredFeatures(),
 }
