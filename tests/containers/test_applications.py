@@ -93,6 +93,9 @@ def blog(cluster: LocalCluster, path: str, **form: str) -> Any:
     try:
         with urllib.request.urlopen(request, timeout=5, context=context) as answer:
             return answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return None
     except OSError:
         return None
 

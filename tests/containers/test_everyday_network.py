@@ -75,7 +75,8 @@ def fetch(port: int, path: str = "/", host: str = "", seconds: float = 5.0) -> s
         with urllib.request.urlopen(asked, timeout=seconds) as answer:
             return str(answer.read().decode().strip())
     except urllib.error.HTTPError as error:
-        return str(error.code)
+        with error:
+            return str(error.code)
     except OSError:
         return ""
 

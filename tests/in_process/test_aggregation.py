@@ -320,7 +320,8 @@ def test_the_extension_server_asks_the_cluster_itself(extension: Extension, clus
             with urllib.request.urlopen(asked, context=context, timeout=10) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
-            return error.code
+            with error:
+                return error.code
 
     token = extension._token()
     assert directly("nonsense") == 401
