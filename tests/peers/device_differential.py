@@ -44,7 +44,29 @@ POLICIES: tuple[Object, ...] = (
 )
 
 
+#: What the class `gpu-l` is for; nodes may also have some of their own.
+RESOURCE, OWN_NAME = "example.com/gpu", "deviceclass.resource.kubernetes.io/gpu"
+
+
 class DeviceDraw(Draw):
+    def asking(self, name: str) -> Object:
+        """A container that may ask for extended resources."""
+        asked = {"cpu": "100m"} if self.sometimes(0.5) else {}
+        if self.sometimes(0.6):
+            asked[RESOURCE] = str(self.one(1, 1, 2, 3))
+        if self.sometimes(0.25):
+            asked[OWN_NAME] = "1"
+        return {"name": name, "image": "i", "resources": {"requests": asked, "limits": asked}}
+
+    def extended(self) -> Object:
+        """A spec whose containers share devices of classes."""
+        before = []
+        for at in range(self.one(0, 0, 1, 2, 3)):
+            sidecar = {"restartPolicy": "Always"} if self.sometimes(0.4) else {}
+            before.append({**self.asking(f"i{at}"), **sidecar})
+        after = [self.asking(f"c{at}") for at in range(self.one(1, 1, 2))]
+        return {"initContainers": before, "containers": after}
+
     def device(self, name: str, *, counted: bool) -> Object:
         numa = {} if self.sometimes(0.15) else {"numa": {"int": self.number(0, 2)}}
         memory: Object = {"value": self.one("2Gi", "4Gi", "8Gi")}
@@ -125,7 +147,8 @@ async def quietly(work: Awaitable[Any]) -> None:
 async def allocated(client: Client, draw: DeviceDraw, name: str) -> Object | None:
     """A pod with claims; what kube-scheduler made of it, as a step. None: validation refuses a claim."""
     claims: list[Object] = []
-    for at in range(draw.one(1, 1, 2)):
+    extended = draw.sometimes(0.35)
+    for at in range(draw.one(0, 0, 0, 1) if extended else draw.one(1, 1, 2)):
         try:
             made = await client.create(CLAIMS, draw.claim(f"{name}c{at}"), "default")
         except StatusError:
@@ -135,20 +158,31 @@ async def allocated(client: Client, draw: DeviceDraw, name: str) -> Object | Non
     await asyncio.sleep(0.05)  # kube-scheduler hears of them
     names = [claim["metadata"]["name"] for claim in claims]
     used = [{"name": f"x{at}", "resourceClaimName": claim} for at, claim in enumerate(names)]
-    spec = {"containers": [{"name": "c", "image": "i"}], "resourceClaims": used}
+    containers = draw.extended() if extended else {"containers": [{"name": "c", "image": "i"}]}
+    spec = {**containers, "resourceClaims": used}
     step = {**await decided(client, {"metadata": {"name": name, "labels": {}}, "spec": spec}), "claims": claims}
     if "node" in step:
         status = [(await client.get(CLAIMS, claim, "default"))["status"] for claim in names]
         step["devices"] = {
             claim: found["allocation"]["devices"]["results"] for claim, found in zip(names, status, strict=True)
         }
+        told = (await client.get(PODS, name, "default"))["status"].get("extendedResourceClaimStatus")
+        if told is not None:
+            made = await client.get(CLAIMS, told["resourceClaimName"], "default")
+            results = made["status"]["allocation"]["devices"]["results"]
+            step["extended"] = {
+                "claim": told["resourceClaimName"],
+                "requests": made["spec"]["devices"]["requests"],
+                "mappings": told["requestMappings"],
+                "devices": results,
+            }
     return step
 
 
 async def removed(client: Client, step: Object) -> None:
     await quietly(client.delete(PODS, step["pod"]["metadata"]["name"], "default", grace_seconds=0))
-    for claim in step["claims"]:
-        name = claim["metadata"]["name"]
+    more = [step["extended"]["claim"]] if "extended" in step else []
+    for name in (*(claim["metadata"]["name"] for claim in step["claims"]), *more):
         await quietly(client.patch(CLAIMS, name, {"metadata": {"finalizers": None}}, "default"))
         await quietly(client.delete(CLAIMS, name, "default"))
 
@@ -158,6 +192,8 @@ async def played(client: Client, draw: DeviceDraw, classes: list[Object], number
     nodes, slices = [], []
     for at in range(draw.one(1, 2, 2, 3)):
         name, has = f"r{number}n{at}", {"cpu": "64", "memory": "64Gi", "pods": "110"}
+        if draw.sometimes(0.2):
+            has[RESOURCE] = str(draw.one(0, 1, 2))
         status = {"allocatable": has, "capacity": has, "conditions": [{"type": "Ready", "status": "True"}]}
         nodes.append({"metadata": {"name": name, "labels": {HOST: name}}, "spec": {}, "status": status})
         await client.create(NODES, nodes[-1])
@@ -189,7 +225,7 @@ async def rounds(seed: int, count: int, folder: Path) -> list[Object]:
         await client.create(ACCOUNTS, {"metadata": {"name": "default"}}, "default")
         classes: list[Object] = [
             {"metadata": {"name": "gpu"}, "spec": {}},
-            {"metadata": {"name": "gpu-l"}, "spec": {"selectors": [LARGE]}},
+            {"metadata": {"name": "gpu-l"}, "spec": {"selectors": [LARGE], "extendedResourceName": RESOURCE}},
         ]
         for one in classes:
             await client.create(CLASSES, one)

@@ -11,6 +11,7 @@ from heeler.controllers.loop import Context
 from heeler.controllers.resourceclaim_plan import (
     PodClaim,
     consumers,
+    extended_claim,
     is_done,
     is_for,
     is_stale,
@@ -52,10 +53,10 @@ class ResourceClaimController:
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old or {}
-        if not (pod.get("spec") or {}).get("resourceClaims"):
+        if not (pod.get("spec") or {}).get("resourceClaims") and not extended_claim(pod):
             return
         if new is None or is_done(new):
-            for key in _claim_keys(pod):
+            for key in (*_claim_keys(pod), *_extended_keys(pod)):
                 self.queue.add(CLAIM + key)
             for claim in self._claims.by_index("pod", pod["metadata"]["uid"]):
                 self.queue.add(CLAIM + key_of(claim))
@@ -234,6 +235,12 @@ class ResourceClaimController:
         except StatusError as error:
             if error.code not in (404, 409):
                 raise
+
+
+def _extended_keys(pod: Object) -> list[str]:
+    """The claim that the scheduler made for a pod. It also reserves it: a change of it is nothing to the pod."""
+    name = extended_claim(pod)
+    return [f"{meta(pod).get('namespace', '')}/{name}"] if name else []
 
 
 def _claim_keys(pod: Object) -> list[str]:

@@ -47,6 +47,12 @@ def pod_claims(pod: Object) -> list[PodClaim]:
     return out
 
 
+def extended_claim(pod: Object) -> str:
+    """The claim that the scheduler made for a pod's extended resources, or ""."""
+    found = (pod.get("status") or {}).get("extendedResourceClaimStatus") or {}
+    return str(found.get("resourceClaimName") or "")
+
+
 def is_done(pod: Object) -> bool:
     """None of its containers runs or ever will."""
     return pods.is_finished(pod) or (pods.is_terminating(pod) and not pods.node_name(pod))

@@ -9,6 +9,7 @@ from heeler.base.random import Random
 from heeler.objects.value import Object
 from heeler.scheduler import preemption
 from heeler.scheduler.cycle import USUAL, Circumstances, Diagnosis, best, find, ratings, unfit_message
+from heeler.scheduler.devices.extended import is_special
 from heeler.scheduler.plugins.dynamic_resources import DynamicResources
 from heeler.scheduler.plugins.plugin import Refusal
 from heeler.scheduler.pod import PodInfo
@@ -20,7 +21,7 @@ from heeler.scheduler.table import Rows, Table
 #: plugin had looked at the pod leaves it without an answer, and this is what is told.
 BEFORE_DEVICES = "not found"
 DEVICES = "DynamicResources"
-FREED = "deallocation of ResourceClaim completed"
+FREED, DELETED = "deallocation of ResourceClaim completed", "deletion of ResourceClaim completed"
 
 
 class Decision(NamedTuple):
@@ -32,7 +33,8 @@ class Decision(NamedTuple):
     plugins: tuple[str, ...] = ()
     #: Preemption was tried: without a plan nobody makes room for the pod any more.
     tried_preemption: bool = False
-    #: A claim of devices that is given back, since its devices are where the pod can't be.
+    #: A claim of devices that is given back, since its devices are where the pod can't be; one that was made for the pod's
+    #: extended resources goes.
     frees: Object | None = None
     #: How many nodes were looked at: the next pod starts behind them.
     looked_at: int = 0
@@ -97,7 +99,7 @@ def unfit(
     devices = profile.plugins.get(DEVICES)
     frees = devices.freeable(pod) if profile.frees and isinstance(devices, DynamicResources) else None
     if frees is not None:
-        text = f"{text} {FREED}" + ("," if profile.preempts else "")
+        text = f"{text} {DELETED if is_special(frees) else FREED}" + ("," if profile.preempts else "")
     if not profile.preempts:
         return Unfit(text, plugins, final=True, frees=frees)
     refusals: dict[int, Refusal] = {}

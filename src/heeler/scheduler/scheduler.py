@@ -21,6 +21,7 @@ from heeler.scheduler.configuration.profiles import Others, profiles
 from heeler.scheduler.cycle import Circumstances
 from heeler.scheduler.decision import Decision, decide
 from heeler.scheduler.devices.claim_writer import ClaimWriter
+from heeler.scheduler.devices.extended import is_special
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.extender import Extender, ExtenderError
 from heeler.scheduler.extending import decide_together
@@ -83,7 +84,14 @@ class Scheduler:
         self.cache = Cache()
         kinship = Kinship(self._informers)
         self._devices = Devices()
-        self._claim_writer = ClaimWriter(client, self._devices, clock=clock, random=random, row=self.cache.table.row)
+        self._claim_writer = ClaimWriter(
+            client,
+            self._devices,
+            clock=clock,
+            random=random,
+            row=self.cache.table.row,
+            claims=self._informers.get(RESOURCE_CLAIMS),
+        )
         tools = Tools(self.cache.storage, kinship.of, self._volume_binder(), self._devices, self._claim_writer)
         configuration = configuration or default()
         self.profiles: dict[str, Profile] = profiles(configuration, tools, others)
@@ -306,13 +314,14 @@ class Scheduler:
                 except (Rejected, StatusError, OSError) as error:
                     message = f'running PreBind plugin "{plugin.name}": {error}'
                     unschedulable = isinstance(error, Rejected) and error.unschedulable
+                    await self._take_back(waiting, node)
                     self._give_up(waiting, node, message, unschedulable=unschedulable)
                     return
             await self._seats.acquire()
         try:
             await self._bind_by_somebody(info, profile, node)
         except (Rejected, ExtenderError, StatusError, OSError) as error:
-            self._binding_failed(waiting, node, error)
+            await self._binding_failed(waiting, node, error)
         else:
             self.queue.done(waiting)
             now = self._clock.monotonic()
@@ -336,19 +345,25 @@ class Scheduler:
                 return
         await self._client.create(PODS, _binding(info, node), info.namespace, name=info.name, subresource="binding")
 
-    def _binding_failed(self, waiting: Waiting, node: str, error: Exception) -> None:
+    async def _binding_failed(self, waiting: Waiting, node: str, error: Exception) -> None:
         info = waiting.info
         current = self._pods.get(info.key)
         if current is not None and pods.node_name(current):
             for one in waiting.profile.post_bind:
                 one.post_bind(info, node)
             return  # somebody else was faster, or the answer was lost
+        await self._take_back(waiting, node)
         if isinstance(error, StatusError) and error.code == 404:
             self._unreserve(waiting, node)
             self.queue.done(waiting)
             return
         log.warning("binding %s failed: %s", info.key, error)
         self._give_up(waiting, node, f"binding rejected: {error}", unschedulable=False)
+
+    async def _take_back(self, waiting: Waiting, node: str) -> None:
+        for plugin in waiting.profile.pre_bind:
+            if plugin.needs_pre_bind(waiting.info, node):
+                await plugin.take_back(waiting.info, node)
 
     def _unreserve(self, waiting: Waiting, node: str) -> None:
         for one in reversed(waiting.profile.reserve):
@@ -438,7 +453,7 @@ class Scheduler:
 
     async def _free(self, claim: Object) -> None:
         try:
-            await self._claim_writer.free(claim)
+            await (self._claim_writer.delete(claim) if is_special(claim) else self._claim_writer.free(claim))
         except (StatusError, OSError) as error:
             log.debug("freeing a claim failed: %s", error)
 

@@ -12,6 +12,8 @@ from heeler.objects.quantities import parse
 from heeler.objects.value import Object
 
 Amounts = dict[str, int]
+#: What every node has, in the order in which it is told.
+FIRST = ("cpu", "memory", "ephemeral-storage")
 
 
 def amounts(quantities: Mapping[str, object] | None) -> Amounts:

@@ -2,11 +2,12 @@
 
 `tests/peers/device_differential.py` records it. A round is `{"nodes": […], "slices": […], "classes": […], "steps": [step, …]}`,
 a step `{"pod": pod, "claims": [claim, …], "node": NAME, "devices": {claim: [result, …]}}`, or with a `message` in the place of
-the last two.
+the last two. `extended`: the claim that was made for extended resources, its requests, mappings and devices.
 """
 
 from heeler.scheduler.configuration.profiles import default_profile
 from heeler.scheduler.cycle import find
+from heeler.scheduler.devices.extended import IN_MEMORY
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.plugins.dynamic_resources import DynamicResources
 from heeler.scheduler.plugins.plugin import PluginError
@@ -29,6 +30,13 @@ def differences(one):
         found = _differs(setting, step)
         if found:
             out.append(f"{step['pod']['metadata']['name']}: {found}")
+        if "node" in step:
+            there = step["pod"]
+            setting.cache.set_pod({**there, "spec": {**there["spec"], "nodeName": step["node"]}})
+        if "extended" in step:
+            made = {"name": step["extended"]["claim"], "namespace": "default", "uid": step["extended"]["claim"]}
+            status = {"allocation": {"devices": {"results": step["extended"]["devices"]}}}
+            devices.claims[f"default/{made['name']}"] = {"metadata": made, "spec": {}, "status": status}
         for each in step["claims"]:
             key = f"default/{each['metadata']['name']}"
             if "node" in step:
@@ -50,10 +58,19 @@ def _differs(setting, step):
     plugin = setting.profile.plugins["DynamicResources"]
     assert isinstance(plugin, DynamicResources)
     ours = {setting.cache.table.names[row]: plugin.chosen(info, int(row)) for row in rows}
+    extended = {setting.cache.table.names[row]: plugin.special(info, int(row)) for row in rows}
     if "node" not in step:
         decision = setting.choose(step["pod"])
         said = decision.node or decision.message
         return "" if said == told else f"kube-scheduler said {told!r}, we {said!r}"
+    told, special = step.get("extended"), extended.get(step["node"])
+    if (told is None) != (special is None):
+        return f"kube-scheduler made the claim {told}, we {special}"
+    if told is not None and special is not None:
+        asked = special.claim["spec"]["devices"]["requests"]
+        if (told["requests"], told["mappings"]) != (asked, special.mappings):
+            return f"kube-scheduler asked for {told}, we {asked, special.mappings}"
+    step = {**step, "devices": {**step["devices"], **({IN_MEMORY: told["devices"]} if told else {})}}
     wanted = sorted(
         (
             claim,

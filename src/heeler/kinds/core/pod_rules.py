@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterator
 
 from heeler.kinds.core import profile_annotations
+from heeler.kinds.core.claim_status_rules import claim_statuses, extended_claim_status
 from heeler.kinds.core.podspec_rules import MIRROR, pod_annotations, spec_rules, tolerations
 from heeler.kinds.internal_form import difference, internal
 from heeler.kinds.meta.checks import MAX_INT32, numbered
@@ -130,6 +131,10 @@ def status_rules(new: Object, old: Object) -> Iterator[Fault]:
     for at, condition in numbered(status.get("conditions")):
         kind = condition.get("type", "")
         yield from each(f"status.conditions[{at}].Type", kind, names.qualified(kind))
+    yield from claim_statuses(status.get("resourceClaimStatuses"), new, "status.resourceClaimStatuses")
+    extended = status.get("extendedResourceClaimStatus")
+    if extended is not None:
+        yield from extended_claim_status(extended, new, "status.extendedResourceClaimStatus")
     for key in ("hostIPs", "podIPs"):
         for at, row in numbered(status.get(key)):
             yield from each(f"status.{key}[{at}]", row.get("ip", ""), names.address(row.get("ip", "")))

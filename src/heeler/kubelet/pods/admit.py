@@ -29,6 +29,8 @@ def unsupported(pod: Object, features: Sequence[str] = ()) -> str:
     for name in ("resourceClaims", "runtimeClassName", "setHostnameAsFQDN"):
         if spec.get(name):
             return f"{name} is not supported by this node"
+    if (pod.get("status") or {}).get("extendedResourceClaimStatus"):
+        return "extended resources of device classes are not supported by this node"
     groups = (spec.get("securityContext") or {}).get("supplementalGroupsPolicy")
     if groups == "Strict" and "supplemental_groups_policy" not in features:
         return "supplementalGroupsPolicy: Strict is not supported by this node's container runtime"

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from heeler.base.clock import Clock, rfc3339
 from heeler.base.random import Random
 from heeler.client.client import Client
-from heeler.client.informer import key_of
+from heeler.client.informer import Informer, key_of
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, name_of
 from heeler.scheduler.devices.allocator import Chosen
+from heeler.scheduler.devices.extended import to_create
 from heeler.scheduler.devices.known import Devices, allocation_of, reserved_for
 from heeler.scheduler.devices.results import FINALIZER, allocation
+from heeler.scheduler.outcome import PODS, STRATEGIC
 from heeler.scheduler.plugins.lifecycle import Rejected
 from heeler.scheduler.pod import PodInfo
 
@@ -24,7 +26,7 @@ MAX_CONFLICTS = 5
 
 
 class ClaimWriter:
-    """`row` gives a node's row in the table."""
+    """`row` gives a node's row in the table; `claims` is the informer that is told of answers."""
 
     def __init__(
         self,
@@ -34,9 +36,10 @@ class ClaimWriter:
         clock: Clock,
         random: Random,
         row: Callable[[str], int | None],
+        claims: Informer,
     ) -> None:
         self._client, self._devices, self._clock, self._random = client, devices, clock, random
-        self.row = row
+        self.row, self._claims = row, claims
 
     def allocation(self, claim: Object, chosen: Sequence[Chosen], classes: Mapping[str, Object], node: str) -> Object:
         return allocation(claim, chosen, classes, node, rfc3339(self._clock.time()), self._random.uuid)
@@ -74,8 +77,59 @@ class ClaimWriter:
         elif found is None:
             return
         done = await self._client.update(CLAIMS, {**claim, "status": status}, subresource="status")
-        self._devices.claims[key_of(done)] = done
-        self._devices.changed()
+        self._claims.assume(done)
+
+    async def unreserve(self, claim: Object, pod: PodInfo) -> None:
+        """The pod doesn't use the claim after all; an allocation stays. Raises StatusError."""
+        current = self._devices.claims.get(key_of(claim))
+        if current is None or not any(one.get("uid") == pod.uid for one in reserved_for(current)):
+            return
+        left = [one for one in reserved_for(current) if one.get("uid") != pod.uid]
+        status = {**current["status"], "reservedFor": left}
+        self._claims.assume(await self._client.update(CLAIMS, {**current, "status": status}, subresource="status"))
+
+    # claims for extended resources
+
+    async def create(self, claim: Object) -> Object:
+        """A pod's claim gets its name. Raises Rejected."""
+        namespace = claim["metadata"]["namespace"]
+        try:
+            return await self._client.create(CLAIMS, to_create(claim), namespace)
+        except StatusError as error:
+            raise Rejected(f"create claim for extended resources {namespace}/: {error}") from error
+
+    async def tell(self, claim: Object, mappings: Sequence[Object], pod: PodInfo) -> None:
+        """The pod's status names the claim, and which containers use which of its requests. Raises Rejected."""
+        found = {"resourceClaimName": name_of(claim), "requestMappings": mappings}
+        patch: Object = {"metadata": {"uid": pod.uid}, "status": {"extendedResourceClaimStatus": found}}
+        try:
+            await self._client.patch(PODS, pod.name, patch, pod.namespace, type=STRATEGIC, subresource="status")
+        except StatusError as error:
+            raise Rejected(f"update pod {pod.namespace}/{pod.name} ExtendedResourceClaimStatus: {error}") from error
+
+    async def delete(self, claim: Object) -> None:
+        """A pod's claim isn't needed where it is allocated. Raises StatusError."""
+        namespace, name, uid = claim["metadata"]["namespace"], name_of(claim), claim["metadata"]["uid"]
+        try:
+            for attempt in range(MAX_CONFLICTS):
+                current = await self._client.get(CLAIMS, name, namespace)
+                finalizers = current["metadata"].get("finalizers") or []
+                if current["metadata"]["uid"] != uid:
+                    return
+                if FINALIZER not in finalizers:
+                    break
+                left = [one for one in finalizers if one != FINALIZER]
+                freed = {**current, "metadata": {**current["metadata"], "finalizers": left}}
+                try:
+                    await self._client.update(CLAIMS, freed)
+                    break
+                except StatusError as error:
+                    if error.code != 409 or attempt == MAX_CONFLICTS - 1:
+                        raise
+            await self._client.delete(CLAIMS, name, namespace, uid=uid)
+        except StatusError as error:
+            if error.code != 404:
+                raise
 
     async def free(self, claim: Object) -> None:
         """Nobody needs the claim where it is: its devices may be had elsewhere. Raises StatusError."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from heeler.objects.value import Object, labels_of, name_of
 from heeler.scheduler.devices.allocator import Use
+from heeler.scheduler.devices.extended import CLASS_PREFIX, by_resource
 from heeler.scheduler.devices.pools import Published
+from heeler.scheduler.devices.selecting import Selecting, SelectorError
 from heeler.workloads import affinity
 
 
@@ -25,10 +27,19 @@ class Devices:
         self.pending: dict[str, Object] = {}
         self._published: Published | None = None
         self._use: Use | None = None
+        self._by_resource: dict[str, Object] | None = None
 
     def changed(self) -> None:
         """Any of the objects changed."""
-        self._published = self._use = None
+        self._published = self._use = self._by_resource = None
+
+    def class_for(self, resource: str) -> Object | None:
+        """The class whose devices are had for an extended resource, where a node doesn't offer it itself."""
+        if resource.startswith(CLASS_PREFIX):
+            return self.classes.get(resource.removeprefix(CLASS_PREFIX))
+        if self._by_resource is None:
+            self._by_resource = by_resource(self.classes.values())
+        return self._by_resource.get(resource)
 
     @property
     def published(self) -> Published:
@@ -41,11 +52,25 @@ class Devices:
         """What is taken by claims that are allocated, or are being so."""
         if self._use is None:
             self._use = Use()
-            for claim in self.claims.values():
-                found = self.pending.get(claim["metadata"].get("uid", "")) or allocation_of(claim)
+            written = (c for c in self.claims.values() if c["metadata"].get("uid", "") not in self.pending)
+            for found in (*map(allocation_of, written), *self.pending.values()):
                 for result in ((found or {}).get("devices") or {}).get("results") or ():
                     self._use.add_result(result)
         return self._use
+
+    def totals(self, device_class: Object, node: Object, selecting: Selecting) -> tuple[int, int]:
+        """How many devices of a class a node has, and how many of them are taken; none if that can't be said."""
+        has = taken = 0
+        selectors = device_class["spec"].get("selectors") or []
+        try:
+            for pool in self.published.for_node(node):
+                for device in pool.devices:
+                    if selecting.matches(selectors, device):
+                        has += 1
+                        taken += self.use.is_used(device.id)
+        except SelectorError:
+            return 0, 0
+        return has, taken
 
     def set_pending(self, claim: Object, allocation: Object) -> None:
         self.pending[claim["metadata"]["uid"]] = allocation
@@ -54,6 +79,12 @@ class Devices:
     def drop_pending(self, claim: Object) -> None:
         if self.pending.pop(claim["metadata"]["uid"], None) is not None:
             self._use = None
+
+    def written(self, old: Object, new: Object) -> None:
+        """A claim that had no name yet is there: it is still being allocated."""
+        found = self.pending.pop(old["metadata"]["uid"], None)
+        if found is not None:
+            self.set_pending(new, found)
 
     def claims_of(self, pod: Object) -> list[Object]:
         """The claims of a pod. Raises MissingClaim."""

@@ -5,18 +5,25 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from heeler.client.informer import key_of
+from heeler.kinds.meta.resource_rules import is_extended
+from heeler.objects.status import StatusError
 from heeler.objects.value import Object, name_of
 from heeler.scheduler.devices.allocator import AllocationError, Allocator, Chosen
 from heeler.scheduler.devices.claim_writer import BINDING_SECONDS, ClaimWriter
+from heeler.scheduler.devices.extended import Special, is_of, is_special, special_claim, special_of
 from heeler.scheduler.devices.known import Devices, MissingClaim, allocation_of, reserved_for, usable_on
 from heeler.scheduler.devices.selecting import Selecting
 from heeler.scheduler.events import (
     ADD,
+    ALLOCATABLE,
     DELETE,
     DEVICE_CLASS,
     GENERATED,
@@ -28,12 +35,19 @@ from heeler.scheduler.events import (
     UPDATE,
     Hints,
 )
-from heeler.scheduler.plugins.plugin import Check, PluginError, Refusal, looped, normalised
+from heeler.scheduler.plugins.lifecycle import Rejected
+from heeler.scheduler.plugins.plugin import Check, PluginError, Refusal, looped, normalised, refused
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.table import Ints, Rows, Table
+from heeler.workloads.resources import FIRST
+
+log = logging.getLogger(__name__)
 
 ELSEWHERE = Refusal(("resourceclaim not available on the node",), True)
 TOO_FEW = Refusal(("cannot allocate all claims",), True)
+#: A claim that was made for the pod's extended resources when it was tried before: it goes first.
+STALE = Refusal(("cannot schedule extended resource claim",), True)
+NOT_OFFERED = Refusal(("cannot fit resource",), True)
 IN_USE = "resourceclaim in use"
 #: A claim is reserved for so many pods at the most.
 MAX_RESERVED = 256
@@ -41,14 +55,37 @@ MAX_RESERVED = 256
 FIRST_ALTERNATIVE = 8
 
 
+class _Offer(NamedTuple):
+    """What a row has for a pod: the claims that aren't allocated yet, and devices for them. `special` is the last of these
+    claims where the row doesn't offer all extended resources itself."""
+
+    open: list[Object]
+    chosen: list[Chosen]
+    special: Special | None = None
+
+
 class _Plan(NamedTuple):
-    """What one decision found: by row, the devices of each claim that isn't allocated yet."""
+    """What one decision found. Rows that were promised to others are asked about apart, with a plan of their own each: `found`,
+    by row, is shared by all of them."""
 
     claims: list[Object]
     open: list[Object]
-    found: dict[int, list[Chosen]]
+    found: dict[int, _Offer]
     #: Allocated claims that some node can't use, by uid.
     elsewhere: dict[str, Object]
+    #: The pod's claim for extended resources from before.
+    stale: Object | None = None
+
+
+@dataclass(slots=True)
+class _Reserved:
+    """What is to be written for a pod that has a node; `allocation` is None for a claim that has one. `mappings`: of the claim
+    for extended resources, which is `made` before it is allocated."""
+
+    claim: Object
+    allocation: Object | None = None
+    mappings: list[Object] | None = None
+    made: bool = False
 
 
 class DynamicResources:
@@ -63,8 +100,8 @@ class DynamicResources:
         self._selecting = Selecting()
         #: The last decision's, by uid of the pod.
         self._plans: dict[str, _Plan] = {}
-        #: What is to be written for pods that have a node, by uid: (claim, allocation or None if it has one).
-        self._reserved: dict[str, list[tuple[Object, Object | None]]] = {}
+        #: By uid of the pod.
+        self._reserved: dict[str, list[_Reserved]] = {}
         self.hints: Hints = {
             (RESOURCE_CLAIM, ADD): self._claim_helps,
             (RESOURCE_CLAIM, UPDATE): self._claim_helps,
@@ -77,6 +114,7 @@ class DynamicResources:
             (DEVICE_CLASS, UPDATE): None,
             (NODE, ADD): None,
             (NODE, LABEL): None,
+            (NODE, ALLOCATABLE): None,
         }
 
     # before a pod is tried
@@ -105,20 +143,23 @@ class DynamicResources:
             return False
         if any(one["metadata"].get("uid") == claim["metadata"].get("uid") for one in own):
             return old is None or old.get("status") != claim.get("status")
+        if new is None and is_special(claim) and is_of(claim, pod.pod["metadata"]):
+            return True
         had = old is not None and allocation_of(old) is not None
         return had and (new is None or allocation_of(new) is None)
 
     # the decision
 
     def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
-        self._plans.pop(pod.uid, None)
-        if not pod.pod["spec"].get("resourceClaims"):
+        before = self._plans.pop(pod.uid, None)
+        extended = self._extended(pod)
+        if not extended and not pod.pod["spec"].get("resourceClaims"):
             return None
         try:
             claims = self._devices.claims_of(pod.pod)
         except MissingClaim as error:
             return Refusal((str(error),), True)
-        if not claims:
+        if not claims and not extended:
             return None
         for claim in claims:
             if allocation_of(claim) is not None and not _can_be_reserved(claim, pod):
@@ -129,18 +170,54 @@ class DynamicResources:
             missing = self._missing_class(claim) if allocation_of(claim) is None else ""
             if missing:
                 return Refusal((missing,), True)
-        allocations = [allocation_of(one) for one in claims]
-        open_ = [claim for claim, found in zip(claims, allocations, strict=True) if found is None]
-        plan = self._plans[pod.uid] = _Plan(claims, open_, {}, {})
-        allocator = Allocator(open_, self._devices.classes, self._devices.use, self._selecting)
+        stale = special_of(pod.pod, self._devices.claims.values()) if extended else None
+        open_ = [claim for claim in claims if allocation_of(claim) is None]
+        plan = self._plans[pod.uid] = _Plan(claims, open_, before.found if before else {}, {}, stale)
+        return self._refused(STALE) if stale is not None else looped(self._checking(pod, plan, extended, table))
+
+    @staticmethod
+    def _refused(refusal: Refusal) -> Check:
+        return lambda rows: refused(np.ones(len(rows), np.bool_), refusal)
+
+    def _extended(self, pod: PodInfo) -> dict[str, str | None]:
+        """Extended resources that the pod asks for, with the classes that have devices for them (None for one that is only
+        a node's to give); empty if no class has any."""
+        asked = [name for name, amount in pod.requests.items() if amount > 0 and name not in FIRST]
+        if not asked:
+            return {}
+        found = {name: self._devices.class_for(name) for name in asked}
+        if not any(found.values()):
+            return {}
+        return {name: None if one is None else name_of(one) for name, one in found.items() if one or is_extended(name)}
+
+    def _checking(
+        self, pod: PodInfo, plan: _Plan, extended: dict[str, str | None], table: Table
+    ) -> Callable[[int], Refusal | None]:
+        """One row's check. Nodes that don't offer the same extended resources want the same claim."""
+        searches: dict[tuple[str, ...], tuple[Allocator, _Offer]] = {}
+
+        def search(lacking: tuple[str, ...]) -> tuple[Allocator, _Offer]:
+            if lacking not in searches:
+                classes = {name: found for name in lacking if (found := extended[name]) is not None}
+                special = special_claim(pod.pod, classes) if classes else None
+                claims = plan.open if special is None else [*plan.open, special.claim]
+                allocator = Allocator(claims, self._devices.classes, self._devices.use, self._selecting)
+                searches[lacking] = allocator, _Offer(claims, [], special)
+            return searches[lacking]
 
         def check(row: int) -> Refusal | None:
             node = table.node(row)
-            for claim, allocation in zip(claims, allocations, strict=True):
+            lacking = tuple(name for name in extended if not table.has(name)[row])
+            if any(extended[name] is None and not _offers(node, name) for name in lacking):
+                return NOT_OFFERED
+            for claim in plan.claims:
+                allocation = allocation_of(claim)
                 if allocation is not None and not usable_on(allocation, node):
                     plan.elsewhere[claim["metadata"]["uid"]] = claim
                     return ELSEWHERE
-            if not open_:
+            allocator, offer = search(lacking)
+            if not offer.open:
+                plan.found[row] = offer
                 return None
             try:
                 found = allocator.allocate(self._devices.published.for_node(node))
@@ -148,10 +225,10 @@ class DynamicResources:
                 raise PluginError(f'running "{self.name}" filter plugin: {error}') from error
             if found is None:
                 return TOO_FEW
-            plan.found[row] = found
+            plan.found[row] = offer._replace(chosen=found)
             return None
 
-        return looped(check)
+        return check
 
     def _missing_class(self, claim: Object) -> str:
         """A class that a request names and that isn't there, as it is told; "" if all are."""
@@ -168,13 +245,22 @@ class DynamicResources:
         plan = self._plans.get(pod.uid)
         if plan is None or not any(_has_alternatives(claim) for claim in plan.open):
             return None
-        return normalised(np.array([_worth(plan.found.get(int(row), ())) for row in rows], np.int64))
+        worth = [_worth(plan.found[int(row)].chosen if int(row) in plan.found else ()) for row in rows]
+        return normalised(np.array(worth, np.int64))
 
     def chosen(self, pod: PodInfo, row: int) -> list[tuple[str, Chosen]]:
         """The devices that the last decision found for a pod on a row, with the names of their claims."""
-        plan = self._plans.get(pod.uid)
-        found = plan.found.get(row, ()) if plan is not None else ()
-        return [(name_of(plan.open[one.claim]), one) for one in found] if plan is not None else []
+        offer = self._offer(self._plans.get(pod.uid), row)
+        return [(name_of(offer.open[one.claim]), one) for one in offer.chosen]
+
+    def special(self, pod: PodInfo, row: int) -> Special | None:
+        """The claim for extended resources that the last decision found for a pod on a row."""
+        return self._offer(self._plans.get(pod.uid), row).special
+
+    @staticmethod
+    def _offer(plan: _Plan | None, row: int | None) -> _Offer:
+        nothing = _Offer([], [])
+        return nothing if plan is None or row is None else plan.found.get(row, nothing)
 
     # around the binding
 
@@ -183,23 +269,23 @@ class DynamicResources:
         plan = self._plans.pop(pod.uid, None)
         if plan is None or self._writer is None:
             return
-        row = self._writer.row(node)
-        chosen = plan.found.get(row, []) if row is not None else []
-        todo: list[tuple[Object, Object | None]] = []
-        for claim in plan.claims:
-            if claim in plan.open:
-                own = [one for one in chosen if plan.open[one.claim] is claim]
-                allocation = self._writer.allocation(claim, own, self._devices.classes, node)
-                self._devices.set_pending(claim, allocation)
-                todo.append((claim, allocation))
-            else:
-                todo.append((claim, None))
-        self._reserved[pod.uid] = todo
+        offer = self._offer(plan, self._writer.row(node))
+        if plan.open and not offer.open:
+            raise Rejected("claim allocation not found for node")
+        todo = [_Reserved(claim) for claim in plan.claims if allocation_of(claim) is not None]
+        for at, claim in enumerate(offer.open):
+            own = [one for one in offer.chosen if one.claim == at]
+            allocation = self._writer.allocation(claim, own, self._devices.classes, node)
+            self._devices.set_pending(claim, allocation)
+            is_own = offer.special is not None and claim is offer.special.claim
+            todo.append(_Reserved(claim, allocation, offer.special.mappings if offer.special and is_own else None))
+        if todo:
+            self._reserved[pod.uid] = todo
 
     def unreserve(self, pod: PodInfo, node: str) -> None:
-        for claim, allocation in self._reserved.pop(pod.uid, ()):
-            if allocation is not None:
-                self._devices.drop_pending(claim)
+        for one in self._reserved.pop(pod.uid, ()):
+            if one.allocation is not None:
+                self._devices.drop_pending(one.claim)
 
     def needs_pre_bind(self, pod: PodInfo, node: str) -> bool:
         return pod.uid in self._reserved
@@ -207,22 +293,47 @@ class DynamicResources:
     async def pre_bind(self, pod: PodInfo, node: str) -> None:
         """Write the allocations, and wait until the devices are ready where that takes somebody else."""
         assert self._writer is not None
-        for claim, allocation in self._reserved[pod.uid]:
-            await self._writer.reserve(claim, allocation, pod)
-        await self._writer.wait_ready([claim for claim, _ in self._reserved[pod.uid]], self._binding_seconds)
+        for one in self._reserved[pod.uid]:
+            if one.mappings is not None:
+                made = await self._writer.create(one.claim)
+                self._devices.written(one.claim, made)
+                one.claim, one.made = made, True
+            await self._writer.reserve(one.claim, one.allocation, pod)
+            if one.mappings is not None:
+                await self._writer.tell(one.claim, one.mappings, pod)
+        await self._writer.wait_ready([one.claim for one in self._reserved[pod.uid]], self._binding_seconds)
+
+    async def take_back(self, pod: PodInfo, node: str) -> None:
+        """The pod's own claim goes, others aren't the pod's any more."""
+        assert self._writer is not None
+        for one in self._reserved.get(pod.uid, ()):
+            try:
+                if one.made:
+                    await self._writer.delete(one.claim)
+                elif one.mappings is None:
+                    await self._writer.unreserve(one.claim, pod)
+            except (StatusError, OSError) as error:
+                # what is left is found at the next attempt
+                log.warning("giving back %s of %s failed: %s", key_of(one.claim), pod.key, error)
 
     def post_bind(self, pod: PodInfo, node: str) -> None:
         self.unreserve(pod, node)
 
     def freeable(self, pod: PodInfo) -> Object | None:
-        """After a pod found no node: a claim that holds it elsewhere and that nobody else needs."""
+        """After a pod found no node: a claim that holds it elsewhere and that nobody else needs, or its own from before."""
         plan = self._plans.pop(pod.uid, None)
         if plan is None:
             return None
         for claim in plan.elsewhere.values():
             if all(one.get("uid") == pod.uid for one in reserved_for(claim)):
                 return claim
-        return None
+        return plan.stale
+
+
+def _offers(node: Object, resource: str) -> bool:
+    """Does a node name a resource, be it with nothing of it?"""
+    status = node.get("status") or {}
+    return resource in (status.get("allocatable") or status.get("capacity") or {})
 
 
 def _can_be_reserved(claim: Object, pod: PodInfo) -> bool:

@@ -1,6 +1,7 @@
 """What plugins may do around a binding, in order: reserve (at once), permit, pre-bind (may take long), bind, post-bind.
 
-A plugin that reserved something gets `unreserve` when the pod doesn't come to the node after all.
+A plugin that reserved something gets `unreserve` when the pod doesn't come to the node after all, and before it `take_back` if
+it wrote something.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class PreBind(Protocol):
 
     async def pre_bind(self, pod: PodInfo, node: str) -> None:
         """Make ready what the pod needs on its node. Raises Rejected, StatusError or OSError."""
+        ...
+
+    async def take_back(self, pod: PodInfo, node: str) -> None:
+        """What was written for the pod, after pre_bind began: it doesn't come to the node. Comes before `unreserve`."""
         ...
 
 

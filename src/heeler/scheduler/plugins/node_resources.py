@@ -13,15 +13,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from heeler.objects.value import Object
-from heeler.scheduler.events import ADD, ALLOCATABLE, DELETE, NODE, POD, SCALE_DOWN, Hints
+from heeler.objects.value import Object, name_of
+from heeler.scheduler.devices.extended import CLASS_PREFIX
+from heeler.scheduler.devices.known import Devices
+from heeler.scheduler.devices.selecting import Selecting
+from heeler.scheduler.events import ADD, ALLOCATABLE, DELETE, DEVICE_CLASS, NODE, POD, SCALE_DOWN, UPDATE, Hints
 from heeler.scheduler.plugins.plugin import MAX_SCORE, Check, Refusal, Verdict
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.table import PODS, Ints, Mask, Rows, Table
 from heeler.workloads import resources
+from heeler.workloads.resources import FIRST
 
-#: CPU, memory and ephemeral storage are told first.
-FIRST = ("cpu", "memory", "ephemeral-storage")
 DEFAULT_RESOURCES = (("cpu", 1), ("memory", 1))
 LEAST, MOST, RATIO = "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"
 TOO_MANY = "Too many pods"
@@ -40,20 +42,27 @@ class Strategy(NamedTuple):
 
 
 class NodeResourcesFit:
-    """`ignored` resources and groups of resources (`example.com` of `example.com/gpu`) are not looked at."""
+    """`ignored` resources and groups of resources (`example.com` of `example.com/gpu`) are not looked at. Those that `devices`
+    has a class for are looked at only where nodes offer them themselves: DynamicResources sees to the others."""
 
     name = "NodeResourcesFit"
 
     def __init__(
-        self, strategy: Strategy | None = None, ignored: Sequence[str] = (), ignored_groups: Sequence[str] = ()
+        self,
+        strategy: Strategy | None = None,
+        ignored: Sequence[str] = (),
+        ignored_groups: Sequence[str] = (),
+        devices: Devices | None = None,
     ) -> None:
-        self._strategy = strategy or Strategy()
+        self._strategy, self._devices, self._selecting = strategy or Strategy(), devices or Devices(), Selecting()
         self._ignored, self._ignored_groups = tuple(ignored), tuple(ignored_groups)
         self.hints: Hints = {
             (POD, DELETE): self._pod_gone,
             (POD, SCALE_DOWN): self._pod_gone,
             (NODE, ADD): self._node_fits,
             (NODE, ALLOCATABLE): self._node_fits,
+            (DEVICE_CLASS, ADD): self._class_offers,
+            (DEVICE_CLASS, UPDATE): self._class_offers,
         }
 
     def wanted(self, pod: PodInfo) -> list[tuple[str, int]]:
@@ -68,8 +77,14 @@ class NodeResourcesFit:
             return False
         return name in self._ignored or ("/" in name and name.split("/", 1)[0] in self._ignored_groups)
 
+    def _of_classes(self, wanted: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+        """Those that there is a class of devices for."""
+        others = [name for name, _ in wanted if name not in FIRST]
+        return tuple(name for name in others if self._devices.class_for(name) is not None) if others else ()
+
     def prepare(self, pod: PodInfo, table: Table) -> Check | None:
         wanted = self.wanted(pod)
+        of_classes = self._of_classes(wanted)
 
         def check(rows: Rows) -> Verdict | None:
             full = table.free(PODS)[rows] < 1
@@ -77,6 +92,8 @@ class NodeResourcesFit:
             lacking = []
             for name, amount in wanted:
                 lack = table.free(name)[rows] < amount
+                if name in of_classes:
+                    lack = lack & (table.has(name)[rows] > 0)
                 lacking.append(lack)
                 refused = refused | lack
             if not refused.any():
@@ -99,7 +116,7 @@ class NodeResourcesFit:
         total: Ints | int = 0
         weights: Ints | int = 0
         for name, weight in self._strategy.resources:
-            found = _needed(pod, table, rows, name)
+            found = self._needed(pod, table, rows, name)
             if found is None:
                 continue
             has, used = found
@@ -119,6 +136,21 @@ class NodeResourcesFit:
         if self._strategy.type == RATIO:
             return np.where(weights > 0, np.floor(total / rated + 0.5).astype(np.int64), 0)
         return np.where(weights > 0, total // rated, 0)
+
+    def _needed(self, pod: PodInfo, table: Table, rows: Rows, name: str) -> tuple[Ints, Ints] | None:
+        """What rows have and what is taken with the pod; None for an extended resource that the pod doesn't ask for."""
+        cpu, memory = pod.template.scored
+        match name:
+            case "cpu":
+                return table.has(name)[rows], table.scored_cpu.a[rows] + cpu
+            case "memory":
+                return table.has(name)[rows], table.scored_memory.a[rows] + memory
+            case _:
+                asked = pod.requests.get(name, 0)
+                if not asked:
+                    return None
+                has, used = _rest(table, rows, name, self._devices, self._selecting)
+                return has, used + asked
 
     def _rating(self, has: Ints, used: Ints) -> Ints:
         match self._strategy.type:
@@ -144,13 +176,24 @@ class NodeResourcesFit:
         """A node helps if it is large enough, and has grown in something that is asked for."""
         if new is None:
             return False
-        now = _amounts(new)
-        if now.get("pods", 0) < 1 or any(amount > now.get(name, 0) for name, amount in self.wanted(pod)):
+        now, wanted = _amounts(new), self.wanted(pod)
+        elsewhere = [name for name in self._of_classes(wanted) if not now.get(name)]
+        lacks = any(amount > now.get(name, 0) for name, amount in wanted if name not in elsewhere)
+        if now.get("pods", 0) < 1 or lacks:
             return False
-        if old is None:
+        if old is None or elsewhere:
             return True
         before = _amounts(old)
-        return any(now.get(name, 0) > before.get(name, 0) for name in ("pods", *(name for name, _ in self.wanted(pod))))
+        return any(now.get(name, 0) > before.get(name, 0) for name in ("pods", *(name for name, _ in wanted)))
+
+    def _class_offers(self, pod: PodInfo, old: Object | None, new: Object | None) -> bool:
+        """A class helps that is for a resource which is asked for, and was not before."""
+        if new is None:
+            return False
+        named = new["spec"].get("extendedResourceName")
+        if old is not None:
+            return named is not None and named != old["spec"].get("extendedResourceName") and named in pod.requests
+        return named in pod.requests or f"{CLASS_PREFIX}{name_of(new)}" in pod.requests
 
 
 def _told(facts: Sequence[bool], wanted: Sequence[tuple[str, int]]) -> Refusal:
@@ -171,19 +214,18 @@ def _order(entry: tuple[str, int]) -> tuple[int, str]:
     return (FIRST.index(entry[0]) if entry[0] in FIRST else len(FIRST), entry[0])
 
 
-def _needed(pod: PodInfo, table: Table, rows: Rows, name: str) -> tuple[Ints, Ints] | None:
-    """What rows have and what is taken with the pod; None for an extended resource that the pod doesn't ask for."""
-    cpu, memory = pod.template.scored
-    match name:
-        case "cpu":
-            return table.has(name)[rows], table.scored_cpu.a[rows] + cpu
-        case "memory":
-            return table.has(name)[rows], table.scored_memory.a[rows] + memory
-        case _:
-            asked = pod.requests.get(name, 0)
-            if not asked:
-                return None
-            return table.has(name)[rows], table.used(name)[rows] + asked
+def _rest(table: Table, rows: Rows, name: str, devices: Devices, selecting: Selecting) -> tuple[Ints, Ints]:
+    """What rows have of an extended resource, and what is taken; of a class's devices where they don't offer it themselves."""
+    has, used = table.has(name)[rows], table.used(name)[rows]
+    device_class = devices.class_for(name) if not has.all() else None
+    if device_class is None:
+        return has, used
+    has, used = has.copy(), used.copy()
+    for at in np.flatnonzero(has == 0):
+        there, taken = devices.totals(device_class, table.node(int(rows[at])), selecting)
+        if there:
+            has[at], used[at] = there, taken
+    return has, used
 
 
 def _along(shape: tuple[tuple[int, int], ...], share: Ints) -> Ints:
@@ -202,8 +244,8 @@ class NodeResourcesBalancedAllocation:
 
     name = "NodeResourcesBalancedAllocation"
 
-    def __init__(self, measured: Sequence[str] = CPU_AND_MEMORY) -> None:
-        self._resources = tuple(measured)
+    def __init__(self, measured: Sequence[str] = CPU_AND_MEMORY, devices: Devices | None = None) -> None:
+        self._resources, self._devices, self._selecting = tuple(measured), devices or Devices(), Selecting()
 
     def rate(self, pod: PodInfo, table: Table, rows: Rows) -> Ints | None:
         if not any(pod.requests.get(name) for name in self._resources):
@@ -215,7 +257,11 @@ class NodeResourcesBalancedAllocation:
             asked = pod.requests.get(name, 0)
             if name not in CPU_AND_MEMORY and not asked:
                 continue
-            has, used = table.has(name)[rows], table.used(name)[rows]
+            has, used = (
+                (table.has(name)[rows], table.used(name)[rows])
+                if name in FIRST
+                else _rest(table, rows, name, self._devices, self._selecting)
+            )
             known = has > 0
             there.append(known)
             whole = has if known.all() else np.where(known, has, 1)

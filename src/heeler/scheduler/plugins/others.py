@@ -161,6 +161,9 @@ class Adapted:
         if why:
             raise Rejected(why, unschedulable=True)
 
+    async def take_back(self, pod: PodInfo, node: str) -> None:
+        """Plugins of others take everything back in `unreserve`."""
+
     async def bind(self, pod: PodInfo, node: str) -> bool:
         try:
             return await self._plugin.bind(pod.pod, node)

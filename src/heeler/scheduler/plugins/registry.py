@@ -111,7 +111,8 @@ def _fit(tools: Tools, args: Mapping[str, Any]) -> NodeResourcesFit:
         tuple((one["name"], one["weight"]) for one in given.get("resources") or ()) or DEFAULT_RESOURCES,
         tuple((point.get("utilization", 0), point.get("score", 0)) for point in points),
     )
-    return NodeResourcesFit(strategy, args.get("ignoredResources") or (), args.get("ignoredResourceGroups") or ())
+    ignored, groups = args.get("ignoredResources") or (), args.get("ignoredResourceGroups") or ()
+    return NodeResourcesFit(strategy, ignored, groups, tools.devices)
 
 
 def _volume_binding(tools: Tools, args: Mapping[str, Any]) -> VolumeBinding:
@@ -148,7 +149,7 @@ FACTORIES: dict[str, Factory] = {
         args.get("minCandidateNodesPercentage", 10), args.get("minCandidateNodesAbsolute", 100)
     ),
     "NodeResourcesBalancedAllocation": lambda tools, args: NodeResourcesBalancedAllocation(
-        [one["name"] for one in args.get("resources") or ()] or CPU_AND_MEMORY
+        [one["name"] for one in args.get("resources") or ()] or CPU_AND_MEMORY, tools.devices
     ),
     "ImageLocality": lambda tools, args: ImageLocality(),
     "NodeDeclaredFeatures": lambda tools, args: NodeDeclaredFeatures(),

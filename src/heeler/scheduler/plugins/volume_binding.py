@@ -101,6 +101,9 @@ class VolumeBinding:
         except (StatusError, OSError) as error:
             raise Rejected(f"binding volumes: {error}") from error
 
+    async def take_back(self, pod: PodInfo, node: str) -> None:
+        """What was bound stays so: it is the pod's claim."""
+
     def post_bind(self, pod: PodInfo, node: str) -> None:
         self.unreserve(pod, node)
 
