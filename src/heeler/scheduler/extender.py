@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from heeler.base.files import memory_file
 from heeler.objects.value import Object
 from heeler.scheduler.configuration.fields import ConfigurationError, seconds
 from heeler.scheduler.pod import PodInfo
@@ -180,10 +181,19 @@ def _tls(given: Object) -> ssl.SSLContext:
         if given.get("insecure"):
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if given.get("certFile"):
-            context.load_cert_chain(Path(given["certFile"]), given.get("keyFile"))
+        certificate, key = _given(given, "cert"), _given(given, "key")
+        if certificate:
+            # the ssl module reads certificates from files only
+            with memory_file("extender", certificate + b"\n" + key) as path:
+                context.load_cert_chain(path)
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"an extender's tlsConfig: {error}") from error
-    if given.get("certData") or given.get("keyData"):
-        raise ConfigurationError("an extender's tlsConfig: certData and keyData aren't supported, use files")
     return context
+
+
+def _given(tls: Object, what: str) -> bytes:
+    """A certificate or a key, by its data or else from its file."""
+    data, path = tls.get(f"{what}Data"), tls.get(f"{what}File")
+    if data:
+        return base64.b64decode(data, validate=True)
+    return Path(path).read_bytes() if path else b""

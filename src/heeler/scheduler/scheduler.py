@@ -92,7 +92,14 @@ class Scheduler:
             row=self.cache.table.row,
             claims=self._informers.get(RESOURCE_CLAIMS),
         )
-        tools = Tools(self.cache.storage, kinship.of, self._volume_binder(), self._devices, self._claim_writer)
+        tools = Tools(
+            self.cache.storage,
+            kinship.of,
+            self._volume_binder(),
+            self._devices,
+            self._claim_writer,
+            clock.monotonic,
+        )
         configuration = configuration or default()
         self.profiles: dict[str, Profile] = profiles(configuration, tools, others)
         self.queue = SchedulingQueue(

@@ -8,7 +8,9 @@ from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.devices.pools import Published
 from heeler.scheduler.devices.results import allocation
 from heeler.scheduler.devices.selecting import Selecting
-from heeler.scheduler.plugins.registry import Tools
+from heeler.scheduler.plugins.plugin import PluginError
+from heeler.scheduler.plugins.registry import FACTORIES, Tools
+from heeler.scheduler.pod import pod_info
 from tests.unit.scheduler.setting import Setting, node, pod
 
 DRIVER = "gpu.example.com"
@@ -270,3 +272,22 @@ def test_a_claim_that_holds_its_pod_elsewhere_is_given_back():
     assert decision.frees is taken
     taken["status"]["reservedFor"] = [{"resource": "pods", "name": "other", "uid": "other"}]
     assert setting(taken).choose(claiming()).frees is None
+
+
+@pytest.mark.parametrize(("filter_timeout", "late"), [("2s", True), ("60s", False), ("0s", False)])
+def test_devices_are_looked_for_on_a_node_for_so_long(filter_timeout, late):
+    times = iter(range(1000))
+    devices = Devices()
+    devices.classes |= CLASSES
+    devices.claims |= {"n/c": claim(request(count=3))}
+    devices.slices |= {"s": slice_("s", [device(f"d{at}") for at in range(5)])}
+    tools = Tools(devices=devices, now=lambda: next(times))
+    plugin = FACTORIES["DynamicResources"](tools, {"filterTimeout": filter_timeout})
+    table = Setting(node("a")).cache.table
+    check = plugin.prepare(pod_info(claiming()), table)
+    if late:
+        words = 'running "DynamicResources" filter plugin: node a: timed out trying to allocate devices'
+        with pytest.raises(PluginError, match=f"^{words}$"):
+            check(table.order)
+    else:
+        assert check(table.order) is None

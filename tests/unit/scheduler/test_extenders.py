@@ -1,10 +1,15 @@
 """https://kubernetes.io/docs/concepts/extend-kubernetes/#scheduling-extensions — a program over HTTP has a say."""
 
 import asyncio
+import base64
 import json
+import ssl
 
 import pytest
 
+from heeler.base import pki
+from heeler.base.clock import SystemClock
+from heeler.scheduler.configuration.fields import ConfigurationError
 from heeler.scheduler.extender import Extender
 from heeler.scheduler.extending import decide_together
 from heeler.scheduler.plugins.plugin import PluginError
@@ -84,3 +89,53 @@ def test_it_chooses_among_the_places_where_others_could_make_room():
         "a": {"Pods": [{"UID": "uid-x"}], "NumPDBViolations": 0},
         "b": {"Pods": [{"UID": "uid-y"}], "NumPDBViolations": 0},
     }
+
+
+@pytest.mark.parametrize("by_data", [True, False])
+def test_it_is_shown_a_certificate_that_the_configuration_holds_or_names(tmp_path, by_data):
+    now = SystemClock().time()
+    authority = pki.new_authority("ca", now)
+    serving = pki.issue(authority, "server", now, server_names=("127.0.0.1",))
+    own = pki.issue(authority, "scheduler", now, client=True)
+    for name, pair in (("ca", authority), ("serving", serving), ("own", own)):
+        (tmp_path / f"{name}.crt").write_bytes(pair.certificate)
+        (tmp_path / f"{name}.key").write_bytes(pair.key)
+    context = pki.server_context(tmp_path / "serving.crt", tmp_path / "serving.key", tmp_path / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    async def main():
+        async def answer(request):
+            return Response(200, [], json.dumps({"NodeNames": ["b"]}).encode())
+
+        server = await serve(answer, tls=context)
+        tls = {"caData": base64.b64encode(authority.certificate).decode()}
+        if by_data:
+            tls |= {"certData": base64.b64encode(own.certificate).decode(), "keyFile": str(tmp_path / "own.key")}
+            # data comes before files
+            tls |= {"keyData": base64.b64encode(own.key).decode(), "certFile": "/nowhere"}
+        else:
+            tls |= {"certFile": str(tmp_path / "own.crt"), "keyFile": str(tmp_path / "own.key")}
+        there = Setting(node("a"), node("b"))
+        given = {"urlPrefix": f"https://127.0.0.1:{server.port}", "filterVerb": "filter"}
+        known, unknown = (
+            Extender({**given, "tlsConfig": tls}),
+            Extender({**given, "tlsConfig": {"caData": tls["caData"]}}),
+        )
+        info = there.cache.info(pod())
+        try:
+            found = await decide_together([known], info, there.cache.table, there.profile, there.random)
+            with pytest.raises(PluginError):
+                await decide_together([unknown], info, there.cache.table, there.profile, there.random)
+            return found.node
+        finally:
+            await known.close()
+            await unknown.close()
+            await server.close()
+
+    assert asyncio.run(main()) == "b"
+
+
+@pytest.mark.parametrize("tls", [{"certData": "AAAA", "keyData": "AAAA"}, {"certData": "no base64"}])
+def test_a_certificate_that_is_none_is_told(tls):
+    with pytest.raises(ConfigurationError, match="an extender's tlsConfig: "):
+        Extender({"urlPrefix": "https://x", "tlsConfig": tls})

@@ -27,6 +27,14 @@ class AllocationError(ValueError):
     """Something is wrong with a claim or a pool, so that it can't be said whether devices fit."""
 
 
+class OutOfTimeError(Exception):
+    """The search on a node took too long."""
+
+
+def never() -> bool:
+    return False
+
+
 @dataclass(slots=True)
 class Use:
     """What is taken of devices, by claims that are allocated or are being so."""
@@ -87,7 +95,7 @@ class _Slot:
 
 
 class Allocator:
-    """For the claims of one pod. `classes` by name; `use` is what others have."""
+    """For the claims of one pod. `classes` by name; `use` is what others have; `is_late` says that a search must end."""
 
     def __init__(
         self,
@@ -95,12 +103,13 @@ class Allocator:
         classes: Mapping[str, Object],
         use: Use,
         selecting: Selecting,
+        is_late: Callable[[], bool] = never,
     ) -> None:
         self._claims, self._classes, self._selecting = claims, classes, selecting
-        self._use = use
+        self._use, self._is_late = use, is_late
 
     def allocate(self, pools: Sequence[Pool]) -> list[Chosen] | None:
-        """The devices for all claims; None if there aren't enough. Raises AllocationError."""
+        """The devices for all claims; None if there aren't enough. Raises AllocationError and OutOfTimeError."""
         search = _Search(self, pools)
         return search.chosen if search.run() else None
 
@@ -209,6 +218,8 @@ class _Search:
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise AllocationError(f"{self._where(slot.claim)}: gave up after {MAX_STEPS} devices")
+        if self._a._is_late():
+            raise OutOfTimeError
         admin = bool(slot.wish.get("adminAccess"))
         if not admin and not (self._is_free(slot, device) and self._takes_counters(device, 1)):
             return False

@@ -16,7 +16,7 @@ from heeler.client.informer import key_of
 from heeler.kinds.meta.resource_rules import is_extended
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, name_of
-from heeler.scheduler.devices.allocator import AllocationError, Allocator, Chosen
+from heeler.scheduler.devices.allocator import AllocationError, Allocator, Chosen, OutOfTimeError, never
 from heeler.scheduler.devices.claim_writer import BINDING_SECONDS, ClaimWriter
 from heeler.scheduler.devices.extended import Special, is_of, is_special, special_claim, special_of
 from heeler.scheduler.devices.known import Devices, MissingClaim, allocation_of, reserved_for, usable_on
@@ -49,6 +49,8 @@ TOO_FEW = Refusal(("cannot allocate all claims",), True)
 STALE = Refusal(("cannot schedule extended resource claim",), True)
 NOT_OFFERED = Refusal(("cannot fit resource",), True)
 IN_USE = "resourceclaim in use"
+#: So long devices are looked for on one node.
+FILTER_SECONDS = 10.0
 #: A claim is reserved for so many pods at the most.
 MAX_RESERVED = 256
 #: Alternatives of a request: the first is worth so much.
@@ -89,14 +91,21 @@ class _Reserved:
 
 
 class DynamicResources:
-    """`writer` writes allocations; None in tests of decisions."""
+    """`writer` writes allocations; None in tests of decisions. `filter_seconds`: so long devices are looked for on one node, by
+    the time `now`; 0: as long as it takes."""
 
     name = "DynamicResources"
 
     def __init__(
-        self, devices: Devices, writer: ClaimWriter | None = None, binding_seconds: float = BINDING_SECONDS
+        self,
+        devices: Devices,
+        writer: ClaimWriter | None = None,
+        binding_seconds: float = BINDING_SECONDS,
+        filter_seconds: float = FILTER_SECONDS,
+        now: Callable[[], float] = float,
     ) -> None:
         self._devices, self._writer, self._binding_seconds = devices, writer, binding_seconds
+        self._filter_seconds, self._now = filter_seconds, now
         self._selecting = Selecting()
         #: The last decision's, by uid of the pod.
         self._plans: dict[str, _Plan] = {}
@@ -195,17 +204,20 @@ class DynamicResources:
     ) -> Callable[[int], Refusal | None]:
         """One row's check. Nodes that don't offer the same extended resources want the same claim."""
         searches: dict[tuple[str, ...], tuple[Allocator, _Offer]] = {}
+        until = 0.0
+        is_late = (lambda: self._now() >= until) if self._filter_seconds else never
 
         def search(lacking: tuple[str, ...]) -> tuple[Allocator, _Offer]:
             if lacking not in searches:
                 classes = {name: found for name in lacking if (found := extended[name]) is not None}
                 special = special_claim(pod.pod, classes) if classes else None
                 claims = plan.open if special is None else [*plan.open, special.claim]
-                allocator = Allocator(claims, self._devices.classes, self._devices.use, self._selecting)
+                allocator = Allocator(claims, self._devices.classes, self._devices.use, self._selecting, is_late)
                 searches[lacking] = allocator, _Offer(claims, [], special)
             return searches[lacking]
 
         def check(row: int) -> Refusal | None:
+            nonlocal until
             node = table.node(row)
             lacking = tuple(name for name in extended if not table.has(name)[row])
             if any(extended[name] is None and not _offers(node, name) for name in lacking):
@@ -219,10 +231,14 @@ class DynamicResources:
             if not offer.open:
                 plan.found[row] = offer
                 return None
+            until = self._now() + self._filter_seconds
             try:
                 found = allocator.allocate(self._devices.published.for_node(node))
             except AllocationError as error:
                 raise PluginError(f'running "{self.name}" filter plugin: {error}') from error
+            except OutOfTimeError as error:
+                text = f"node {name_of(node)}: timed out trying to allocate devices"
+                raise PluginError(f'running "{self.name}" filter plugin: {text}') from error
             if found is None:
                 return TOO_FEW
             plan.found[row] = offer._replace(chosen=found)

@@ -47,6 +47,8 @@ class Tools:
     volume_binder: VolumeBinder | None = None
     devices: Devices = field(default_factory=Devices)
     claim_writer: ClaimWriter | None = None
+    #: Monotonic time in seconds; it stands still in tests of decisions.
+    now: Callable[[], float] = float
 
 
 #: A plugin from its tools and the arguments that the configuration gives it, by their names there.
@@ -125,7 +127,8 @@ def _spread(tools: Tools, args: Mapping[str, Any]) -> PodTopologySpread:
 
 
 def _devices(tools: Tools, args: Mapping[str, Any]) -> DynamicResources:
-    return DynamicResources(tools.devices, tools.claim_writer, seconds(args.get("bindingTimeout", "10m")))
+    binding, search = seconds(args.get("bindingTimeout", "10m")), seconds(args.get("filterTimeout", "10s"))
+    return DynamicResources(tools.devices, tools.claim_writer, binding, search, tools.now)
 
 
 FACTORIES: dict[str, Factory] = {
