@@ -98,7 +98,8 @@ class Scheduler:
             self._volume_binder(),
             self._devices,
             self._claim_writer,
-            clock.monotonic,
+            clock,
+            self._record,
         )
         configuration = configuration or default()
         self.profiles: dict[str, Profile] = profiles(configuration, tools, others)
@@ -125,6 +126,9 @@ class Scheduler:
             return None if row is None else self.cache.table.node(row)
 
         return VolumeBinder(self._client, self.cache.storage, self._clock, nodes=node, wanted=self._is_waiting)
+
+    def _record(self, info: PodInfo, reason: str, action: str, note: str) -> None:
+        self._recorders[scheduler_name(info.pod)].record(about(info), "Normal", reason, action, note)
 
     def _follow(self) -> Iterator[Informer]:
         """Everything but pods that decisions depend on."""
@@ -306,7 +310,7 @@ class Scheduler:
                 gate.permit(info, node)
         except Rejected as error:
             self._give_up(waiting, node, error.message, unschedulable=error.unschedulable)
-            self._seats.release()
+            tasks.spawn(self._refused(info, error.message, unschedulable=error.unschedulable), f"refuse {info.key}")
             return
         tasks.spawn(self._bind(waiting, node), f"bind {info.key}")
 
@@ -323,6 +327,7 @@ class Scheduler:
                     unschedulable = isinstance(error, Rejected) and error.unschedulable
                     await self._take_back(waiting, node)
                     self._give_up(waiting, node, message, unschedulable=unschedulable)
+                    await self._write_refusal(info, message, unschedulable=unschedulable)
                     return
             await self._seats.acquire()
         try:
@@ -365,7 +370,9 @@ class Scheduler:
             self.queue.done(waiting)
             return
         log.warning("binding %s failed: %s", info.key, error)
-        self._give_up(waiting, node, f"binding rejected: {error}", unschedulable=False)
+        message = f"binding rejected: {error}"
+        self._give_up(waiting, node, message, unschedulable=False)
+        await self._write_refusal(info, message, unschedulable=False)
 
     async def _take_back(self, waiting: Waiting, node: str) -> None:
         for plugin in waiting.profile.pre_bind:
@@ -399,15 +406,22 @@ class Scheduler:
         self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", message)
         self._count(waiting, "error")
 
-        async def write() -> None:
-            try:
-                await self._outcomes.write_condition(waiting.info, SCHEDULER_ERROR, message)
-            except (StatusError, OSError) as error:
-                log.debug("the condition of %s failed: %s", waiting.info.key, error)
-            finally:
-                self._seats.release()
+        info = waiting.info
+        tasks.spawn(self._refused(info, message, unschedulable=False), f"refuse {info.key}")
 
-        tasks.spawn(write(), f"refuse {waiting.info.key}")
+    async def _refused(self, info: PodInfo, message: str, *, unschedulable: bool) -> None:
+        """As `_write_refusal`, by one that has a seat."""
+        try:
+            await self._write_refusal(info, message, unschedulable=unschedulable)
+        finally:
+            self._seats.release()
+
+    async def _write_refusal(self, info: PodInfo, message: str, *, unschedulable: bool) -> None:
+        """Say in the pod's condition why an attempt ended."""
+        try:
+            await self._outcomes.write_condition(info, UNSCHEDULABLE if unschedulable else SCHEDULER_ERROR, message)
+        except (StatusError, OSError) as error:
+            log.debug("the condition of %s failed: %s", info.key, error)
 
     def _refuse(self, waiting: Waiting, decision: Decision, tasks: Tasks) -> None:
         """Say why the pod stays where it is, and make room for it if that helps."""

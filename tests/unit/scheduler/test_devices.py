@@ -2,6 +2,7 @@
 
 import pytest
 
+from heeler.base.clock import LoopClock
 from heeler.scheduler.configuration.profiles import default_profile
 from heeler.scheduler.devices.allocator import AllocationError, Allocator, Use
 from heeler.scheduler.devices.known import Devices
@@ -276,12 +277,20 @@ def test_a_claim_that_holds_its_pod_elsewhere_is_given_back():
 
 @pytest.mark.parametrize(("filter_timeout", "late"), [("2s", True), ("60s", False), ("0s", False)])
 def test_devices_are_looked_for_on_a_node_for_so_long(filter_timeout, late):
-    times = iter(range(1000))
+    class Ticking(LoopClock):
+        """Each look at it is a second later."""
+
+        now = 0.0
+
+        def monotonic(self):
+            self.now += 1
+            return self.now
+
     devices = Devices()
     devices.classes |= CLASSES
     devices.claims |= {"n/c": claim(request(count=3))}
     devices.slices |= {"s": slice_("s", [device(f"d{at}") for at in range(5)])}
-    tools = Tools(devices=devices, now=lambda: next(times))
+    tools = Tools(devices=devices, clock=Ticking())
     plugin = FACTORIES["DynamicResources"](tools, {"filterTimeout": filter_timeout})
     table = Setting(node("a")).cache.table
     check = plugin.prepare(pod_info(claiming()), table)

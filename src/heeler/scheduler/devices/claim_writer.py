@@ -10,6 +10,7 @@ from heeler.client.client import Client
 from heeler.client.informer import Informer, key_of
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, name_of
+from heeler.scheduler.devices import binding
 from heeler.scheduler.devices.allocator import Chosen
 from heeler.scheduler.devices.extended import to_create
 from heeler.scheduler.devices.known import Devices, allocation_of, reserved_for
@@ -140,34 +141,25 @@ class ClaimWriter:
         }
         await self._client.update(CLAIMS, {**claim, "status": status}, subresource="status")
 
+    def current(self, claim: Object) -> Object:
+        """A claim as it is known now."""
+        return self._devices.claims.get(key_of(claim), claim)
+
     async def wait_ready(self, claims: Sequence[Object], seconds: float) -> None:
         """Until the devices have the conditions that their drivers ask for. Raises Rejected when one fails, or after long."""
         until = self._clock.monotonic() + seconds
         while True:
-            current = [self._devices.claims.get(key_of(claim)) for claim in claims]
-            if all(_is_ready(claim) for claim in current if claim is not None):
+            ready = True
+            for claim in claims:
+                current = self._devices.claims.get(key_of(claim))
+                if current is None or current["metadata"].get("uid") != claim["metadata"].get("uid"):
+                    raise Rejected(f'resourceclaim.resource.k8s.io "{name_of(claim)}" not found')
+                why = binding.failure(current)
+                if why:
+                    raise Rejected(why)
+                ready = ready and binding.is_ready(current)
+            if ready:
                 return
-            if self._clock.monotonic() > until:
-                raise Rejected("device binding timeout", unschedulable=True)
+            if self._clock.monotonic() >= until:
+                raise Rejected(f"{binding.TIMEOUT}: context deadline exceeded")
             await self._clock.sleep(LOOK_SECONDS)
-
-
-def _is_ready(claim: Object) -> bool:
-    """Raises Rejected if a device failed."""
-    status = claim.get("status") or {}
-    told = {
-        (one["driver"], one["pool"], one["device"], one.get("shareID")): {
-            condition["type"]: condition.get("status") for condition in one.get("conditions") or ()
-        }
-        for one in status.get("devices") or ()
-    }
-    ready = True
-    for result in ((status.get("allocation") or {}).get("devices") or {}).get("results") or ():
-        wanted = result.get("bindingConditions") or ()
-        if not wanted:
-            continue
-        found = told.get((result["driver"], result["pool"], result["device"], result.get("shareID")), {})
-        if any(found.get(one) == "True" for one in result.get("bindingFailureConditions") or ()):
-            raise Rejected(f"claim {name_of(claim)} binding failed", unschedulable=True)
-        ready = ready and all(found.get(one) == "True" for one in wanted)
-    return ready

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from heeler.base.clock import Clock
 from heeler.client.informer import key_of
 from heeler.kinds.meta.resource_rules import is_extended
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, name_of
+from heeler.scheduler.devices import binding
 from heeler.scheduler.devices.allocator import AllocationError, Allocator, Chosen, OutOfTimeError, never
 from heeler.scheduler.devices.claim_writer import BINDING_SECONDS, ClaimWriter
 from heeler.scheduler.devices.extended import Special, is_of, is_special, special_claim, special_of
@@ -57,6 +59,10 @@ MAX_RESERVED = 256
 FIRST_ALTERNATIVE = 8
 
 
+#: Tells an event about a pod: reason, action, note.
+Record = Callable[[PodInfo, str, str, str], None]
+
+
 class _Offer(NamedTuple):
     """What a row has for a pod: the claims that aren't allocated yet, and devices for them. `special` is the last of these
     claims where the row doesn't offer all extended resources itself."""
@@ -91,8 +97,8 @@ class _Reserved:
 
 
 class DynamicResources:
-    """`writer` writes allocations; None in tests of decisions. `filter_seconds`: so long devices are looked for on one node, by
-    the time `now`; 0: as long as it takes."""
+    """`writer` writes allocations; None in tests of decisions. `filter_seconds`: so long devices are looked for on one node;
+    0: as long as it takes. Without a `clock` no time passes. `record` tells an event: (pod, reason, action, note)."""
 
     name = "DynamicResources"
 
@@ -102,10 +108,11 @@ class DynamicResources:
         writer: ClaimWriter | None = None,
         binding_seconds: float = BINDING_SECONDS,
         filter_seconds: float = FILTER_SECONDS,
-        now: Callable[[], float] = float,
+        clock: Clock | None = None,
+        record: Record | None = None,
     ) -> None:
         self._devices, self._writer, self._binding_seconds = devices, writer, binding_seconds
-        self._filter_seconds, self._now = filter_seconds, now
+        self._filter_seconds, self._clock, self._record = filter_seconds, clock, record
         self._selecting = Selecting()
         #: The last decision's, by uid of the pod.
         self._plans: dict[str, _Plan] = {}
@@ -205,7 +212,9 @@ class DynamicResources:
         """One row's check. Nodes that don't offer the same extended resources want the same claim."""
         searches: dict[tuple[str, ...], tuple[Allocator, _Offer]] = {}
         until = 0.0
-        is_late = (lambda: self._now() >= until) if self._filter_seconds else never
+        clock = self._clock
+        hopeless = [one["metadata"]["uid"] for one in plan.claims if self._is_hopeless(one)]
+        is_late = (lambda: clock.monotonic() >= until) if clock is not None and self._filter_seconds else never
 
         def search(lacking: tuple[str, ...]) -> tuple[Allocator, _Offer]:
             if lacking not in searches:
@@ -224,14 +233,14 @@ class DynamicResources:
                 return NOT_OFFERED
             for claim in plan.claims:
                 allocation = allocation_of(claim)
-                if allocation is not None and not usable_on(allocation, node):
+                if allocation is not None and (claim["metadata"]["uid"] in hopeless or not usable_on(allocation, node)):
                     plan.elsewhere[claim["metadata"]["uid"]] = claim
                     return ELSEWHERE
             allocator, offer = search(lacking)
             if not offer.open:
                 plan.found[row] = offer
                 return None
-            until = self._now() + self._filter_seconds
+            until = clock.monotonic() + self._filter_seconds if clock is not None else 0.0
             try:
                 found = allocator.allocate(self._devices.published.for_node(node))
             except AllocationError as error:
@@ -245,6 +254,11 @@ class DynamicResources:
             return None
 
         return check
+
+    def _is_hopeless(self, claim: Object) -> bool:
+        """Do the devices of an allocated claim not become ready?"""
+        now = self._clock.time() if self._clock is not None else 0.0
+        return binding.waits(claim) and binding.is_hopeless(claim, self._binding_seconds, now)
 
     def _missing_class(self, claim: Object) -> str:
         """A class that a request names and that isn't there, as it is told; "" if all are."""
@@ -317,7 +331,12 @@ class DynamicResources:
             await self._writer.reserve(one.claim, one.allocation, pod)
             if one.mappings is not None:
                 await self._writer.tell(one.claim, one.mappings, pod)
-        await self._writer.wait_ready([one.claim for one in self._reserved[pod.uid]], self._binding_seconds)
+        claims = [one.claim for one in self._reserved[pod.uid]]
+        if any(binding.waits(self._writer.current(claim)) for claim in claims):
+            if self._record is not None:
+                note = f"waiting for binding conditions for device on node {node}"
+                self._record(pod, "BindingConditionsPending", "Scheduling", note)
+            await self._writer.wait_ready(claims, self._binding_seconds)
 
     async def take_back(self, pod: PodInfo, node: str) -> None:
         """The pod's own claim goes, others aren't the pod's any more."""

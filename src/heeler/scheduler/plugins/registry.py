@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heeler.base.clock import Clock
 from heeler.scheduler.configuration.fields import seconds
 from heeler.scheduler.devices.claim_writer import ClaimWriter
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.plugins.default_preemption import DefaultPreemption
-from heeler.scheduler.plugins.dynamic_resources import DynamicResources
+from heeler.scheduler.plugins.dynamic_resources import DynamicResources, Record
 from heeler.scheduler.plugins.image_locality import ImageLocality
 from heeler.scheduler.plugins.node_affinity import NodeAffinity
 from heeler.scheduler.plugins.node_declared_features import NodeDeclaredFeatures
@@ -47,8 +48,9 @@ class Tools:
     volume_binder: VolumeBinder | None = None
     devices: Devices = field(default_factory=Devices)
     claim_writer: ClaimWriter | None = None
-    #: Monotonic time in seconds; it stands still in tests of decisions.
-    now: Callable[[], float] = float
+    #: None: no time passes (in tests of decisions).
+    clock: Clock | None = None
+    record: Record | None = None
 
 
 #: A plugin from its tools and the arguments that the configuration gives it, by their names there.
@@ -128,7 +130,7 @@ def _spread(tools: Tools, args: Mapping[str, Any]) -> PodTopologySpread:
 
 def _devices(tools: Tools, args: Mapping[str, Any]) -> DynamicResources:
     binding, search = seconds(args.get("bindingTimeout", "10m")), seconds(args.get("filterTimeout", "10s"))
-    return DynamicResources(tools.devices, tools.claim_writer, binding, search, tools.now)
+    return DynamicResources(tools.devices, tools.claim_writer, binding, search, tools.clock, tools.record)
 
 
 FACTORIES: dict[str, Factory] = {
