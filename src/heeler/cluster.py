@@ -38,6 +38,7 @@ from heeler.store.open import open_store
 
 if TYPE_CHECKING:
     from heeler.kubelet.simulated import SimulatedNodes
+    from heeler.scheduler.configuration.given import Given
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +116,15 @@ async def _controllers(context: Context) -> None:
 
 
 async def _scheduler(context: Context) -> None:
+    from heeler.scheduler.configuration.given import checked
     from heeler.scheduler.scheduler import Scheduler
 
     client = context.client(SCHEDULER, "kube-scheduler")
+    given, others = checked(context.spec.scheduler_config or None)
 
     async def work() -> None:
-        await Scheduler(client, clock=context.clock, random=context.random).run()
+        made = Scheduler(client, clock=context.clock, random=context.random, configuration=given, others=others)
+        await made.run()
 
     context.tasks.spawn(_supervised("scheduler", work, context.clock), "scheduler")
 
@@ -206,7 +210,9 @@ class Cluster:
     """One control plane. Enter it with `async with`; `client` is the administrator's, `kubeconfig` a file for kubectl.
 
     `without`: parts that don't run, since upstream's or others run in their place ("controller-manager", "scheduler",
-    "simulated-nodes"). Raises ValueError for a part that there isn't.
+    "simulated-nodes"). `scheduler_config`: a KubeSchedulerConfiguration, as a file (Path), YAML or an object (apiVersion and
+    kind may be left out). Raises ValueError for a part that there isn't; what is wrong with a configuration is raised at the
+    start.
     """
 
     def __init__(
@@ -219,13 +225,14 @@ class Cluster:
         clock: Clock | None = None,
         random: Random | None = None,
         without: Collection[str] = (),
+        scheduler_config: Given | None = None,
     ) -> None:
         unknown = set(without) - {part.name for part in PARTS}
         if unknown:
             raise ValueError(f"no part {', '.join(sorted(unknown))}; there are {', '.join(p.name for p in PARTS)}")
         self._without = tuple(without)
         spec = Spec(name=name, nodes=0, simulated_nodes=simulated_nodes, port=port)
-        self._spec = spec
+        self._spec, self._scheduler_config = spec, scheduler_config
         self._data_dir = data_dir
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
@@ -239,6 +246,10 @@ class Cluster:
             folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="heeler-")))
         layout = Layout(folder)
         layout.prepare(_me())
+        if self._scheduler_config is not None:
+            from heeler.scheduler.configuration.given import text_of
+
+            self._spec = replace(self._spec, scheduler_config=text_of(self._scheduler_config))
         self._kubeconfig = layout.admin_kubeconfig
         plane = control_plane(
             layout,

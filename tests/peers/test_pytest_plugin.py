@@ -107,7 +107,7 @@ def test_a_failed_test_shows_its_cluster(tmp_path: Path) -> None:
 
 def test_a_wrong_marker_says_what_it_takes(tmp_path: Path) -> None:
     (tmp_path / "test_app.py").write_text("import pytest\n@pytest.mark.heeler(size=3)\ndef test_x(cluster): ...\n")
-    assert "@pytest.mark.heeler takes nodes= and seed=, not ['size']" in _run(tmp_path, "-q").stdout
+    assert "@pytest.mark.heeler takes nodes=, seed= and scheduler_config=, not ['size']" in _run(tmp_path, "-q").stdout
 
 
 def test_nothing_is_imported_before_a_cluster_is_wanted(tmp_path: Path) -> None:

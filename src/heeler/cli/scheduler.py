@@ -54,17 +54,12 @@ def scheduler(
     from heeler.base.random import SystemRandom
     from heeler.client.https import HttpsClient
     from heeler.scheduler.configuration.fields import ConfigurationError, seconds
-    from heeler.scheduler.configuration.load import default, load
-    from heeler.scheduler.configuration.profiles import Others, profiles
-    from heeler.scheduler.plugins.others import installed
-    from heeler.scheduler.plugins.registry import Tools
+    from heeler.scheduler.configuration.given import checked
     from heeler.scheduler.scheduler import Scheduler
 
     set_up_logging(verbose)
     try:
-        configuration = load(config.read_text()) if config else default()
-        others = Others(installed() if config else None)
-        profiles(configuration, Tools(), others)  # what is wrong is told before anything is waited for
+        configuration, others = checked(config.read_text() if config else None)
     except (ConfigurationError, OSError, ValueError) as error:
         fail(str(error), code=1)
     connection = configuration.get("clientConnection") or {}

@@ -53,6 +53,7 @@ CONFIG_KEYS = (
     "ingressHttpPort",
     "ingressHttpsPort",
     "registries",
+    "schedulerConfig",
 )
 
 
@@ -106,6 +107,12 @@ def report(name: str, seconds: float, remark: str) -> None:
 @click.option(
     "--ingress-https-port", type=click.IntRange(1, 65535), default=None, help="Port of Ingresses with TLS. [443]"
 )
+@click.option(
+    "--scheduler-config",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="A KubeSchedulerConfiguration. It is kept with the cluster; its clientConnection and leaderElection mean nothing.",
+)
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until the nodes are ready.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop the cluster at Ctrl-C.")
 def up(**flags: Any) -> None:
@@ -144,6 +151,7 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
         "uplink": bool,
         "ingressHttpPort": int,
         "ingressHttpsPort": int,
+        "schedulerConfig": str,
     }
     for key, wanted in checks.items():
         if key in value and (not isinstance(value[key], wanted) or (wanted is int and isinstance(value[key], bool))):
@@ -162,7 +170,11 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
             flags[flag] = value.get(key)
     if flags["name"] == DEFAULT_NAME:
         flags["name"] = value.get("name", DEFAULT_NAME)
-    for flag, key in (("data_dir", "dataDir"), ("kubeconfig_file", "kubeconfig")):
+    for flag, key in (
+        ("data_dir", "dataDir"),
+        ("kubeconfig_file", "kubeconfig"),
+        ("scheduler_config", "schedulerConfig"),
+    ):
         if flags[flag] is None and value.get(key):
             flags[flag] = Path(value[key])
     flags["registries"] = value.get("registries")
@@ -171,6 +183,23 @@ def _with_config(flags: dict[str, Any]) -> dict[str, Any]:
         if flags[flag] is not None:
             _check_network(flags[flag], f"{path}: {key}")
     return flags
+
+
+def _scheduler_config(flags: dict[str, Any]) -> str | None:
+    """What the scheduler's configuration says, once it is found to be right; None: nothing said. Raises LocalError."""
+    path = flags.get("scheduler_config")
+    if path is None:
+        return None
+    from heeler.scheduler.configuration.given import checked, text_of
+
+    try:
+        text = text_of(path)
+        checked(text)
+    except OSError as error:
+        raise LocalError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise LocalError(f"{path}: {error}") from error
+    return text
 
 
 def _registries(flags: dict[str, Any], old: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -256,7 +285,11 @@ def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
             f"the cluster runs on port {old.port}: `heeler down --name {spec.name}` first, then choose another"
         )
     path = flags["kubeconfig_file"] or (Path(spec.kubeconfig) if spec.kubeconfig else _kubeconfig_path(who.home))
-    restart = old is not None and simulated is not None and simulated != old.simulated_nodes
+    configuration = _scheduler_config(flags)
+    restart = old is not None and (
+        (simulated is not None and simulated != old.simulated_nodes)
+        or (configuration is not None and configuration != old.scheduler_config)
+    )
     spec = changed(
         spec,
         nodes=nodes,
@@ -269,6 +302,7 @@ def _start(flags: dict[str, Any], layout: Layout, who: Owner) -> Spec:
         pod_cidr=flags.get("pod_cidr"),
         registries=_registries(flags, spec.registries),
         kubeconfig=str(Path(path).absolute()),
+        scheduler_config=configuration,
     )
     _check_networks(spec, old)
     click.echo(f'Cluster "{spec.name}"')
@@ -305,7 +339,7 @@ def _stay(layout: Layout, flags: dict[str, Any], who: Owner) -> None:
     def restart(gone: list[str]) -> None:
         click.echo(f"{', '.join(gone)} ended: starting again", err=True)
         with one_at_a_time(who):
-            _start({**flags, "wait": False}, layout, who)
+            _start({**flags, "wait": False, "scheduler_config": None}, layout, who)  # the cluster keeps its own
 
     click.echo("Running; Ctrl-C stops the cluster.")
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

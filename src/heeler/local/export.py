@@ -73,7 +73,12 @@ async def export(
             "heeler": __version__,
             "python": platform.python_version(),
             "system": platform.platform(),
-            "spec": {**asdict(spec), "registries": sorted(spec.registries)},
+            "spec": {
+                **asdict(spec),
+                # both may hold keys
+                "registries": sorted(spec.registries),
+                "scheduler_config": bool(spec.scheduler_config),
+            },
         }
         archive.add("summary.json", orjson.dumps({**machine, **summary}, option=orjson.OPT_INDENT_2))
         report("logs", f"{_logs(archive, layout)} files")

@@ -54,6 +54,8 @@ class Spec:
     kubeconfig: str = ""
     #: registries' settings by host: {"mirrors": [URL], "ca": FILE, "skipVerify": bool}.
     registries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: A KubeSchedulerConfiguration as YAML; "": the defaults.
+    scheduler_config: str = ""
     #: tells clusters of the same name in different folders apart; "" in the usual folder.
     suffix: str = ""
     layout: int = LAYOUT

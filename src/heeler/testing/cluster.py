@@ -35,6 +35,7 @@ from heeler.kinds.kind import Kind
 from heeler.objects import yaml_text
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
+from heeler.scheduler.configuration.given import Given, text_of
 from heeler.testing.clock import Duration, TestClock, seconds_of
 from heeler.testing.manifests import Manifest, find_kind, objects_of
 from heeler.testing.plane import Plane, State, started
@@ -73,8 +74,16 @@ class FreshCluster:
     Refusals are raised as `heeler.objects.status.StatusError`.
     """
 
-    def __init__(self, *, nodes: int = 1, random: Random | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        nodes: int = 1,
+        random: Random | None = None,
+        seed: int | None = None,
+        scheduler_config: Given | None = None,
+    ) -> None:
         self._nodes = nodes
+        self._scheduler_config = "" if scheduler_config is None else text_of(scheduler_config)
         self._random = random or (SystemRandom() if seed is None else SeededRandom(seed))
         self._stack = ExitStack()
         self._thread: threading.Thread | None = None
@@ -130,7 +139,7 @@ class FreshCluster:
     async def _live(self, begun: Future[tuple[Plane, Access]]) -> None:
         self._loop = cast("SteppedLoop", asyncio.get_running_loop())
         self._stopping = asyncio.Event()
-        async with started(self._nodes, self._random) as found:
+        async with started(self._nodes, self._random, self._scheduler_config) as found:
             begun.set_result(found)
             await self._stopping.wait()
 

@@ -262,8 +262,9 @@ class Plane:
 
 
 @contextlib.asynccontextmanager
-async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Access]]:
-    """A running control plane with so many simulated nodes, and how its administrator reaches it."""
+async def started(nodes: int, random: Random, scheduler_config: str = "") -> AsyncIterator[tuple[Plane, Access]]:
+    """A running control plane with so many simulated nodes, and how its administrator reaches it. `scheduler_config`: a
+    KubeSchedulerConfiguration as YAML, "" for the defaults."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, SteppedLoop)
     real: Clock = SystemClock()
@@ -309,7 +310,13 @@ async def started(nodes: int, random: Random) -> AsyncIterator[tuple[Plane, Acce
         await server.start()
         try:
             async with Tasks() as tasks:
-                spec = Spec(name="heeler-test", nodes=0, simulated_nodes=nodes, port=port)
+                spec = Spec(
+                    name="heeler-test",
+                    nodes=0,
+                    simulated_nodes=nodes,
+                    port=port,
+                    scheduler_config=scheduler_config,
+                )
                 context = Context(
                     server,
                     spec,

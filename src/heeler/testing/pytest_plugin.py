@@ -29,7 +29,7 @@ _CLUSTERS = pytest.StashKey[list[Any]]()
 _READ_AT_IMPORT = tuple(
     f"{of}.config{part}" for of in ("kubernetes", "kubernetes_asyncio") for part in ("", ".kube_config")
 )
-_MARK = "heeler(nodes=1, seed=None): what the fixture `cluster` of this test is to be"
+_MARK = "heeler(nodes=1, seed=None, scheduler_config=None): what the fixture `cluster` of this test is to be"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,9 +41,10 @@ def _wanted(request: pytest.FixtureRequest) -> dict[str, Any]:
     marker = request.node.get_closest_marker("heeler")
     if marker is None:
         return {}
-    unknown = sorted(set(marker.kwargs) - {"nodes", "seed"})
+    unknown = sorted(set(marker.kwargs) - {"nodes", "seed", "scheduler_config"})
     if marker.args or unknown:
-        raise pytest.UsageError(f"@pytest.mark.heeler takes nodes= and seed=, not {unknown or list(marker.args)}")
+        taken = "nodes=, seed= and scheduler_config="
+        raise pytest.UsageError(f"@pytest.mark.heeler takes {taken}, not {unknown or list(marker.args)}")
     return dict(marker.kwargs)
 
 
