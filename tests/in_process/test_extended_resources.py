@@ -43,10 +43,10 @@ async def with_devices(client: Client) -> None:
     await client.create(SLICES, {"metadata": {"name": "s"}, "spec": spec})
 
 
-async def made(client: Client) -> None:
+async def made(client: Client, **spec: Any) -> None:
     async def tried() -> bool:
         try:
-            await client.create(PODS, POD, "default")
+            await client.create(PODS, {**POD, "spec": {**POD["spec"], **spec}}, "default")
         except StatusError:  # until the service account is there
             return False
         return True
@@ -101,6 +101,31 @@ def test_a_pod_that_ends_gives_its_devices_back_at_once() -> None:
             await until(lambda: told(client))
             await client.patch(PODS, "p", {"status": {"phase": "Succeeded"}}, "default", subresource="status")
             await until(lambda: none_left(client))
+
+    asyncio.run(main())
+
+
+def test_a_claim_that_a_scheduler_left_behind_goes_before_the_pod_is_placed() -> None:
+    async def main() -> None:
+        async with heeler.Cluster(simulated_nodes=1) as cluster:
+            client = cluster.client
+            await with_devices(client)
+            await made(client, schedulingGates=[{"name": "wait"}])
+            pod = await client.get(PODS, "p", "default")
+            owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod["metadata"]["uid"], "controller": True}
+            metadata = {
+                "name": "left",
+                "annotations": {"resource.kubernetes.io/extended-resource-claim": "true"},
+                "ownerReferences": [owner],
+                "finalizers": ["resource.kubernetes.io/delete-protection"],
+            }
+            wish = {"name": "container-0-request-0", "exactly": {"deviceClassName": "gpu"}}
+            left: Object = {"metadata": metadata, "spec": {"devices": {"requests": [wish]}}}
+            await client.create(CLAIMS, left, "default")
+            await client.patch(PODS, "p", {"spec": {"schedulingGates": None}}, "default")
+            status = await until(lambda: told(client))
+            assert [one["metadata"]["name"] for one in await claims(client)] == [status["resourceClaimName"]]
+            assert status["resourceClaimName"] != "left"
 
     asyncio.run(main())
 

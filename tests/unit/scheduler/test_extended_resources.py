@@ -119,6 +119,15 @@ def test_rows_that_are_promised_to_others_keep_what_was_found_on_the_rest():
     assert {name: len(one) for name, one in found.items()} == {"a": 1, "b": 1}
 
 
+def test_what_was_found_for_a_pod_is_forgotten_with_the_next_one():
+    there = setting(node("a"), devices=known(TWO))
+    plugin, row = there.profile.plugins["DynamicResources"], there.cache.table.row("a")
+    there.choose(asking())
+    assert plugin.special(pod_info(asking()), row) is not None
+    there.choose(pod("other"))
+    assert plugin.special(pod_info(asking()), row) is None
+
+
 # the claim
 
 

@@ -114,7 +114,7 @@ class DynamicResources:
         self._devices, self._writer, self._binding_seconds = devices, writer, binding_seconds
         self._filter_seconds, self._clock, self._record = filter_seconds, clock, record
         self._selecting = Selecting()
-        #: The last decision's, by uid of the pod.
+        #: The last decision's, by uid of the pod: one at the most.
         self._plans: dict[str, _Plan] = {}
         #: By uid of the pod.
         self._reserved: dict[str, list[_Reserved]] = {}
@@ -168,6 +168,7 @@ class DynamicResources:
 
     def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
         before = self._plans.pop(pod.uid, None)
+        self._plans.clear()
         extended = self._extended(pod)
         if not extended and not pod.pod["spec"].get("resourceClaims"):
             return None
