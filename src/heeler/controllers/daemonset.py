@@ -29,6 +29,8 @@ KIND = OwnerKind(DAEMON_SETS, "DaemonSet")
 #: A daemon that fails again and again is made again after ever longer pauses.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 900.0
 MAX_KNOWN_PAUSES = 10_000
+#: The set's uid and observed generation (a new template begins anew), and the node.
+PauseKey = tuple[str, int, str]
 
 
 class DaemonSetController:
@@ -42,20 +44,36 @@ class DaemonSetController:
         stored = context.informers.get(CONTROLLER_REVISIONS)
         self._history = History(self._client, stored, KIND, revisions.REVISION_LABEL)
         self._control = PodControl(self._client, self._pods, self._events, KIND)
-        #: (set's uid, node) -> (pause, since when): daemons that failed there.
-        self._pauses: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
+        #: Daemons that failed somewhere: (pause, since when).
+        self._pauses: OrderedDict[PauseKey, tuple[float, float]] = OrderedDict()
+        self._pods.add_index("node", lambda pod: [pods.node_name(pod)])
         stored.add_index("controller", lambda revision: [owners.controller_uid(revision)])
         self._sets.add_handler(lambda old, new: self.queue.add(key_of(new or old or {})))
         watch_dependents(self._pods, self._sets, KIND.kind, _selector, self.queue.add)
         self._nodes.add_handler(self._node_changed)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        if old is not None and new is not None and _facts(old) == _facts(new):
+        """Look at the sets that miss a daemon there, must take one away, or have had one where none was meant.
+
+        A daemon that may stay where it isn't meant any more is no reason: the status tells of it at the next look.
+        """
+        if new is None:
+            for obj in self._sets:
+                if old is not None and rules.fit(obj, old).stay:
+                    self.queue.add(key_of(obj))
             return
+        if old is not None and _facts(old) == _facts(new):
+            return
+        there: dict[str, None] = {}
+        for pod in self._pods.by_index("node", name_of(new)):
+            ref = owners.controller_of(pod)
+            if ref is not None and ref.get("kind") == KIND.kind:
+                there[f"{pod['metadata']['namespace']}/{ref['name']}"] = None
         for obj in self._sets:
-            before = old is not None and rules.fit(obj, old)
-            after = new is not None and rules.fit(obj, new)
-            if before != after:
+            run, stay = rules.fit(obj, new)
+            scheduled = key_of(obj) in there
+            misplaced = scheduled and ((obj.get("status") or {}).get("numberMisscheduled") or 0) > 0
+            if (run and not scheduled) or (scheduled and not stay) or misplaced:
                 self.queue.add(key_of(obj))
 
     async def reconcile(self, key: str) -> None:
@@ -81,7 +99,7 @@ class DaemonSetController:
             raise
         digest = labels_of(current).get(revisions.REVISION_LABEL, "")
         fits = rules.fits(obj, list(self._nodes))
-        step = rules.plan(obj, found, fits, digest, self._now())
+        step = rules.plan(obj, found, fits, digest, self._now(), self._waiting(obj, found))
         made, error = await self._perform(obj, step, digest)
         gone = {pod["metadata"]["uid"] for pod in found if self._pods.get(key_of(pod)) is None}
         found = [self._pods.get(key_of(pod)) or pod for pod in found if pod["metadata"]["uid"] not in gone] + made
@@ -105,7 +123,9 @@ class DaemonSetController:
             self.queue.add_after(key_of(obj), wait + 0.01)
 
     async def _perform(self, obj: Object, step: Step, digest: str) -> tuple[list[Object], StatusError | OSError | None]:
-        victims = [*step.delete, *(pod for node, pod in step.failed if self._may_replace(obj, node, pod))]
+        for node, pod in step.finished:
+            self._note_finished(obj, node, pod)
+        victims = [*(pod for _, pod in step.finished), *step.delete]
         reference = KIND.reference(obj)
         made, failed = await in_growing_batches(
             [
@@ -116,27 +136,34 @@ class DaemonSetController:
         error = await self._control.delete_all(obj, victims)
         return made, failed or error
 
-    def _may_replace(self, obj: Object, node: str, pod: Object) -> bool:
-        """Has a finished daemon waited long enough to be deleted and made again? If not, come back then."""
-        key, now = (obj["metadata"]["uid"], node), self._context.clock.monotonic()
-        pause, since = self._pauses.get(key, (0.0, now))
-        if now - since < pause:
-            self.queue.add_after(key_of(obj), pause - (now - since))
-            return False
+    def _waiting(self, obj: Object, found: Sequence[Object]) -> list[str]:
+        """The nodes whose failed daemon hasn't waited for long enough; comes back for each of them."""
+        failed = [pod for pod in found if pods.phase(pod) == "Failed" and not pods.is_terminating(pod)]
+        now = self._context.clock.monotonic()
+        out = []
+        for node in dict.fromkeys(rules.target_node(pod) for pod in failed):
+            pause, since = self._pauses.get(_pause_key(obj, node), (0.0, now))
+            if now - since < pause:
+                self.queue.add_after(key_of(obj), pause - (now - since))
+                out.append(node)
+        return out
+
+    def _note_finished(self, obj: Object, node: str, pod: Object) -> None:
+        """Tell of a daemon that ended and goes; one that failed makes the next on that node wait for longer."""
+        name = f"{obj['metadata']['namespace']}/{name_of(pod)} on node {node}"
+        if pods.phase(pod) != "Failed":
+            message = f"Found succeeded daemon pod {name}, will try to delete it"
+            self._events.record(KIND.about(obj), "Normal", "SucceededDaemonPod", message)
+            return
+        message = f"Found failed daemon pod {name}, will try to kill it"
+        self._events.record(KIND.about(obj), "Warning", "FailedDaemonPod", message)
+        key, now = _pause_key(obj, node), self._context.clock.monotonic()
+        pause, since = self._pauses.pop(key, (0.0, now))
         if now - since > 2 * MAX_PAUSE_SECONDS:
             pause = 0.0
-        self._pauses.pop(key, None)
         self._pauses[key] = (min(max(FIRST_PAUSE_SECONDS, 2 * pause), MAX_PAUSE_SECONDS), now)
         if len(self._pauses) > MAX_KNOWN_PAUSES:
             self._pauses.popitem(last=False)
-        name = f"{obj['metadata']['namespace']}/{name_of(pod)} on node {node}"
-        if pods.phase(pod) == "Failed":
-            message = f"Found failed daemon pod {name}, will try to kill it"
-            self._events.record(KIND.about(obj), "Warning", "FailedDaemonPod", message)
-        else:
-            message = f"Found succeeded daemon pod {name}, will try to delete it"
-            self._events.record(KIND.about(obj), "Normal", "SucceededDaemonPod", message)
-        return True
 
     async def _write_status(self, obj: Object, status: Object) -> None:
         if status == (obj.get("status") or {}):
@@ -148,6 +175,11 @@ class DaemonSetController:
 def _facts(node: Object) -> tuple[object, ...]:
     """What decides whether a node gets a daemon."""
     return node["metadata"].get("labels"), (node.get("spec") or {}).get("taints")
+
+
+def _pause_key(obj: Object, node: str) -> PauseKey:
+    seen = (obj.get("status") or {}).get("observedGeneration") or 0
+    return obj["metadata"]["uid"], int(seen), node
 
 
 def _selector(obj: Object) -> selectors.LabelSelector:

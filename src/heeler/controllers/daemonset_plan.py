@@ -6,7 +6,7 @@ https://kubernetes.io/docs/tasks/manage-daemon/update-daemon-set/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from heeler.objects.value import Object, labels_of, meta, name_of
@@ -37,11 +37,11 @@ class Fit(NamedTuple):
 
 
 class Step(NamedTuple):
-    """`create`: names of nodes; `failed`: finished daemons that go (each with its node), to be made again."""
+    """`create`: names of nodes; `finished`: daemons that go (each with its node) because they ended, to be made again."""
 
     create: tuple[str, ...] = ()
     delete: tuple[Object, ...] = ()
-    failed: tuple[tuple[str, Object], ...] = ()
+    finished: tuple[tuple[str, Object], ...] = ()
 
 
 def target_node(pod: Object) -> str:
@@ -56,16 +56,16 @@ def target_node(pod: Object) -> str:
 
 
 def by_node(found: Sequence[Object]) -> dict[str, list[Object]]:
-    """Daemons by node, the oldest first; those that are finished and being deleted count no more."""
+    """Daemons by node: scheduled ones first, then the oldest; those that are finished and being deleted count no more."""
     out: dict[str, list[Object]] = {}
-    for pod in sorted(found, key=_age):
+    for pod in sorted(found, key=_rank):
         if not (pods.is_finished(pod) and pods.is_terminating(pod)):
             out.setdefault(target_node(pod), []).append(pod)
     return out
 
 
-def _age(pod: Object) -> tuple[str, str]:
-    return meta(pod).get("creationTimestamp", ""), name_of(pod)
+def _rank(pod: Object) -> tuple[bool, str, str]:
+    return not pods.node_name(pod), meta(pod).get("creationTimestamp", ""), name_of(pod)
 
 
 def generation(obj: Object) -> str:
@@ -153,48 +153,66 @@ def is_updated(obj: Object, pod: Object, digest: str) -> bool:
     return labels.get(revisions.REVISION_LABEL) == digest or bool(number and labels.get(GENERATION_LABEL) == number)
 
 
-def plan(obj: Object, found: Sequence[Object], nodes: Mapping[str, Fit], digest: str, now: float) -> Step:
-    """The next step: first the right nodes, then the right version."""
-    step = _place(obj, found, nodes, digest, now)
+def plan(
+    obj: Object,
+    found: Sequence[Object],
+    nodes: Mapping[str, Fit],
+    digest: str,
+    now: float,
+    waiting: Collection[str] = (),
+) -> Step:
+    """The next step: first the right nodes, then the right version.
+
+    `waiting`: nodes whose failed daemon is left for now. An update goes on beside them, and may replace them.
+    """
+    step = _place(obj, found, nodes, digest, now, waiting)
     if step != Step() or (obj["spec"].get("updateStrategy") or {}).get("type") != "RollingUpdate":
         return step
-    surge, unavailable = limits(obj, sum(one.run for one in nodes.values()))
+    wanted = sum(one.run for one in nodes.values())
+    surge, unavailable = limits(obj, wanted)
     if surge:
-        return _surge(obj, by_node(found), nodes, digest, surge, now)
+        return _surge(obj, by_node(found), nodes, digest, surge, wanted, now)
     return _replace(obj, by_node(found), digest, unavailable, now)
 
 
-def _place(obj: Object, found: Sequence[Object], nodes: Mapping[str, Fit], digest: str, now: float) -> Step:
+def _place(
+    obj: Object, found: Sequence[Object], nodes: Mapping[str, Fit], digest: str, now: float, waiting: Collection[str]
+) -> Step:
     """Daemons where none is, none where none shall be; one for each node, two while a surge goes on."""
     there = by_node(found)
+    surging = limits(obj, 1).surge > 0
     create: list[str] = []
     delete: list[Object] = []
-    failed: list[tuple[str, Object]] = []
+    finished: list[tuple[str, Object]] = []
     for node, (run, stay) in nodes.items():
         own = there.get(node, [])
         going = [pod for pod in own if not pods.is_terminating(pod)]
         if run and not own:
             create.append(node)
         elif stay:
-            failed += [(node, pod) for pod in going if pods.is_finished(pod)]
+            failed = [pod for pod in going if pods.phase(pod) == "Failed"]
+            if node not in waiting:  # the next one waits for this one's pause
+                finished += [(node, pod) for pod in failed[:1]]
+            finished += [(node, pod) for pod in going if pods.phase(pod) == "Succeeded"]
             running = [pod for pod in going if not pods.is_finished(pod)]
-            delete += _superfluous(obj, running, digest, now)
+            if not surging:
+                delete += running[1:]
+            elif run and not running:  # a surge is there to have one at all times: it doesn't wait for one that goes
+                create.append(node)
+            else:
+                delete += _superfluous(obj, running, digest, now)
         else:
             delete += going
     for node, own in there.items():  # waiting for a node that is no more
         if node not in nodes:
             delete += [pod for pod in own if not pods.node_name(pod) and not pods.is_terminating(pod)]
-    return Step(tuple(create[:BURST]), tuple(delete[:BURST]), tuple(failed[:BURST]))
+    return Step(tuple(create[:BURST]), tuple(delete[:BURST]), tuple(finished[:BURST]))
 
 
 def _superfluous(obj: Object, running: Sequence[Object], digest: str, now: float) -> list[Object]:
-    """Of several daemons on a node: all but the oldest, or, with a surge, all but one of each version."""
-    if len(running) < 2:
-        return []
-    if not limits(obj, len(running)).surge:
-        return list(running[1:])
-    new = [pod for pod in running if is_updated(obj, pod, digest)]
-    old = [pod for pod in running if not is_updated(obj, pod, digest)]
+    """Of several daemons on a node with a surge: all but one of each version, and the old one when it isn't needed."""
+    new = [pod for pod in running if revisions.label_of(pod) == digest]
+    old = [pod for pod in running if revisions.label_of(pod) != digest]
     out = [*new[1:], *old[1:]]
     if new and old and (not pods.is_ready(old[0]) or pods.is_available(new[0], min_ready(obj), now)):
         out.append(old[0])
@@ -215,7 +233,7 @@ def _replace(obj: Object, there: Mapping[str, Sequence[Object]], digest: str, un
     candidates: list[Object] = []
     for own in there.values():
         new, old = _versions(obj, own, digest)
-        if len(new) > 1 or len(old) > 1 or (not new and not old):
+        if len(new) > 1 or len(old) > 1 or bool(new) == bool(old):
             missing += 1
         elif new:
             missing += not pods.is_available(new[0], min_ready(obj), now)
@@ -223,39 +241,60 @@ def _replace(obj: Object, there: Mapping[str, Sequence[Object]], digest: str, un
             broken.append(old[0])
         else:
             candidates.append(old[0])
-    return Step(delete=(*broken, *candidates[: max(0, unavailable - missing - len(broken))]))
+    return Step(delete=(*broken, *candidates[: max(0, unavailable - missing - len(broken))])[:BURST])
 
 
 def _surge(
-    obj: Object, there: Mapping[str, Sequence[Object]], nodes: Mapping[str, Fit], digest: str, surge: int, now: float
+    obj: Object,
+    there: Mapping[str, Sequence[Object]],
+    nodes: Mapping[str, Fit],
+    digest: str,
+    surge: int,
+    wanted: int,
+    now: float,
 ) -> Step:
-    """New daemons come beside the old ones, which go as soon as the new one is available."""
-    more = 0
+    """New daemons come beside the old ones, which go as soon as the new one is available.
+
+    Old ones on nodes that shall have none go when they don't work, and otherwise when there are enough without them.
+    """
+
+    def works(pod: Object) -> bool:
+        return pods.is_available(pod, min_ready(obj), now)
+
+    more = available = 0
     broken: list[str] = []
     candidates: list[str] = []
     delete: list[Object] = []
+    misplaced: list[Object] = []
     for node, own in there.items():
         new, old = _versions(obj, own, digest)
         if len(new) > 1 or len(old) > 1:
             more += 1
-        elif not old:
             continue
-        elif not new:
-            if not nodes.get(node, Fit(False, False)).run:
-                continue
-            (candidates if pods.is_available(old[0], min_ready(obj), now) else broken).append(node)
-        elif not pods.is_available(new[0], min_ready(obj), now):
-            more += 1
+        available += any(works(pod) for pod in old or new)
+        if not old:
+            continue
+        if new:
+            if works(new[0]):
+                delete.append(old[0])
+            else:
+                more += 1
+        elif node not in nodes:
+            continue
+        elif nodes[node].run:
+            (candidates if works(old[0]) else broken).append(node)
         else:
-            delete.append(old[0])
-    return Step(create=(*broken, *candidates[: max(0, surge - more)]), delete=tuple(delete))
+            (misplaced if works(old[0]) else delete).append(old[0])
+    delete += misplaced[: max(0, available - wanted)]
+    return Step(create=(*broken, *candidates[: max(0, surge - more)])[:BURST], delete=tuple(delete[:BURST]))
 
 
 def status(
     obj: Object, found: Sequence[Object], nodes: Mapping[str, Fit], digest: str, collisions: int | None, now: float
 ) -> Object:
+    """The status for these pods. Nodes that may only keep their daemon aren't wanted: it is misscheduled there."""
     there = by_node(found)
-    wanted = [node for node, one in nodes.items() if one.run or (one.stay and there.get(node))]
+    wanted = [node for node, one in nodes.items() if one.run]
     first = [own[0] for node in wanted if (own := there.get(node))]
     available = sum(pods.is_available(pod, min_ready(obj), now) for pod in first)
     counts = {
@@ -265,7 +304,7 @@ def status(
     }
     out: Object = {
         "currentNumberScheduled": len(first),
-        "numberMisscheduled": sum(bool(there.get(node)) and not one.stay for node, one in nodes.items()),
+        "numberMisscheduled": sum(bool(there.get(node)) and not one.run for node, one in nodes.items()),
         "desiredNumberScheduled": len(wanted),
         "numberReady": sum(pods.is_ready(pod) for pod in first),
         "observedGeneration": meta(obj).get("generation") or 0,

@@ -49,8 +49,8 @@ def test_every_node_gets_one_and_of_two_the_older_stays():
 def test_a_daemon_leaves_a_node_that_is_not_meant_any_more_and_a_failed_one_is_made_again():
     step = rules.plan(daemons(), [pod("a"), pod("b")], {"a": Fit(False, False), "b": Fit(False, True)}, "new", 2e9)
     assert [name_of(p) for p in step.delete] == ["a-new-0"]
-    failed = plan(daemons(), [pod("a", phase="Failed"), pod("b"), pod("c")]).failed
-    assert [(where, name_of(p)) for where, p in failed] == [("a", "a-new-0")]
+    finished = plan(daemons(), [pod("a", phase="Failed"), pod("b"), pod("c")]).finished
+    assert [(where, name_of(p)) for where, p in finished] == [("a", "a-new-0")]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,62 @@ def test_with_a_surge_the_new_daemon_comes_first():
     assert plan(obj, both) == Step()
     both[1] = pod("a")
     assert [name_of(p) for p in plan(obj, both).delete] == ["a-old-1"]
+
+
+def deleted(step: Step) -> list[str]:
+    return [name_of(one) for one in step.delete]
+
+
+def test_a_failed_daemon_that_waits_does_not_hold_up_an_update_and_is_replaced_by_it():
+    found = [pod("a", "old", phase="Failed", ready=False), pod("b", "old"), pod("c", "old")]
+    fits = {name: Fit(True, True) for name in "abc"}
+    step = rules.plan(daemons(unavailable=2), found, fits, "new", 2e9, waiting=["a"])
+    assert deleted(step) == ["a-old-0", "b-old-0"]
+    assert step.finished == ()
+
+
+def test_of_daemons_that_failed_one_goes_at_a_time_and_those_that_succeeded_do_not_wait():
+    found = [pod("a", phase="Failed", age=1), pod("a", phase="Failed"), pod("b", phase="Succeeded"), pod("c")]
+    fits = {name: Fit(True, True) for name in "abc"}
+    assert [name_of(p) for _, p in rules.plan(daemons(), found, fits, "new", 2e9).finished] == ["a-new-1", "b-new-0"]
+    step = rules.plan(daemons(), found, fits, "new", 2e9, waiting=["a", "b"])
+    assert [name_of(p) for _, p in step.finished] == ["b-new-0"]
+
+
+def test_of_two_daemons_the_scheduled_one_stays():
+    older = rules.new_pod(daemons(), "a", "new", {})
+    older["metadata"] |= {"name": "older", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    assert deleted(plan(daemons(), [older, pod("a")], "a")) == ["older"]
+
+
+def test_with_a_surge_a_node_has_one_at_all_times():
+    going = pod("a")
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+    assert plan(daemons(surge=1, unavailable=0), [going], "a").create == ("a",)
+    assert plan(daemons(), [going], "a").create == ()
+
+
+def test_with_a_surge_old_daemons_leave_nodes_that_shall_have_none_as_soon_as_there_are_enough():
+    obj = daemons(surge=1, unavailable=0)
+    fits = {"a": Fit(False, True), "b": Fit(False, True), "c": Fit(True, True)}
+    broken = [pod("a", "old", ready=False), pod("b", "old"), pod("c")]
+    assert rules.plan(obj, broken, fits, "new", 2e9) == Step(delete=(broken[0], broken[1]))
+    alone = [pod("a", "old"), pod("b", "old"), pod("c", ready=False)]
+    assert deleted(rules.plan(obj, alone, fits, "new", 2e9)) == ["a-old-0"]
+
+
+def test_a_daemon_on_a_node_that_may_only_keep_it_is_misscheduled():
+    fits = {"a": Fit(False, True), "b": Fit(True, True)}
+    found = rules.status(daemons(), [pod("a"), pod("b")], fits, "new", None, 2e9)
+    assert found == {
+        "currentNumberScheduled": 1,
+        "desiredNumberScheduled": 1,
+        "numberMisscheduled": 1,
+        "numberReady": 1,
+        "numberAvailable": 1,
+        "updatedNumberScheduled": 1,
+        "observedGeneration": 1,
+    }
 
 
 @given(
