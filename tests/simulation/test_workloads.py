@@ -122,6 +122,28 @@ def test_a_job_tries_failed_pods_again_after_ever_longer_pauses_until_its_limit(
     simulate_cluster(story)
 
 
+def test_a_job_waits_ever_longer_when_its_pods_are_deleted():
+    async def story(cluster: Simulation) -> None:
+        await cluster.client.create(JOBS, job("steady", exits="0@10000"), "default")
+        waits: list[float] = []
+        known = ""
+
+        async def successor() -> bool:
+            found = (await cluster.client.list(PODS, "default")).items
+            return any(pod["metadata"]["name"] != known and pods.phase(pod) == "Running" for pod in found)
+
+        for _ in range(4):
+            await cluster.until(successor)
+            (known,) = (pod["metadata"]["name"] for pod in (await cluster.client.list(PODS, "default")).items)
+            start = cluster.clock.monotonic()
+            await cluster.client.delete(PODS, known, "default")
+            await cluster.until(successor, every=0.1)
+            waits.append(cluster.clock.monotonic() - start)
+        assert [round(wait / 10) for wait in waits] == [1, 2, 4, 8]
+
+    simulate_cluster(story)
+
+
 def test_a_job_counts_every_pod_once_whatever_goes_wrong():
     from tests.simulation.test_stories import STORM
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from heeler.base.tasks import together
 from heeler.client.informer import key_of, split_key
 from heeler.client.queue import WorkQueue
 from heeler.controllers import job_plan as rules
-from heeler.controllers.job_plan import Step
+from heeler.controllers.job_plan import NO_FAILURES, Backoff, Step
 from heeler.controllers.loop import Context
 from heeler.controllers.pod_control import (
     STRATEGIC,
@@ -29,6 +31,7 @@ KIND = OwnerKind(JOBS, "Job")
 BATCH_SECONDS = 1.0
 #: What fails is tried again after these seconds, twice as long each time (upstream's DefaultJobApiBackOff, MaxJobApiBackOff).
 FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 1.0, 60.0
+MAX_KNOWN_BACKOFFS = 10_000
 #: Keys of pods whose Job is gone begin so.
 ORPHAN = "orphan:"
 
@@ -41,6 +44,8 @@ class JobController:
         self._jobs = context.informers.get(JOBS)
         self._pods = context.informers.get(PODS)
         self._control = PodControl(self._client, self._pods, self._events, KIND)
+        #: By uid: Jobs whose pods failed.
+        self._backoffs: OrderedDict[str, Backoff] = OrderedDict()
         self._jobs.add_handler(self._job_changed)
         watch_dependents(self._pods, self._jobs, KIND.kind, _selector, self._soon)
         self._pods.add_handler(self._pod_changed)
@@ -55,6 +60,7 @@ class JobController:
         else:
             self.queue.add(key)
         if new is None and old is not None:
+            self._backoffs.pop(old["metadata"]["uid"], None)
             for pod in self._pods.by_index("controller", old["metadata"]["uid"]):
                 self._pod_changed(None, pod)
 
@@ -90,11 +96,15 @@ class JobController:
             finalizers=() if rules.is_finished(job) else (rules.FINALIZER,),
         )
         if rules.is_finished(job):
+            self._backoffs.pop(job["metadata"]["uid"], None)
             await together(*(self._release(pod) for pod in found if rules.is_tracked(pod)))
             return
-        step = rules.plan(job, found, self._context.clock.time())
+        uid = job["metadata"]["uid"]
+        step = rules.plan(job, found, self._context.clock.time(), self._backoffs.get(uid, NO_FAILURES))
         error = await self._perform(job, step)
         job = await self._write_status(job, step.status)
+        if step.release:  # these pods are new no more
+            self._remember(uid, step.backoff)
         for event in step.events:
             self._events.record(KIND.about(job), *event)
         await together(*(self._release(pod) for pod in step.release))
@@ -103,6 +113,13 @@ class JobController:
             self.queue.add_after(key, step.again + 0.01)
         if error is not None:
             raise error
+
+    def _remember(self, uid: str, backoff: Backoff) -> None:
+        self._backoffs.pop(uid, None)
+        if backoff.failures:
+            self._backoffs[uid] = backoff
+            if len(self._backoffs) > MAX_KNOWN_BACKOFFS:
+                self._backoffs.popitem(last=False)
 
     async def _perform(self, job: Object, step: Step) -> StatusError | OSError | None:
         """Make and delete pods; the first failure. The status says what was really done."""

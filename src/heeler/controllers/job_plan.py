@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from heeler.base.clock import parse_rfc3339, rfc3339
@@ -25,6 +26,8 @@ OWN_MANAGER = "kubernetes.io/job-controller"
 BURST = 500
 #: A failed pod is replaced after this time, twice as long each time.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 10.0, 600.0
+#: So much of a generated name is the given part.
+MAX_PREFIX = 58
 
 
 class Verdict(NamedTuple):
@@ -40,11 +43,21 @@ class Verdict(NamedTuple):
         return "SuccessCriteriaMet" if self.type == "Complete" else "FailureTarget"
 
 
+class Backoff(NamedTuple):
+    """Failures since the last success, and when the last of them was (seconds since the epoch). Outlives the pods."""
+
+    failures: int = 0
+    last: float = 0.0
+
+
+NO_FAILURES = Backoff()
+
+
 @dataclass(slots=True)
 class Step:
     """`create`: the index of each new pod (None without), with the failed pod that it replaces; `drop`: running pods that
     go uncounted; `stop`: running pods of a Job that is over; `release`: pods whose finalizer is to be removed;
-    `again`: seconds until the next look."""
+    `again`: seconds until the next look; `backoff`: what is to be remembered once the status is written."""
 
     status: Object
     verdict: Verdict | None = None
@@ -54,6 +67,7 @@ class Step:
     release: list[Object] = field(default_factory=list)
     events: list[tuple[str, str, str]] = field(default_factory=list)
     again: float | None = None
+    backoff: Backoff = NO_FAILURES
 
 
 # facts of a Job and its pods
@@ -109,18 +123,37 @@ def uncounted(job: Object) -> tuple[list[str], list[str]]:
 
 
 def finished_at(pod: Object) -> float:
-    """When a pod ended, as far as it can be told (seconds since the epoch)."""
+    """When a pod ended, as far as it can be told (seconds since the epoch): by its containers, by when it stopped being
+    ready, by when its deletion was asked for, or else when it was made."""
     status = pod.get("status") or {}
+    sidecars = {
+        c["name"]: None
+        for c in (pod.get("spec") or {}).get("initContainers") or ()
+        if c.get("restartPolicy") == "Always"
+    }
+    started = [one for one in status.get("initContainerStatuses") or () if one.get("name") in sidecars]
     ends = [
-        ended["finishedAt"]
-        for one in status.get("containerStatuses") or ()
-        if (ended := (one.get("state") or {}).get("terminated")) and ended.get("finishedAt")
+        ((one.get("state") or {}).get("terminated") or {}).get("finishedAt")
+        for one in (*(status.get("containerStatuses") or ()), *started)
     ]
-    if ends:
-        return max(parse_rfc3339(end) for end in ends)
-    ready = pods.condition(pod, "Ready") or {}
-    text = ready.get("lastTransitionTime") or meta(pod).get("deletionTimestamp") or meta(pod).get("creationTimestamp")
-    return parse_rfc3339(text) if text else 0.0
+    told = [parse_rfc3339(end) for end in ends if end]
+    if told and len(told) == len(ends):
+        return max(told)
+    ready, metadata = pods.condition(pod, "Ready") or {}, meta(pod)
+    if ready.get("status") == "False" and ready.get("lastTransitionTime"):
+        return parse_rfc3339(ready["lastTransitionTime"])
+    if "deletionTimestamp" in metadata:
+        return parse_rfc3339(metadata["deletionTimestamp"]) - (metadata.get("deletionGracePeriodSeconds") or 0)
+    return parse_rfc3339(metadata["creationTimestamp"]) if metadata.get("creationTimestamp") else 0.0
+
+
+def after(known: Backoff, succeeded: Sequence[Object], failed: Sequence[Object]) -> Backoff:
+    """What is remembered after these pods, not told of before: a success forgets the failures until then."""
+    ends = [finished_at(pod) for pod in failed]
+    if succeeded:
+        success = max(finished_at(pod) for pod in succeeded)
+        known, ends = NO_FAILURES, [end for end in ends if end > success]
+    return Backoff(known.failures + len(ends), max(ends)) if ends else known
 
 
 def pause(failures: int, since: float, now: float) -> float:
@@ -160,14 +193,15 @@ class _Count:
     failed_total: int = 0
 
 
-def plan(job: Object, found: Sequence[Object], now: float) -> Step:
-    """The next step of a Job that isn't finished, whose pods are `found`."""
+def plan(job: Object, found: Sequence[Object], now: float, known: Backoff = NO_FAILURES) -> Step:
+    """The next step of a Job that isn't finished, whose pods are `found`. `known`: earlier failures."""
     status = dict(job.get("status") or {})
     suspended = bool(job["spec"].get("suspend"))
     if not status.get("startTime") and not suspended:
         status["startTime"] = rfc3339(now)
     step = Step(status)
     count = _counted(job, found)
+    step.backoff = after(known, count.succeeded, count.failed)
     step.verdict = _verdict(job, found, count, status, now, step)
     active, terminating = len(count.active), count.terminating
     if step.verdict is not None:
@@ -245,8 +279,7 @@ def _verdict(
             if judged.action == "FailJob":
                 return Verdict("Failed", "PodFailurePolicy", judged.message)
     limit = int(spec["backoffLimit"]) if spec.get("backoffLimit") is not None else 6
-    new_failure = count.failed_total > int((job.get("status") or {}).get("failed") or 0)
-    if (new_failure and count.failed_total > limit) or _restarted_too_often(job, found, limit):
+    if count.failed_total > limit or _restarted_too_often(job, found, limit):
         return Verdict("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and status.get("startTime") and not spec.get("suspend"):
@@ -306,18 +339,11 @@ def _manage(job: Object, found: Sequence[Object], count: _Count, now: float, ste
         return active, terminating
     if is_indexed(job):
         step.create = _pending_indexes(job, found, count, missing, now, step)[:BURST]
-    elif (wait := _job_pause(job, found, now)) > 0:
+    elif (wait := pause(*step.backoff, now)) > 0:
         _again(step, wait)
     else:
         step.create = [(None, None)] * min(missing, BURST)
     return active + len(step.create), terminating
-
-
-def _job_pause(job: Object, found: Sequence[Object], now: float) -> float:
-    """What is left of the pause after the failures since the last success."""
-    success = max((finished_at(pod) for pod in found if pods.phase(pod) == "Succeeded"), default=0.0)
-    ends = [end for pod in found if has_failed(job, pod) and (end := finished_at(pod)) > success]
-    return pause(len(ends), max(ends, default=0.0), now)
 
 
 def _pending_indexes(
@@ -329,23 +355,23 @@ def _pending_indexes(
         busy |= {index_of(pod) for pod in found if pods.is_terminating(pod) and not pods.is_finished(pod)}
     by_index = _last_failures(job, found) if has_index_limit(job) else {}
     if not has_index_limit(job):
-        wait = _job_pause(job, found, now)
+        wait = pause(*step.backoff, now)
         if wait > 0:
             _again(step, wait)
             return []
+    pending = (
+        index
+        for index in range(completions(job) or 0)
+        if not (index in busy or index in count.completed or index in count.failed_indexes)
+    )
     out: list[tuple[int | None, Object | None]] = []
-    for index in range(completions(job) or 0):
-        if len(out) >= missing:
-            break
-        if index in busy or index in count.completed or index in count.failed_indexes:
-            continue
+    for index in islice(pending, missing):  # one that waits holds its place: later ones don't get before it
         last = by_index.get(index)
-        if last is not None:
-            wait = pause(sum(failure_counts(job, last)), finished_at(last), now)
-            if wait > 0:
-                _again(step, wait)
-                continue
-        out.append((index, last))
+        wait = 0.0 if last is None else pause(sum(failure_counts(job, last)), finished_at(last), now)
+        if wait > 0:
+            _again(step, wait)
+        else:
+            out.append((index, last))
     return out
 
 
@@ -548,11 +574,12 @@ def new_pod(job: Object, index: int | None, replaced: Object | None, reference: 
     given = template.get("metadata") or {}
     labels, notes = dict(given.get("labels") or {}), dict(given.get("annotations") or {})
     spec = dict(template.get("spec") or {})
-    name = name_of(job)
+    prefix = f"{name_of(job)}-"
     if index is not None:
         labels[INDEX], notes[INDEX] = str(index), str(index)
-        name = f"{name}-{index}"
-        spec["hostname"] = name
+        spec["hostname"] = f"{name_of(job)}-{index}"
+        ending = f"-{index}-"  # a long name is cut, its index isn't
+        prefix = f"{name_of(job)[: MAX_PREFIX - len(ending)]}{ending}"
         for key in ("initContainers", "containers"):
             if spec.get(key):
                 spec[key] = [_with_index(container) for container in spec[key]]
@@ -562,7 +589,7 @@ def new_pod(job: Object, index: int | None, replaced: Object | None, reference: 
             if ignored:
                 notes[IGNORED_FAILURES] = str(ignored)
     metadata: Object = {
-        "generateName": f"{name[:57]}-",
+        "generateName": prefix,
         "labels": labels,
         "finalizers": [*(f for f in given.get("finalizers") or () if f != FINALIZER), FINALIZER],
         "ownerReferences": [reference],

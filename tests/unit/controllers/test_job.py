@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.controllers import job_plan as rules
-from heeler.controllers.job_plan import Verdict
+from heeler.controllers.job_plan import Backoff, Verdict
 from heeler.controllers.job_policies import judge, succeeded_by
 from heeler.controllers.ttl_after_finished import time_left
 from heeler.workloads import index_sets
@@ -111,6 +111,55 @@ def test_too_many_failures_end_it_and_stop_what_runs():
     assert sorted(step.status["uncountedTerminatedPods"]["failed"]) == ["a", "b", "c"]
 
 
+def test_a_limit_that_is_lowered_below_the_failures_ends_it_at_once():
+    step = rules.plan(job({"failed": 3}, backoffLimit=2), [pod("a")], NOW)
+    assert step.verdict == Verdict("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
+    assert rules.plan(job({"failed": 3}, backoffLimit=3), [pod("a")], NOW).verdict is None
+
+
+def test_failures_are_remembered_when_their_pods_are_gone_until_a_success():
+    known = rules.plan(job(), [pod("a", "Failed", code=1, at=NOW - 20)], NOW).backoff
+    assert known == Backoff(1, NOW - 20)
+    deleted = pod("b", going=True)
+    deleted["metadata"]["deletionGracePeriodSeconds"] = 30  # its deletion was asked for half a minute before
+    step = rules.plan(job(), [deleted], NOW, known)
+    assert step.backoff == Backoff(2, NOW - 30)
+    assert len(step.create) == 1
+    assert rules.plan(job(), [], NOW - 15, step.backoff).again == pytest.approx(5)
+    counted = pod("a", "Failed", code=1, tracked=False)
+    assert rules.plan(job(), [counted], NOW, known).backoff == known
+    several = job(completions=3)
+    assert rules.plan(several, [pod("c", "Succeeded", code=0)], NOW, known).backoff == Backoff()
+    both = [pod("c", "Succeeded", code=0, at=NOW - 5), pod("d", "Failed", code=1, at=NOW - 1)]
+    assert rules.plan(several, both, NOW, known).backoff == Backoff(1, NOW - 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "deleted", "ended"),
+    [
+        ({"containerStatuses": [{"name": "c", "state": {"terminated": {"finishedAt": rfc3339(NOW)}}}]}, True, NOW),
+        ({"containerStatuses": [{"name": "c", "state": {"running": {}}}]}, True, NOW + 60),
+        (
+            {
+                "containerStatuses": [{"name": "c", "state": {"terminated": {"finishedAt": rfc3339(NOW)}}}],
+                "initContainerStatuses": [{"name": "s", "state": {"terminated": {"finishedAt": rfc3339(NOW + 7)}}}],
+            },
+            True,
+            NOW + 7,
+        ),
+        ({"conditions": [{"type": "Ready", "status": "False", "lastTransitionTime": rfc3339(NOW + 1)}]}, True, NOW + 1),
+        ({"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": rfc3339(NOW)}]}, True, NOW + 60),
+        ({}, False, NOW - 100),
+    ],
+)
+def test_when_a_pod_ended_is_told_by_containers_readiness_deletion_or_creation(status, deleted, ended):
+    metadata = {"creationTimestamp": rfc3339(NOW - 100)}
+    if deleted:
+        metadata |= {"deletionTimestamp": rfc3339(NOW + 90), "deletionGracePeriodSeconds": 30}
+    spec = {"initContainers": [{"name": "s", "restartPolicy": "Always"}, {"name": "i"}]}
+    assert rules.finished_at({"metadata": metadata, "spec": spec, "status": status}) == ended
+
+
 def test_what_was_noted_as_failed_while_it_ran_is_noted_and_counted_once():
     """Its finalizer could not be removed at the first try, and it may end well meanwhile (seed 1911)."""
     noted = {
@@ -160,6 +209,28 @@ def test_an_index_fails_for_good_after_its_own_limit_while_the_others_go_on():
     assert second.status["failedIndexes"] == "0"
     third = rules.plan(obj | {"status": second.status}, [pod("b", "Succeeded", code=0, index=1)], NOW)
     assert third.verdict == Verdict("Failed", "FailedIndexes", "Job has failed indexes")
+
+
+def test_an_index_that_waits_holds_its_place():
+    obj = indexed(completions=3, parallelism=1, backoffLimitPerIndex=2, backoffLimit=2**31 - 1)
+    step = rules.plan(obj, [pod("a", "Failed", code=1, index=0)], NOW)
+    assert step.create == []
+    assert step.again == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("length", "index", "prefix"),
+    [
+        (10, 7, "j" * 10 + "-7-"),
+        (55, 7, "j" * 55 + "-7-"),
+        (56, 7, "j" * 55 + "-7-"),
+        (63, 12, "j" * 54 + "-12-"),
+        (63, None, "j" * 63 + "-"),
+    ],
+)
+def test_a_long_name_is_cut_before_the_index(length, index, prefix):
+    obj = indexed() | {"metadata": {"name": "j" * length}}
+    assert rules.new_pod(obj, index, None, {})["metadata"]["generateName"] == prefix
 
 
 POLICY = {
