@@ -152,16 +152,11 @@ def _shrink(
         return Step(delete=tuple(pod for pod in surplus if not pods.is_terminating(pod))), False
     if not surplus:
         return Step(), False
-    ill = [pod for pod in places if pod is not None and not _is_healthy(pod)]
-    ill += [pod for pod in reversed(surplus) if not _is_healthy(pod)]
-    pod = surplus[0]
-    if pods.is_terminating(pod) or (not is_available(obj, pod, now) and pod is not next(iter(ill), None)):
+    pod = surplus[0]  # one that isn't available goes if it is the first such: what is kept is well by now
+    ill = (one for one in (*places, *reversed(surplus)) if one is not None and not _is_well(obj, one, now))
+    if pods.is_terminating(pod) or (not is_available(obj, pod, now) and pod is not next(ill, None)):
         return Step(), True
     return Step(delete=(pod,)), True
-
-
-def _is_healthy(pod: Object) -> bool:
-    return is_running_and_ready(pod) and not pods.is_terminating(pod)
 
 
 def _update(obj: Object, places: Sequence[Object | None], names: Names, now: float) -> Step:

@@ -67,6 +67,16 @@ def test_pods_are_made_and_removed_in_order(policy, found, create, delete):
     assert brief(plan(stateful(policy=policy), found)) == (create, delete)
 
 
+def test_a_surplus_pod_that_is_the_first_not_to_be_available_goes_without_waiting():
+    ready_at = 1_767_225_600.0  # of every pod
+    obj = stateful(1, minReadySeconds=60)
+    found = [pod(0), pod(1), pod(2, ready=False)]
+    found[0]["status"]["conditions"][0]["lastTransitionTime"] = "2025-12-31T23:00:00Z"
+    assert brief(rules.plan(obj, found[:2], OLD, lambda _: True, ready_at + 10)) == ([], ["web-1"])
+    assert brief(rules.plan(obj, found, OLD, lambda _: True, ready_at + 10)) == ([], [])  # web-1 is the first such
+    assert brief(rules.plan(obj, found, OLD, lambda _: True, ready_at + 60)) == ([], ["web-2"])
+
+
 def test_the_last_pod_is_updated_first_and_the_next_when_it_is_ready():
     assert brief(plan(stateful(), [pod(0), pod(1), pod(2)], NEW)) == ([], ["web-2"])
     assert brief(plan(stateful(), [pod(0), pod(1), pod(2, "web-b", ready=False)], NEW)) == ([], [])
