@@ -72,7 +72,6 @@ UP_LIMIT = ("ScaleUpLimit", "the desired replica count is increasing faster than
 DOWN_LIMIT = ("ScaleDownLimit", "the desired replica count is decreasing faster than the maximum scale rate")
 TOO_MANY = ("TooManyReplicas", "the desired replica count is more than the maximum replica count")
 TOO_FEW = ("TooFewReplicas", "the desired replica count is less than the minimum replica count")
-ZERO = ("TooFewReplicas", "the desired replica count is zero")
 IN_RANGE = ("DesiredWithinRange", "the desired count is within the acceptable range")
 
 
@@ -93,10 +92,12 @@ def normalised(
 ) -> Result:
     """What may be done of what is wanted, now. The recommendation is remembered.
 
+    Without a behaviour the highest of the last recommendations counts, even beyond what was wanted and is there.
     `stabilization`: seconds of looking back before scaling down, of autoscalers that don't say.
     """
     if behavior is None:
-        stabilised, condition = _stabilised(memory, wanted, current, stabilization, 0.0, now)
+        stabilised = max([wanted, *(one.number for one in memory.recommendations if one.at >= now - stabilization)])
+        condition = READY if stabilised == wanted else DOWN_STABILIZED
         memory.recommendations.append(Change(now, wanted))
         replicas, limit = _plain_limit(current, stabilised, least, most)
     else:
@@ -131,7 +132,7 @@ def _stabilised(
 def _plain_limit(current: int, wanted: int, least: int, most: int) -> tuple[int, tuple[str, str]]:
     limit = max(LIMIT_FACTOR * current, LIMIT_MINIMUM)
     if wanted < least:
-        return least, TOO_FEW if least else ZERO
+        return least, TOO_FEW
     if wanted > min(limit, most):
         return min(limit, most), UP_LIMIT if limit < most else TOO_MANY
     return wanted, IN_RANGE
@@ -169,7 +170,7 @@ def _up_limit(rules: Object, memory: Memory, current: int, now: float) -> int:
         if policy["type"] == "Pods":
             limits.append(start + int(policy["value"]))
         else:
-            limits.append(math.ceil(start * (1 + int(policy["value"]) / 100) - 1e-9))
+            limits.append(math.ceil(start * (1 + int(policy["value"]) / 100)))
     pick = min if rules.get("selectPolicy") == "Min" else max
     return pick(limits, default=2**31 - 1)
 
@@ -183,6 +184,6 @@ def _down_limit(rules: Object, memory: Memory, current: int, now: float) -> int:
         if policy["type"] == "Pods":
             limits.append(start - int(policy["value"]))
         else:
-            limits.append(int(start * (1 - int(policy["value"]) / 100) + 1e-9))
+            limits.append(int(start * (1 - int(policy["value"]) / 100)))
     pick = max if rules.get("selectPolicy") == "Min" else min
     return pick(limits, default=0)

@@ -97,8 +97,27 @@ def test_without_a_behaviour_it_doubles_at_most_and_shrinks_after_five_minutes()
     assert steps(None, 1, 50) == (4, "ReadyForNewScale", "ScaleUpLimit")
     recent = Memory(recommendations=[Change(NOW - 200, 8)])
     assert steps(None, 10, 2, recent) == (8, "ScaleDownStabilized", "DesiredWithinRange")
+    higher = Memory(recommendations=[Change(NOW - 60, 20)])  # more than there are: it grows
+    assert steps(None, 8, 7, higher) == (16, "ScaleDownStabilized", "ScaleUpLimit")
+    assert normalised(None, higher, 8, 7, 1, 10, NOW).replicas == 10
     old = Memory(recommendations=[Change(NOW - 301, 8)])
     assert steps(None, 10, 2, old) == (2, "ReadyForNewScale", "DesiredWithinRange")
+
+
+def test_shares_are_rounded_as_float64s_are():
+    ten = {"policies": [{"type": "Percent", "value": 10, "periodSeconds": 15}]}
+    eighty = {"policies": [{"type": "Percent", "value": 80, "periodSeconds": 15}]}
+    assert steps({"scaleUp": ten}, 50, 90)[0] == 56
+    assert steps({"scaleUp": ten, "scaleDown": {**eighty, "stabilizationWindowSeconds": 0}}, 10, 1)[0] == 1
+    found = [pod(f"p{i}") for i in range(25)]
+    assert by_percent(50, found, samples(*[140] * 25)) == (8, 14)
+    assert arithmetic.by_total(25, 25, 280, 1000, ANY) == 8
+
+
+def test_an_average_per_pod_is_whole_before_it_is_compared():
+    found = [pod(f"p{i}") for i in range(3)]
+    answer = arithmetic.by_value(3, 1, found, samples(1, 2, 2), "", ANY, NOW)
+    assert answer == arithmetic.Answer(3, 0, 1)
 
 
 def test_policies_limit_the_rate_by_what_was_changed_in_their_period():
@@ -129,6 +148,7 @@ def test_the_result_is_within_the_bounds_and_on_the_way(current, wanted, least, 
     current = max(current, least)
     result = normalised(behavior, memory, current, wanted, least, 100, NOW)
     assert least <= result.replicas <= 100
-    assert min(current, wanted, *past, 100) <= result.replicas <= max(current, wanted, least)
+    most = max(current, wanted, least, *(past if plain else ()))
+    assert min(current, wanted, *past, 100) <= result.replicas <= most
     if result.replicas == wanted:
         assert result.conditions[1].reason == IN_RANGE[0]
