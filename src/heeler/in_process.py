@@ -144,14 +144,14 @@ class InProcessClient:
     ) -> Object:
         where = namespace or (obj.get("metadata") or {}).get("namespace")
         path = resource.path(where, name, subresource)
-        return await self._object("POST", path, _given(fieldManager=field_manager), _copied(obj))
+        return await self._object("POST", path, _given(fieldManager=field_manager), copied(obj))
 
     async def update(
         self, resource: GroupVersionResource, obj: Object, *, subresource: str | None = None, field_manager: str = ""
     ) -> Object:
         metadata = obj["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], subresource)
-        return await self._object("PUT", path, _given(fieldManager=field_manager), _copied(obj))
+        return await self._object("PUT", path, _given(fieldManager=field_manager), copied(obj))
 
     async def patch(
         self,
@@ -167,7 +167,7 @@ class InProcessClient:
     ) -> Object:
         query = _given(fieldManager=field_manager, force="true" if force else "")
         path = resource.path(namespace, name, subresource)
-        return await self._object("PATCH", path, query, _copied(patch), type)
+        return await self._object("PATCH", path, query, copied(patch), type)
 
     async def delete(
         self,
@@ -207,8 +207,8 @@ class InProcessClient:
 _PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
-def _copied(value: Any) -> Any:
-    """A copy that is the server's own: by way of text, which takes a tenth of the time."""
+def copied(value: Any) -> Any:
+    """A copy that is the caller's own: by way of text, which takes a tenth of the time that `deepcopy` takes."""
     try:
         return orjson.loads(orjson.dumps(value, option=_PLAIN))
     except (TypeError, ValueError):

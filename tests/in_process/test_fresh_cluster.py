@@ -251,3 +251,18 @@ def test_manifests_of_files_folders_and_lists(tmp_path: Path, cluster: FreshClus
     with pytest.raises(ValueError, match="knows no kind 'Cat'"):
         cluster.apply({"apiVersion": "v9", "kind": "Cat"})
     assert find_kind(cluster._entered.server.kinds, "deployments.apps").plural == "deployments"
+
+
+def test_objects_are_the_tests_own(cluster: FreshCluster) -> None:
+    """Read, change, write: what a test does with an object that it was given doesn't reach the server before it is sent."""
+    made = cluster.create({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a"}, "data": {"x": "1"}})
+    for given in (
+        made,
+        cluster.get("cm", "a"),
+        next(obj for obj in cluster.list("cm") if obj["metadata"]["name"] == "a"),
+        cluster.wait("cm/a", "exists"),
+        cluster.patch("cm", "a", {"metadata": {"labels": {"app": "a"}}}),
+        *cluster.apply({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "a"}, "data": {"x": "1"}}),
+    ):
+        given["data"]["x"] = "2"
+        assert cluster.get("cm", "a")["data"] == {"x": "1"}

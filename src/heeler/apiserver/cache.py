@@ -98,6 +98,16 @@ class Item:
             self._object = self.fresh()
         return self._object
 
+    @property
+    def parsed(self) -> bool:
+        """Is the parsed form at hand?"""
+        return self._object is not None
+
+    def share(self, obj: Object) -> None:
+        """Keep the parsed form that somebody has already, with its resourceVersion; nobody changes it any more."""
+        if self._object is None:
+            self._object = obj
+
     def forget(self) -> None:
         """Let go of the parsed form."""
         self._object = None
@@ -364,6 +374,19 @@ class Cache:
 
     def of_prefix(self, prefix: str) -> ResourceCache:
         return self._by_prefix[prefix]
+
+    def parsed(self, kind: Kind, key: str, revision: Revision) -> Item | None:
+        """The item of a built-in kind at that very revision, if somebody in this process has had it parsed."""
+        cache = None if kind.custom else self._by_prefix.get(prefix_of(kind))
+        item = None if cache is None else cache.items.get(key)
+        return item if item is not None and item.revision == revision and item.parsed else None
+
+    def share(self, written: Item) -> None:
+        """What was written just now is parsed: the cache's own item of it need not be."""
+        cache = self._by_prefix.get(prefix_of(written.kind))
+        item = None if cache is None else cache.items.get(written.key)
+        if item is not None and item.revision == written.revision:
+            item.share(written.object())
 
     def add(self, kind: Kind) -> ResourceCache:
         """Begin to keep a kind (its objects come through `load`)."""

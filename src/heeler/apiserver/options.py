@@ -59,6 +59,8 @@ def dry_run_faults(values: list[str]) -> list[Fault]:
 def manager_faults(manager: str) -> list[Fault]:
     if len(manager.encode()) > MAX_MANAGER:
         return [faults.too_long("fieldManager", MAX_MANAGER)]
+    if manager.isprintable():
+        return []
     for position, char in enumerate(manager):
         if not char.isprintable():
             text = f"invalid character U+{ord(char):04X} (at position {len(manager[:position].encode())})"
@@ -69,7 +71,9 @@ def manager_faults(manager: str) -> list[Fault]:
 def _program(call: Call) -> str:
     """`kubectl/v1.37 (linux)` is known as `kubectl`."""
     name = call.headers.get("user-agent", "").split("/", 1)[0]
-    return "".join(c for c in name if c.isprintable())[:MAX_MANAGER] or "unknown"
+    if not name.isprintable():
+        name = "".join(c for c in name if c.isprintable())
+    return name[:MAX_MANAGER] or "unknown"
 
 
 def boolean(call: Call, name: str) -> bool:

@@ -178,13 +178,15 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
     if server.audit is not None:
         call.record = server.audit.begin(call, info, user)
     user = await impersonate(user, call, server)
-    with server.seats.taken(info.verb, user):
-        why = await server.authorizer.allows(user, attributes(info))
+    seat = server.seats.take(info.verb, user)
+    try:
+        asked = attributes(info)
+        why = await server.authorizer.allows(user, asked)
         call.annotate("authorization.k8s.io/decision", "forbid" if why is None else "allow")
         if why is None:
-            reason = server.authorizer.reason(user, attributes(info))
+            reason = server.authorizer.reason(user, asked)
             call.annotate("authorization.k8s.io/reason", reason)
-            raise refusal(user, attributes(info), reason)
+            raise refusal(user, asked, reason)
         call.annotate("authorization.k8s.io/reason", why)
         remote = server.aggregator.remote_of(call.path)
         if remote is not None:
@@ -195,6 +197,8 @@ async def _decide(call: Call, info: RequestInfo, accept: str, server: ApiServer)
         if isinstance(context, Raw):
             return context, Format()
         return await _perform(call, context, accept)
+    finally:
+        server.seats.give_back(seat)
 
 
 def _known(call: Call, info: RequestInfo, server: ApiServer) -> User:

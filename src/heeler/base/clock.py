@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import time
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -77,7 +78,13 @@ LAST = 253_402_300_799
 
 def rfc3339(seconds: float) -> str:
     """A moment as Kubernetes' `metav1.Time` writes it: whole seconds, UTC; no earlier than 1970, no later than 9999."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(max(0, min(seconds, LAST))))
+    return _second(int(max(0, min(seconds, LAST))))
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """Every write asks for it, mostly in the same second as the last one."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def rfc3339_micro(seconds: float) -> str:

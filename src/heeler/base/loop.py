@@ -2,13 +2,13 @@
 
 When nothing is ready, time jumps to the next timer; when there is no timer either, everything waits for something that
 can't happen, and `Deadlock` says who waits. With a `Random`, callbacks that are ready at the same moment run in a drawn
-order, so that seeds explore interleavings. It builds on asyncio's own `BaseEventLoop`, whose selector it replaces.
+order, so that seeds explore interleavings. It builds on asyncio's own `BaseEventLoop`, whose step it replaces.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
+import heapq
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -17,63 +17,65 @@ from heeler.base.random import Random
 
 T = TypeVar("T")
 
+#: From so many on, timers that were cancelled and are no longer few are thrown out.
+MANY_TIMERS = 100
+
 
 class Deadlock(RuntimeError):
     """Nothing is ready, no timer runs, and the main task is not done."""
 
 
-class _Selector:
-    """Stands where the operating system's selector would: it never waits."""
-
-    def __init__(self, loop: SimulatedLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        if timeout is None or timeout > 0:
-            self._loop.jump(timeout)
-        return []
-
-
 class SimulatedLoop(asyncio.BaseEventLoop):
     """`order`: draws the order of callbacks that are ready at once; None keeps the order in which they became ready."""
+
+    _timer_cancelled_count: int
 
     def __init__(self, order: Random | None = None) -> None:
         super().__init__()
         self._now = 0.0
         self._order = order
-        self._selector = _Selector(self)
-
-    @property
-    def _clock_resolution(self) -> float:
-        """asyncio fires timers that are less than this away: here those of this very moment, and none early.
-
-        Two that are woken a moment too early and wait for the rest would keep each other awake, and time would stand still.
-        """
-        return math.ulp(self._now)
-
-    @_clock_resolution.setter
-    def _clock_resolution(self, _: float) -> None:
-        """asyncio sets that of the machine's clock, which has no part in this."""
 
     def time(self) -> float:
         return self._now
 
-    def jump(self, timeout: float | None) -> None:
+    def _jump(self) -> None:
         """Go to the next timer. Raises Deadlock without one."""
-        if timeout is None:
+        timers = self._scheduled  # type: ignore[attr-defined]
+        if not timers:
             waiting = [_describe(task) for task in asyncio.all_tasks(self)]
             raise Deadlock("nothing is ready and no timer runs; waiting: " + "; ".join(sorted(waiting)))
-        scheduled = self._scheduled  # type: ignore[attr-defined]
-        self._now = max(self._now, scheduled[0].when() if scheduled else self._now + timeout)
+        self._now = max(self._now, timers[0].when())
 
     def _run_once(self) -> None:
-        ready = self._ready  # type: ignore[attr-defined]
+        """What is ready runs, in a drawn order, then the timers of this moment; without either time goes on.
+
+        It is asyncio's own step less what only sockets, threads and slow callbacks need.
+        """
+        ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
         if self._order is not None and len(ready) > 1:
             handles = list(ready)
             ready.clear()
             while handles:
                 ready.append(handles.pop(self._order.below(len(handles))))
-        super()._run_once()  # type: ignore[misc]
+        if len(timers) > MANY_TIMERS and self._timer_cancelled_count > len(timers) / 2:
+            for timer in timers:
+                timer._scheduled = not timer._cancelled
+            timers[:] = [timer for timer in timers if timer._scheduled]
+            heapq.heapify(timers)
+            self._timer_cancelled_count = 0
+        while timers and timers[0]._cancelled:
+            heapq.heappop(timers)._scheduled = False
+            self._timer_cancelled_count -= 1
+        if not ready and not self._stopping:  # type: ignore[attr-defined]
+            self._jump()
+        while timers and timers[0]._when <= self._now:
+            timer = heapq.heappop(timers)
+            timer._scheduled = False
+            ready.append(timer)
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., T], *args: Any

@@ -15,6 +15,7 @@ import datetime
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -306,9 +307,15 @@ def _moment(text: str) -> tuple[datetime.datetime, str]:
 def _time(value: Any, unknown: list[bool]) -> Any:
     if value.__class__ is not str:
         raise _Mismatch
-    moment, _ = _moment(value)
-    if _PLAIN_TIME.match(value):
-        return value
+    return _seconds(value)
+
+
+@lru_cache(maxsize=1024)
+def _seconds(text: str) -> str:
+    """An object is read many times, and says when it was made each time."""
+    moment, _ = _moment(text)
+    if _PLAIN_TIME.match(text):
+        return text
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
 
 

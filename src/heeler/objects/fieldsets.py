@@ -540,15 +540,13 @@ def _compare(old: Value, new: Value, type: Type) -> Comparison | None:
         item = type.item or ANY
         if type.list_type == "set":
             item = _LEAF
-        return _compare_children(members(old, type), members(new, type), lambda _: (item, None))
+        return _compare_children("", members(old, type), members(new, type), lambda _: (item, None))
     if not isinstance(old or {}, dict) or not isinstance(new or {}, dict):
         return _CHANGED
-    olds = {"f:" + name: value for name, value in (old or {}).items()}
-    news = {"f:" + name: value for name, value in (new or {}).items()}
     if type.form == "struct":
-        return _compare_children(olds, news, lambda key: _of_field(type.fields.get(key[2:])))
+        return _compare_children("f:", old or {}, new or {}, lambda name: _of_field(type.fields.get(name)))
     item = (type.item or ANY) if type.form == "map" else FREE
-    return _compare_children(olds, news, lambda _: (item, None))
+    return _compare_children("f:", old or {}, new or {}, lambda _: (item, None))
 
 
 _LEAF = Type("string")
@@ -560,16 +558,18 @@ def _of_field(field: Field | None) -> tuple[Type, Field | None]:
 
 
 def _compare_children(
-    olds: dict[str, Value], news: dict[str, Value], look_up: Callable[[str], tuple[Type, Field | None]]
+    prefix: str, olds: dict[str, Value], news: dict[str, Value], look_up: Callable[[str], tuple[Type, Field | None]]
 ) -> Comparison | None:
+    """`prefix` goes before the names in the sets."""
     added: FieldSet = {}
     modified: FieldSet = {}
     removed: FieldSet = {}
-    for key in {**olds, **news}:
-        old, new = olds.get(key, _ABSENT), news.get(key, _ABSENT)
-        if old is new:
+    for name in {**olds, **news}:
+        old, new = olds.get(name, _ABSENT), news.get(name, _ABSENT)
+        if old is new or _equal(old, new):
             continue
-        type, field = look_up(key)
+        key = prefix + name
+        type, field = look_up(name)
         if field is not None and field.always and not field.pointer:
             # An object that leaves such a field out has it all the same, empty.
             old = zero(type) if old is _ABSENT else old

@@ -31,6 +31,7 @@ from heeler.base.stepped import SteppedLoop
 from heeler.client.client import Client, PatchType
 from heeler.client.kubeconfig import Access, entry
 from heeler.cluster import ADMIN
+from heeler.in_process import copied
 from heeler.kinds.kind import Kind
 from heeler.objects import yaml_text
 from heeler.objects.status import StatusError
@@ -246,17 +247,17 @@ class FreshCluster:
     def get(self, resource: str, name: str, namespace: str = "default") -> Object:
         """One object. Raises StatusError (404)."""
         __tracebackhide__ = True
-        return self._run(self._get(resource, name, namespace))
+        return self._own(self._get(resource, name, namespace))
 
     def list(self, resource: str, namespace: str | None = "default", *, labels: str = "", fields: str = "") -> Objects:
         """Objects of a namespace (None: of all), chosen by label and field selectors."""
         __tracebackhide__ = True
-        return self._run(self._list(resource, namespace, labels, fields))
+        return self._own(self._list(resource, namespace, labels, fields))
 
     def create(self, obj: Object, namespace: str = "default") -> Object:
         """Create an object; `namespace` counts where the object names none."""
         __tracebackhide__ = True
-        return self._run(self._create(obj, namespace))
+        return self._own(self._create(obj, namespace))
 
     def apply(self, manifest: Manifest, namespace: str = "default") -> Objects:
         """Server-side apply, with force: an object, a list of them, YAML text, or a file or folder (see `Manifest`).
@@ -264,7 +265,7 @@ class FreshCluster:
         Raises StatusError, ValueError for what is no manifest, OSError for a file that can't be read.
         """
         __tracebackhide__ = True
-        return self._run(self._apply(objects_of(manifest), namespace))
+        return self._own(self._apply(objects_of(manifest), namespace))
 
     def patch(
         self,
@@ -278,7 +279,7 @@ class FreshCluster:
     ) -> Object:
         """Change an object (a merge patch, unless `type` says otherwise), or a subresource such as "status"."""
         __tracebackhide__ = True
-        return self._run(self._patch(resource, name, patch, namespace, type, subresource))
+        return self._own(self._patch(resource, name, patch, namespace, type, subresource))
 
     def delete(self, resource: str, name: str, namespace: str = "default", *, propagation: str = "Background") -> None:
         """Ask for an object's deletion; `wait(..., "delete")` waits for it."""
@@ -318,7 +319,7 @@ class FreshCluster:
 
         limit, patient = seconds_of(timeout), seconds_of(patience)
         if self._run(self._entered.until(condition, limit, patient)):
-            return found[0] if found else {}
+            return copied(found[0]) if found else {}
         wanted = until if isinstance(until, str) else getattr(until, "__name__", "the condition")
         state = yaml_text.dump(found[0].get("status") or {}).rstrip() if found else "it isn't there"
         raise TimeoutError(f"{target} in {namespace}: {wanted} was not true within {limit:g} s; its status:\n{state}")
@@ -361,6 +362,11 @@ class FreshCluster:
 
     def __repr__(self) -> str:
         return f"<FreshCluster {self._access.server if self._access and self._thread else 'not running'}>"
+
+    def _own(self, story: Coroutine[Any, Any, T]) -> T:
+        """What came of it, as the test's own: the server shares its objects with whoever is in its process."""
+        __tracebackhide__ = True
+        return cast(T, copied(self._run(story)))
 
     # in the cluster's thread
 

@@ -1,12 +1,14 @@
 """Admission: what may change a draft on its way (`admit`, before it is prepared) and what may refuse it (`check`).
 
-Each plugin is a function in a file of its own under upstream's name; the order is the tuple here. Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
+Each plugin is a function in a file of its own under upstream's name; the order, and which kinds each one is asked about,
+are the tables here. Source: https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from heeler.apiserver.admission import (
@@ -89,45 +91,65 @@ class Write:
 
 
 Plugin = Callable[[Write], Awaitable[None]]
+#: Kinds by group and plural, as far as a plugin has anything to do with them.
+Kinds = tuple[tuple[str, str], ...]
 
-MUTATING: tuple[Plugin, ...] = (
-    namespace_lifecycle.admit,
-    limit_ranger.admit,
-    pod_topology_labels.admit,
-    taint_nodes.admit,
-    service_account.admit,
-    node_restriction.admit,
-    priority.admit,
-    default_toleration_seconds.admit,
-    default_ingress_class.admit,
-    default_storage_class.admit,
-    storage_object_in_use_protection.admit,
-    runtime_class.admit,
-    certificate_requests.admit,
-)
-VALIDATING: tuple[Plugin, ...] = (
-    namespace_lifecycle.check,
-    limit_ranger.check,
-    service_account.check,
-    priority.check,
-    rbac_escalation.check,
-    pod_security.check,
-    persistent_volume_claim_resize.check,
-    runtime_class.check,
-    certificate_requests.check,
-    node_declared_features.check,
-    pod_resize.check,
-    admin_access.check,
-    validating_admission_policy.check,
-    webhooks.check,
-    not_enforced.check,
-    resource_quota.check,
-)
+ALL: Kinds = ()
+PODS: Kinds = (("", "pods"),)
+CLAIMS: Kinds = (("", "persistentvolumeclaims"),)
+CERTIFICATES = "certificates.k8s.io"
+RBAC = "rbac.authorization.k8s.io"
+DEVICES = "resource.k8s.io"
 
+MUTATING: tuple[tuple[Plugin, Kinds], ...] = (
+    (namespace_lifecycle.admit, ALL),
+    (limit_ranger.admit, PODS),
+    (pod_topology_labels.admit, PODS),
+    (taint_nodes.admit, (("", "nodes"),)),
+    (service_account.admit, PODS),
+    (node_restriction.admit, ALL),
+    (priority.admit, PODS),
+    (default_toleration_seconds.admit, PODS),
+    (default_ingress_class.admit, (("networking.k8s.io", "ingresses"),)),
+    (default_storage_class.admit, CLAIMS),
+    (storage_object_in_use_protection.admit, tuple(storage_object_in_use_protection.FINALIZERS)),
+    (runtime_class.admit, PODS),
+    (certificate_requests.admit, ((CERTIFICATES, "certificatesigningrequests"),)),
+)
+VALIDATING: tuple[tuple[Plugin, Kinds], ...] = (
+    (limit_ranger.check, PODS + CLAIMS),
+    (service_account.check, PODS),
+    (priority.check, (("scheduling.k8s.io", "priorityclasses"),)),
+    (
+        rbac_escalation.check,
+        ((RBAC, "roles"), (RBAC, "clusterroles"), (RBAC, "rolebindings"), (RBAC, "clusterrolebindings")),
+    ),
+    (pod_security.check, ALL),
+    (persistent_volume_claim_resize.check, CLAIMS),
+    (runtime_class.check, PODS),
+    (certificate_requests.check, ((CERTIFICATES, "certificatesigningrequests"), (CERTIFICATES, "clustertrustbundles"))),
+    (node_declared_features.check, PODS),
+    (pod_resize.check, PODS),
+    (admin_access.check, ((DEVICES, "resourceclaims"), (DEVICES, "resourceclaimtemplates"))),
+    (validating_admission_policy.check, ALL),
+    (webhooks.check, ALL),
+    (not_enforced.check, tuple(not_enforced.NOT_ENFORCED)),
+    (resource_quota.check, ALL),
+)
 
 #: Those that look at what subresources with objects of their own are sent; policies and webhooks do, too.
 OF_BODIES: tuple[Plugin, ...] = (namespace_lifecycle.admit, node_restriction.admit)
 CHECKS_OF_BODIES: tuple[Plugin, ...] = (validating_admission_policy.check, webhooks.check)
+
+
+@lru_cache(maxsize=1024)
+def _mutating(group: str, plural: str) -> tuple[Plugin, ...]:
+    return tuple(plugin for plugin, kinds in MUTATING if not kinds or (group, plural) in kinds)
+
+
+@lru_cache(maxsize=1024)
+def _validating(group: str, plural: str) -> tuple[Plugin, ...]:
+    return tuple(plugin for plugin, kinds in VALIDATING if not kinds or (group, plural) in kinds)
 
 
 async def admit(write: Write) -> Object:
@@ -136,7 +158,7 @@ async def admit(write: Write) -> Object:
     What these changed goes through the plugins once more, and before those policies and webhooks that asked for it.
     """
     namespace = ((write.new or {}).get("metadata") or {}).get("namespace", "")
-    plugins = MUTATING if write.body is None else OF_BODIES
+    plugins = _mutating(write.kind.group, write.kind.plural) if write.body is None else OF_BODIES
     for plugin in plugins:
         await plugin(write)
     before, of_policies, of_webhooks = write.new, Rounds(), Rounds()
@@ -156,5 +178,6 @@ async def admit(write: Write) -> Object:
 
 async def check(write: Write) -> None:
     """Run the plugins that may refuse it, in order. Raises StatusError."""
-    for plugin in VALIDATING if write.body is None else CHECKS_OF_BODIES:
+    kind = write.kind
+    for plugin in _validating(kind.group, kind.plural) if write.body is None else CHECKS_OF_BODIES:
         await plugin(write)

@@ -39,7 +39,3 @@ async def admit(write: Write) -> None:
             }
         ]
         raise error
-
-
-async def check(write: Write) -> None:
-    return None

@@ -14,6 +14,7 @@ from heeler.apiserver.user import MASTERS, User
 from heeler.objects.value import Object
 
 if TYPE_CHECKING:
+    from heeler.apiserver.cache import ResourceCache
     from heeler.apiserver.server import ApiServer
 
 MODES = ("RBAC", "Node", "AlwaysAllow", "AlwaysDeny")
@@ -66,12 +67,16 @@ class CachedRoles:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
+        #: those of built-in kinds stay for the server's life.
+        self._caches: list[ResourceCache] = []
         self._bindings: list[Object] = []
         self._bindings_at = -1
 
     def revision(self) -> int:
-        caches = (self._server.cache_of(GROUP, plural) for plural in _PLURALS)
-        return max(int(c.changed) for c in caches)
+        if not self._caches:
+            self._caches = [self._server.cache_of(GROUP, plural) for plural in _PLURALS]
+        roles, role_bindings, cluster_roles, cluster_role_bindings = self._caches
+        return max(roles.changed, role_bindings.changed, cluster_roles.changed, cluster_role_bindings.changed)
 
     def cluster_role_bindings(self) -> Iterator[Object]:
         revision = self.revision()
@@ -92,7 +97,7 @@ class CachedRoles:
         return None if found is None else list(found.get("rules") or ())
 
 
-_PLURALS = ("clusterroles", "clusterrolebindings", "roles", "rolebindings")
+_PLURALS = ("roles", "rolebindings", "clusterroles", "clusterrolebindings")
 
 
 class CachedPods:

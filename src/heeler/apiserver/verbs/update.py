@@ -110,7 +110,8 @@ async def change_object(
             if created is not None:
                 return await created()
             raise not_found(kind.plural, kind.group, info.name)
-        live = Item(kind, key, entry.value, entry.revision)
+        shared = server.cache.parsed(kind, key, entry.revision)
+        live = shared or Item(kind, key, entry.value, entry.revision)
         await server.conversions.ready([live], context.api_version)
         if uid and uid != live.object()["metadata"]["uid"]:
             raise precondition_failed(context, "UID", uid, live.object()["metadata"]["uid"], options.dry_run)
@@ -122,7 +123,7 @@ async def change_object(
             new["metadata"]["resourceVersion"] = str(live.revision)
             return One(kind, context.api_version, None, new)
         try:
-            return await _write(context, live, new)
+            return await _write(context, live, new, shared=shared is not None)
         except RevisionMismatch as mismatch:
             entry = mismatch.entry or await server.store.get(key)
             if not retry:
@@ -215,8 +216,11 @@ def _settled(draft: Object, old: Object, kind: Kind) -> Object:
     return apply.keep_times(old, draft)
 
 
-async def _write(context: Context, live: Item, new: Object) -> One:
-    """Store the new version; an object that was only waiting for its finalizers goes now."""
+async def _write(context: Context, live: Item, new: Object, *, shared: bool) -> One:
+    """Store the new version; an object that was only waiting for its finalizers goes now.
+
+    `shared`: somebody in this process has had the old one parsed, and will want the new one, too.
+    """
     server, kind = context.server, context.kind
     stored = await server.conversions.to_store(kind, new)
     value = encode(stored)
@@ -225,6 +229,8 @@ async def _write(context: Context, live: Item, new: Object) -> One:
     else:
         revision = await server.store.update(live.key, value, live.revision)
     item = await server.conversions.written(kind, live.key, value, revision, new, stored)
+    if shared and stored is new:
+        server.cache.share(item)
     hooks = server.hooks.get((kind.group, kind.plural))
     if hooks is not None:
         await hooks.after_update(server, new, live.object(), deleted=gone_now(kind, new))
