@@ -88,6 +88,44 @@ def test_namespaces_end(cluster: FreshCluster) -> None:
     assert cluster.list("pods", "temporary") == []
 
 
+def test_what_protects_pods_stays_until_the_last_one_of_the_namespace_is_gone(cluster: FreshCluster) -> None:
+    cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "temporary"}})
+    held = {"name": "held", "finalizers": ["example.com/hold"]}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": held, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "deny"}}
+    cluster.apply([pod, {**policy, "spec": {"podSelector": {}}}], "temporary")
+    cluster.delete("ns", "temporary")
+    cluster.advance("1 minute")
+    assert [obj["metadata"]["name"] for obj in cluster.list("netpol", "temporary")] == ["deny"]
+    conditions = {c["type"]: c["reason"] for c in cluster.get("ns", "temporary")["status"]["conditions"]}
+    assert conditions["NamespaceContentRemaining"] == "ContentRemoved", "as upstream: they are silent about pods"
+    cluster.patch("pod", "held", {"metadata": {"finalizers": None}}, "temporary")
+    cluster.wait("ns/temporary", "delete")
+
+
+def test_a_pod_that_is_stuck_on_a_lost_node_keeps_its_successor_out_for_minutes_only(cluster: FreshCluster) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "one"}, "spec": {"hard": {"pods": "1"}}}
+    cluster.apply(quota)
+    cluster.apply(WEB.replace("replicas: 2", "replicas: 1"))
+    cluster.wait("deployment/web", "condition=Available")
+    node = cluster.list("pods")[0]["spec"]["nodeName"]
+    cluster.kill_node(node)
+    cluster.advance("45 minutes")
+    assert sorted("deletionTimestamp" in pod["metadata"] for pod in cluster.list("pods")) == [False, True]
+    cluster.revive_node(node)
+
+
+def test_a_claim_is_unused_when_its_pod_has_ended(cluster: FreshCluster) -> None:
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    cluster.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "d"}, "spec": claim})
+    volumes = [{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}]
+    spec = {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}], "volumes": volumes}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec})
+    cluster.wait("pvc/d", "condition=Unused=False")
+    cluster.patch("pod", "user", {"status": {"phase": "Succeeded"}}, subresource="status")
+    cluster.wait("pvc/d", "condition=Unused=True")
+
+
 def test_advance_moves_object_times_and_returns_when_all_is_done(cluster: FreshCluster) -> None:
     before = cluster.clock.now()
     cluster.clock.advance("1 hour")

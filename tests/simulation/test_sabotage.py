@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
-from heeler.controllers import statefulset_plan
+from heeler.controllers import daemonset_plan, statefulset_plan
 from heeler.controllers.garbage import GarbageCollector
+from heeler.controllers.statefulset_plan import Step
 from heeler.kubelet.simulated import SimulatedNodes
 from heeler.testing.seeds import run_seed
 from heeler.workloads import rollout
+from heeler.workloads.revisions import label_of
 
-MOST = 25
+MOST = 40
 Patch = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -44,10 +46,26 @@ def nodes_forget_to_stop(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SimulatedNodes, "_stop", idle)
 
 
+def numbers_go_all_at_once(patch: pytest.MonkeyPatch) -> None:
+    def all_old(obj, places, names, now):
+        return Step(delete=tuple(pod for pod in places if pod is not None and label_of(pod) != names.update))
+
+    patch.setattr(statefulset_plan, "_update", all_old)
+
+
+def daemons_go_all_at_once(patch: pytest.MonkeyPatch) -> None:
+    replace = daemonset_plan._replace
+    patch.setattr(
+        daemonset_plan, "_replace", lambda obj, there, digest, _, now: replace(obj, there, digest, 10**6, now)
+    )
+
+
 @pytest.mark.parametrize(
     ("sabotage", "expected"),
     [
         (too_much_surge, "a rollout never has more pods than maxSurge allows"),
+        (numbers_go_all_at_once, "an update of a StatefulSet takes no more pods away than maxUnavailable allows"),
+        (daemons_go_all_at_once, "an update of a DaemonSet takes no more pods away than maxUnavailable allows"),
         (everything_in_parallel, "a StatefulSet starts its pods in order"),
         (nothing_is_collected, "everything converges once faults stop"),
         (nodes_forget_to_stop, "everything converges once faults stop"),

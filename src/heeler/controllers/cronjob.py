@@ -121,16 +121,18 @@ def _schedule(cronjob: Object, jobs: Sequence[Object], active: list[Object], now
         return
     if spec.get("suspend"):
         return
+    try:
+        moment, missed = most_recent(cronjob, following, now)
+    except NeverDue as error:
+        step.events.append(("Warning", "InvalidSchedule", f"invalid schedule: {spec['schedule']} : {error}"))
+        return
     due = following(now)
     step.again = None if due is None else due - now + SLACK_SECONDS
-    moment, missed = most_recent(cronjob, following, now)
-    if missed > MANY:
-        text = (
-            f"too many missed start times: {missed}. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
-        )
-        step.events.append(("Warning", "TooManyMissedTimes", text))
     if moment is None:
         return
+    if missed > MANY:
+        text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
+        step.events.append(("Warning", "TooManyMissedTimes", text))
     deadline = spec.get("startingDeadlineSeconds")
     if deadline is not None and moment + float(deadline) < now:
         at = format_datetime(datetime.datetime.fromtimestamp(moment, zone))
@@ -156,8 +158,15 @@ def zone_of(cronjob: Object) -> datetime.tzinfo:
     return zoneinfo.ZoneInfo(name) if name else datetime.UTC
 
 
+class NeverDue(ValueError):
+    """The schedule names no moment that ever comes, such as the 31st of February."""
+
+
 def most_recent(cronjob: Object, following: cron_times.Next, now: float) -> tuple[float | None, int]:
-    """The last moment that has passed and for which no Job was started yet, and how many such moments there are."""
+    """The last moment that has passed and for which no Job was started yet, and about how many such moments there are.
+
+    Raises NeverDue.
+    """
     earliest = parse_rfc3339(
         (cronjob.get("status") or {}).get("lastScheduleTime") or cronjob["metadata"]["creationTimestamp"]
     )
@@ -165,18 +174,19 @@ def most_recent(cronjob: Object, following: cron_times.Next, now: float) -> tupl
     if deadline is not None:
         earliest = max(earliest, now - float(deadline))
     first = following(earliest)
-    if first is None or first > now:
+    if first is None:
+        raise NeverDue("time difference between two schedules is less than 1 second")
+    if first > now:
         return None, 0
     second = following(first)
     if second is None or second > now:
         return first, 1
-    count = int((now - first) / (second - first)) + 1
-    # Far behind: jump to shortly before now instead of going through every moment.
-    moment = first if count < MANY else max(first, following(now - 2 * (second - first)) or first)
-    if moment > now:
-        moment = first
-    while (later := following(moment)) is not None and later <= now:
-        moment = later
+    # However far behind: from two periods before now, as the first two moments have them, on the grid that they began.
+    period = second - first
+    count = int((now - first) / period) + 1
+    moment, later = None, following(first + (count - 2) * period)
+    while later is not None and later <= now:
+        moment, later = later, following(later)
     return moment, count
 
 

@@ -106,7 +106,7 @@ async def work(name: str, controller: Controller) -> None:
             await controller.reconcile(key)
         except (StatusError, OSError) as error:
             delay = queue.add_failed(key)
-            log.debug("%s: %s: %s; again in %.3f s", name, key, error, delay)
+            log.log(_level(error), "%s: %s: %s; again in %.3f s", name, key, error, delay)
         except Exception:
             queue.add_failed(key)
             log.exception("%s: %s failed", name, key)
@@ -114,6 +114,13 @@ async def work(name: str, controller: Controller) -> None:
             queue.forget(key)
         finally:
             queue.done(key)
+
+
+def _level(error: StatusError | OSError) -> int:
+    """Conflicts and a server that is away for a moment are daily business; rights that are missing no waiting mends."""
+    if not isinstance(error, StatusError) or error.code in (404, 409, 429) or error.code >= 500:
+        return logging.DEBUG
+    return logging.WARNING if "is forbidden: User" in error.message else logging.INFO
 
 
 def spawn(tasks: Tasks, name: str, controller: Controller, workers: int) -> None:

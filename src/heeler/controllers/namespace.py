@@ -1,4 +1,4 @@
-"""The end of a namespace: everything in it is deleted, then its finalizer goes.
+"""The end of a namespace: its pods are deleted, when none is left all the rest, then its finalizer goes.
 
 https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/ — the conditions tell what is left.
 """
@@ -12,7 +12,7 @@ from heeler.client.discovery import Discovery, Resource, discover
 from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers.loop import Context
-from heeler.controllers.resources import NAMESPACES
+from heeler.controllers.resources import NAMESPACES, PODS
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, meta, name_of
 from heeler.workloads import pods
@@ -81,24 +81,29 @@ class NamespaceController:
         if found.stale:
             remains.discovery_error = f"unable to retrieve the complete list of server APIs: {', '.join(found.stale)}"
         for resource in _deletable(found):
-            await self._delete_collection(namespace, resource, remains)
+            left = await self._delete_collection(namespace, resource, remains)
+            if left and resource.name == PODS:
+                # What protects a pod stays for as long as it may run. The conditions don't say that it is waited for.
+                remains.instances, remains.finalizers = {}, {}
+                break
         return remains
 
-    async def _delete_collection(self, namespace: Object, resource: Resource, remains: Remains) -> None:
+    async def _delete_collection(self, namespace: Object, resource: Resource, remains: Remains) -> int:
+        """How many are left."""
         name = name_of(namespace)
         try:
             items = await self._items(resource, name)
             if not items:
-                return
+                return 0
             for item in items:
                 if "deletionTimestamp" not in meta(item):
                     await self._delete(resource, item)
             items = await self._items(resource, name)
         except (StatusError, OSError) as error:
             remains.errors.append(str(error))
-            return
+            return 0
         if not items:
-            return
+            return 0
         estimate = self._grace(namespace, items) if resource.name.resource == "pods" and not resource.name.group else 0
         label = f"{resource.name.resource}.{resource.name.group}"
         held: dict[str, int] = {}
@@ -111,11 +116,12 @@ class NamespaceController:
                 f"unexpected items still remain in namespace: {name} for gvr: "
                 f"{group_version}, Resource={resource.name.resource}"
             )
-            return
+            return len(items)
         remains.estimate = max(remains.estimate, estimate or FINALIZER_ESTIMATE)
         remains.instances[label] = len(items)
         for one, count in held.items():
             remains.finalizers[one] = remains.finalizers.get(one, 0) + count
+        return len(items)
 
     async def _items(self, resource: Resource, namespace: str) -> list[Object]:
         return (await self._client.list(resource.name, namespace)).items
@@ -170,11 +176,11 @@ class NamespaceController:
 
 
 def _deletable(found: Discovery) -> list[Resource]:
-    """Namespaced resources that can be listed and deleted; events last, so that deletions may still tell theirs."""
+    """Namespaced resources that can be listed and deleted: pods first, events last, so that deletions may still tell theirs."""
     out = [r for r in found.preferred() if r.namespaced and "delete" in r.verbs and "list" in r.verbs]
     # The same events are served by two groups; one is enough.
     out = [r for r in out if (r.name.group, r.name.resource) != ("events.k8s.io", "events")]
-    return sorted(out, key=lambda r: r.name.resource == "events")
+    return sorted(out, key=lambda r: (r.name != PODS, r.name.resource == "events"))
 
 
 def told(remains: Remains) -> list[tuple[str, str, str, str]]:

@@ -48,9 +48,15 @@ def plan(
             finished.append(pod)
     excess = len(finished) - threshold
     if threshold > 0 and excess > 0:
-        finished.sort(key=lambda pod: (meta(pod).get("creationTimestamp", ""), name_of(pod)))
+        # those that were evicted say the least about what their owners did
+        finished.sort(key=lambda pod: (not _was_evicted(pod), meta(pod).get("creationTimestamp", ""), name_of(pod)))
         out += [Doomed(pod, "") for pod in finished[:excess]]
     return out
+
+
+def _was_evicted(pod: Object) -> bool:
+    status = pod.get("status") or {}
+    return status.get("phase") == "Failed" and status.get("reason") == "Evicted"
 
 
 def _out_of_service(node: Object) -> bool:

@@ -58,7 +58,8 @@ class ResourceQuotaController:
             for found in quotas:
                 self.queue.add_after(key_of(found), RECOUNT_SECONDS)
             return
-        before, after = quota.usage(*name, old), quota.usage(*name, new) if new is not None else {}
+        now = self._context.clock.time()
+        before, after = quota.usage(*name, old, now), quota.usage(*name, new, now) if new is not None else {}
         if any(after.get(one) != amount for one, amount in before.items()):
             for found in quotas:
                 self.queue.add(key_of(found))
@@ -78,10 +79,11 @@ class ResourceQuotaController:
     async def _used(self, found: Object, hard: Object) -> Amounts:
         namespace = found["metadata"]["namespace"]
         amounts: list[Amounts] = []
+        now = self._context.clock.time()
         for group, plural in quota.resources_of(hard):
             for obj in await self._objects(group, plural, namespace):
                 if quota.counts(found, group, plural, obj):
-                    amounts.append(quota.usage(group, plural, obj))
+                    amounts.append(quota.usage(group, plural, obj, now))
         return quota.total(amounts, hard)
 
     async def _objects(self, group: str, plural: str, namespace: str) -> list[Object]:

@@ -19,7 +19,7 @@ from heeler.controllers.resources import (
 )
 from heeler.controllers.volume_binder import CLAIM_INDEX, claim_index
 from heeler.controllers.volume_plan import uses
-from heeler.objects.value import GroupVersionResource, Object, meta, name_of
+from heeler.objects.value import GroupVersionResource, Object, meta, name_of, uid_of
 from heeler.workloads import pods
 
 CLAIM_FINALIZER = "kubernetes.io/pvc-protection"
@@ -66,6 +66,11 @@ def users(claim: Object, candidates: Sequence[Object]) -> list[Object]:
     return [pod for pod in candidates if pods.node_name(pod) and uses(pod, claim)]
 
 
+def _as_a_user(pod: Object) -> tuple[str, str, bool]:
+    """What of a pod makes it a user of its claims."""
+    return uid_of(pod), pods.node_name(pod), pods.is_finished(pod)
+
+
 class ClaimProtectionController:
     def __init__(self, context: Context) -> None:
         self.queue: WorkQueue[str] = WorkQueue()
@@ -77,10 +82,11 @@ class ClaimProtectionController:
         self._pods.add_handler(self._pod_changed)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        if old is not None and new is not None and pods.node_name(old) == pods.node_name(new):
+        if old is not None and new is not None and _as_a_user(old) == _as_a_user(new):
             return
-        for key in claim_index(new or old or {}):
-            self.queue.add(key)
+        for pod in (old, new):
+            for key in claim_index(pod) if pod is not None else ():
+                self.queue.add(key)
 
     async def reconcile(self, key: str) -> None:
         claim = self._claims.get(key)

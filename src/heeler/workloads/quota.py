@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from heeler.base.clock import parse_rfc3339
 from heeler.kinds.core.pod import qos_class
 from heeler.objects.quantities import Quantity, of
 from heeler.objects.value import Object
+from heeler.workloads import pods
 from heeler.workloads.limits import Amounts, amounts_of_pod, parsed
 
 #: Names of core kinds that count without the prefix "count/".
@@ -29,13 +31,13 @@ _BARE_REQUESTS = ("cpu", "memory", "ephemeral-storage")
 _TO_BE_NAMED = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 
 
-def usage(group: str, plural: str, obj: Object) -> Amounts:
-    """What one object uses, by all the names that a quota may have for it."""
+def usage(group: str, plural: str, obj: Object, now: float) -> Amounts:
+    """What one object uses at `now` (seconds since the epoch), by all the names that a quota may have for it."""
     out: Amounts = {f"count/{plural}.{group}" if group else f"count/{plural}": of(1)}
     if group:
         return out
     if plural == "pods":
-        return out if _is_over(obj) else {**out, **_of_pod(obj)}
+        return out if _is_over(obj, now) else {**out, **_of_pod(obj)}
     if plural in PLAIN_COUNTS:
         out[plural] = of(1)
     if plural == "services":
@@ -45,8 +47,13 @@ def usage(group: str, plural: str, obj: Object) -> Amounts:
     return out
 
 
-def _is_over(pod: Object) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+def _is_over(pod: Object, now: float) -> bool:
+    """It has ended, or should have long ago: one that is stuck on a lost node doesn't keep its successor out."""
+    metadata = pod.get("metadata") or {}
+    deleted, grace = metadata.get("deletionTimestamp"), metadata.get("deletionGracePeriodSeconds")
+    if deleted is not None and grace is not None and now > parse_rfc3339(deleted) + grace:
+        return True
+    return pods.is_finished(pod)
 
 
 def _of_pod(pod: Object) -> Amounts:

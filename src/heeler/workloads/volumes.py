@@ -99,7 +99,8 @@ def best_match(
 ) -> Object | None:
     """The volume for a claim: one that is reserved for it, else of those that fit with the fewest access modes the smallest.
 
-    `only_reserved`: no other one will do. `node`: it must be usable there. `taken`: names that are out.
+    `only_reserved`: no other one will do. `node`: it must be usable there, and of those the smallest of all is taken.
+    `taken`: names that are out.
     """
     fitting: list[Object] = []
     selector = selectors.of_object(claim["spec"].get("selector")) if claim["spec"].get("selector") else None
@@ -123,11 +124,15 @@ def best_match(
         if class_of(volume) != class_of(claim) or (selector and not selector.matches(labels_of(volume))):
             continue
         fitting.append(volume)
-    return min(fitting, key=_rank, default=None)
+    return min(fitting, key=_by_modes if node is None else _by_size, default=None)
 
 
-def _rank(volume: Object) -> tuple[object, ...]:
-    return len(volume["spec"].get("accessModes") or ()), capacity(volume).value, name_of(volume)
+def _by_modes(volume: Object) -> tuple[object, ...]:
+    return len(volume["spec"].get("accessModes") or ()), *_by_size(volume)
+
+
+def _by_size(volume: Object) -> tuple[object, ...]:
+    return capacity(volume).value, name_of(volume)
 
 
 def usable_on(volume: Object, node: Object) -> bool:

@@ -102,7 +102,19 @@ def test_a_start_that_is_too_late_is_missed_and_after_a_long_pause_only_the_last
     assert step.create is None
     step = rules.plan(cronjob(), [], NOW + 86400)
     assert step.create["metadata"]["name"] == f"c-{int(NOW + 86400) // 60}"
-    assert step.events[0][:2] == ("Warning", "TooManyMissedTimes")
+    text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
+    assert step.events == [("Warning", "TooManyMissedTimes", text)]
+
+
+def test_a_period_keeps_its_grid_however_many_starts_were_missed():
+    step = rules.plan(cronjob(schedule="@every 7m"), [], NOW + 86400)
+    assert rfc3339(step.moment) == "2026-01-01T23:55:30Z"
+
+
+def test_a_schedule_that_never_comes_is_told():
+    step = rules.plan(cronjob(schedule="59 23 31 2 *"), [], NOW)
+    text = "invalid schedule: 59 23 31 2 * : time difference between two schedules is less than 1 second"
+    assert (step.events, step.create) == ([("Warning", "InvalidSchedule", text)], None)
 
 
 def test_finished_jobs_leave_the_list_and_the_oldest_go():

@@ -192,6 +192,18 @@ def test_pods_of_a_missing_node_go_after_the_quarantine():
     assert podgc.plan([orphan], {}, {"gone": 0}, 40, 0)[0].message == "PodGC: node no longer exists"
 
 
+def test_of_too_many_ended_pods_the_evicted_ones_go_first():
+    def ended(name, second, **status):
+        moment = f"2026-01-01T00:00:0{second}Z"
+        return {
+            "metadata": {"name": name, "creationTimestamp": moment},
+            "status": {"phase": "Failed", **status},
+        }
+
+    found = [ended("old", 1), ended("evicted", 2, reason="Evicted"), ended("new", 3)]
+    assert [one.pod["metadata"]["name"] for one in podgc.plan(found, {}, {}, 0, 1)] == ["evicted", "old"]
+
+
 def test_a_namespace_says_what_remains():
     remains = namespace.Remains({"configmaps.": 1, "secrets.": 2}, {"example.com/hold": 3})
     told = {type: message for type, _, _, message in namespace.told(remains)}

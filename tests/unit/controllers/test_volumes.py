@@ -65,6 +65,13 @@ def test_the_best_volume_is_chosen(known, chosen):
     assert (None if step.bind is None else name_of(step.bind)) == chosen
 
 
+def test_a_volume_for_a_pod_that_waits_is_the_smallest_whatever_else_it_can():
+    node = {"metadata": {"name": "a"}}
+    known = [volume("few", "9Gi"), volume("many", "5Gi", accessModes=["ReadWriteOnce", "ReadOnlyMany"])]
+    found = volumes.best_match(claim(), known, node=node)
+    assert found is not None and name_of(found) == "many"
+
+
 def test_a_late_class_waits_for_a_pod_and_then_asks_its_provisioner():
     step = rules.plan_claim(claim(), [volume()], LATE, [])
     assert step.bind is None

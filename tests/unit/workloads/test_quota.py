@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from heeler.base.clock import rfc3339
 from heeler.objects.quantities import parse
 from heeler.workloads import quota
+
+NOW = 1_800_000_000.0
 
 
 def shown(amounts: dict[str, Any]) -> dict[str, str]:
@@ -21,7 +24,7 @@ def pod(phase: str = "Pending", **spec: Any) -> dict[str, Any]:
 
 
 def test_a_pod_uses_its_containers_together():
-    assert shown(quota.usage("", "pods", pod())) == {
+    assert shown(quota.usage("", "pods", pod(), NOW)) == {
         "count/pods": "1",
         "pods": "1",
         "requests.cpu": "200m",
@@ -33,17 +36,24 @@ def test_a_pod_uses_its_containers_together():
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_pod_that_is_over_uses_nothing_but_its_place_as_an_object(phase):
-    assert shown(quota.usage("", "pods", pod(phase))) == {"count/pods": "1"}
+    assert shown(quota.usage("", "pods", pod(phase), NOW)) == {"count/pods": "1"}
+
+
+@pytest.mark.parametrize(("ago", "counted"), [(29, True), (31, False)])
+def test_a_pod_that_should_have_gone_long_ago_keeps_no_other_out(ago: int, counted: bool) -> None:
+    """The time of deletion is when its grace ends, and it has as much again."""
+    metadata = {"deletionTimestamp": rfc3339(NOW - ago), "deletionGracePeriodSeconds": 30}
+    assert ("pods" in quota.usage("", "pods", {**pod("Running"), "metadata": metadata}, NOW)) == counted
 
 
 def test_the_overhead_of_a_pod_s_runtime_counts():
-    found = shown(quota.usage("", "pods", pod(overhead={"cpu": "250m", "memory": "1Gi"})))
+    found = shown(quota.usage("", "pods", pod(overhead={"cpu": "250m", "memory": "1Gi"}), NOW))
     assert (found["requests.cpu"], found["requests.memory"], found["limits.memory"]) == ("450m", "1Gi", "3Gi")
 
 
 def test_services_use_ports_and_balancers():
     service = {"spec": {"type": "LoadBalancer", "ports": [{"port": 1}, {"port": 2}]}}
-    assert shown(quota.usage("", "services", service)) == {
+    assert shown(quota.usage("", "services", service, NOW)) == {
         "count/services": "1",
         "services": "1",
         "services.nodeports": "2",
@@ -53,7 +63,7 @@ def test_services_use_ports_and_balancers():
 
 def test_claims_use_storage_of_their_class():
     claim = {"spec": {"storageClassName": "fast", "resources": {"requests": {"storage": "1Gi"}}}, "metadata": {}}
-    assert shown(quota.usage("", "persistentvolumeclaims", claim)) == {
+    assert shown(quota.usage("", "persistentvolumeclaims", claim, NOW)) == {
         "count/persistentvolumeclaims": "1",
         "persistentvolumeclaims": "1",
         "requests.storage": "1Gi",
@@ -63,7 +73,7 @@ def test_claims_use_storage_of_their_class():
 
 
 def test_any_kind_can_be_counted():
-    assert shown(quota.usage("apps", "deployments", {})) == {"count/deployments.apps": "1"}
+    assert shown(quota.usage("apps", "deployments", {}, NOW)) == {"count/deployments.apps": "1"}
     assert quota.resources_of(["count/deployments.apps", "pods", "requests.cpu", "services.nodeports"]) == [
         ("apps", "deployments"),
         ("", "pods"),

@@ -47,9 +47,10 @@ def _asked(write: Write, found: Object) -> Amounts:
     hard = (found.get("status") or {}).get("hard") or {}
     if not hard or not quota.counts(found, group, plural, new):
         return {}
-    used = quota.usage(group, plural, new)
+    now = write.context.server.clock.time()
+    used = quota.usage(group, plural, new, now)
     if write.old is not None:
-        used = quota.difference(used, quota.usage(group, plural, write.old))
+        used = quota.difference(used, quota.usage(group, plural, write.old, now))
     elif (group, plural) == ("", "pods"):
         missing = quota.unnamed(hard, new["spec"])
         if missing:

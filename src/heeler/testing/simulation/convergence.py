@@ -115,7 +115,7 @@ def _short(world: World, obj: Object, mine: list[Object]) -> bool:
 
 def _quota_full(world: World, namespace: str, template: Object) -> bool:
     pod = {"metadata": template.get("metadata") or {}, "spec": template.get("spec") or {}, "status": {}}
-    asked = quota.usage("", "pods", pod)
+    asked = quota.usage("", "pods", pod, now=0.0)
     for one in world.all("resourcequotas"):
         if namespace_of(one) == namespace and quota.counts(one, "", "pods", pod):
             hard, used = parsed((one.get("status") or {}).get("hard")), parsed((one.get("status") or {}).get("used"))
@@ -249,7 +249,7 @@ def _quota(world: World, obj: Object, now: float) -> Iterator[str]:
         if GROUPS.get(plural) != group:
             continue
         mine = [
-            quota.usage(group, plural, one)
+            quota.usage(group, plural, one, EPOCH + now)
             for one in world.all(plural)
             if namespace_of(one) == namespace_of(obj) and quota.counts(obj, group, plural, one)
         ]

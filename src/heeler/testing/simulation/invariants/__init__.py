@@ -16,12 +16,13 @@ from heeler.testing.simulation.invariants import (
     limits,
     placement,
     replicas,
+    rolling,
     volumes,
 )
 from heeler.testing.simulation.invariants.invariant import Check, Invariant
 from heeler.testing.simulation.world import Step, World
 
-_AREAS = (identity, deployments, replicas, jobs, limits, placement, volumes, garbage, autoscaling)
+_AREAS = (identity, deployments, rolling, replicas, jobs, limits, placement, volumes, garbage, autoscaling)
 LIST: tuple[Invariant, ...] = tuple(one for area in _AREAS for one in area.INVARIANTS)
 #: So many are told of; the first is what matters.
 MAX_TOLD = 20

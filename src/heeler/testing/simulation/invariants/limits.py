@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heeler.base.clock import EPOCH
 from heeler.objects import selectors
 from heeler.objects.value import Object, labels_of, namespace_of, uid_of
+from heeler.testing.simulation.faults import CLOCK_FORWARD
 from heeler.testing.simulation.invariants.invariant import Invariant
 from heeler.testing.simulation.world import Step, World
 from heeler.workloads import owners, pods, quota, rollout
@@ -32,6 +34,8 @@ def _quotas(world: World, step: Step) -> Iterator[str]:
     if step.old is not None or step.new is None:
         return
     namespace = namespace_of(step.new)
+    # whose clock is ahead may hold for gone already what is about to go
+    now = EPOCH + step.at + 2 * CLOCK_FORWARD
     for one in world.all("resourcequotas"):
         if namespace_of(one) != namespace:
             continue
@@ -39,13 +43,13 @@ def _quotas(world: World, step: Step) -> Iterator[str]:
         group = GROUPS[step.plural]
         if not quota.counts(one, group, step.plural, step.new):
             continue
-        mine = quota.usage(group, step.plural, step.new)
+        mine = quota.usage(group, step.plural, step.new, now)
         for name in hard.keys() & mine.keys():
             if not mine[name].nano:
                 continue
             used = quota.total(
                 (
-                    quota.usage(group, step.plural, other)
+                    quota.usage(group, step.plural, other, now)
                     for other in world.all(step.plural)
                     if namespace_of(other) == namespace and quota.counts(one, group, step.plural, other)
                 ),

@@ -42,18 +42,18 @@ class _Sets:
 def _daemons(world: World, step: Step) -> Iterator[str]:
     if step.old is not None or not step.by("daemon-set-controller"):
         return
-    uid, node = owners.controller_uid(step.obj), _meant_for(step.obj)
+    uid, node = owners.controller_uid(step.obj), meant_for(step.obj)
     owner = world.by_uid(uid)
     if owner is None:
         return
     strategy = owner["spec"].get("updateStrategy") or {}
     surge = rollout.scaled((strategy.get("rollingUpdate") or {}).get("maxSurge"), 1, round_up=True)
-    there = [p for p in world.of(uid, "pods") if pods.is_active(p) and _meant_for(p) == node]
+    there = [p for p in world.of(uid, "pods") if pods.is_active(p) and meant_for(p) == node]
     if len(there) > 1 + min(surge, 1):
         yield f"is one of {len(there)} pods of a DaemonSet on node {node}"
 
 
-def _meant_for(pod: Object) -> str:
+def meant_for(pod: Object) -> str:
     """The node of a DaemonSet's pod, bound or not."""
     affinity = ((pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}).get(
         "requiredDuringSchedulingIgnoredDuringExecution"
