@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 import heeler
 from heeler.client.client import Client
 from heeler.objects.status import StatusError
@@ -55,3 +57,34 @@ async def story() -> None:
 
 def test_writers_at_the_same_time_never_exceed_a_quota() -> None:
     asyncio.run(story())
+
+
+def test_devices_of_a_class_are_counted_by_the_claims_for_them() -> None:
+    claims = GroupVersionResource("resource.k8s.io", "v1", "resourceclaims")
+    name = "gpu.deviceclass.resource.k8s.io/devices"
+
+    def asking(count: int) -> Object:
+        wish = {"name": "r", "exactly": {"deviceClassName": "gpu", "count": count}}
+        return {"metadata": {"name": f"c{count}"}, "spec": {"devices": {"requests": [wish]}}}
+
+    async def main() -> None:
+        async with heeler.Cluster(simulated_nodes=0) as cluster, asyncio.timeout(30):
+            client = cluster.client
+            await client.create(QUOTAS, {"metadata": {"name": "q"}, "spec": {"hard": {name: "2"}}}, "default")
+
+            async def until(wanted: str) -> None:
+                status: Object = {}
+                while (status.get("used") or {}).get(name) != wanted:
+                    await asyncio.sleep(0.05)
+                    status = (await client.get(QUOTAS, "q", "default")).get("status") or {}
+
+            await until("0")
+            await client.create(claims, asking(1), "default")
+            with pytest.raises(StatusError) as error:
+                await client.create(claims, asking(2), "default")
+            told = f"exceeded quota: q, requested: {name}=2, used: {name}=1, limited: {name}=2"
+            assert error.value.message == f'resourceclaims.resource.k8s.io "c2" is forbidden: {told}'
+            await client.delete(claims, "c1", "default")
+            await until("0")
+
+    asyncio.run(main())

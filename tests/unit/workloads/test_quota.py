@@ -72,6 +72,25 @@ def test_claims_use_storage_of_their_class():
     }
 
 
+def test_claims_of_devices_use_devices_of_their_classes():
+    def wish(name: str, **more: Any) -> dict[str, Any]:
+        return {"deviceClassName": name, **more}
+
+    requests = [
+        {"name": "a", "exactly": wish("gpu", count=2)},
+        {"name": "b", "exactly": wish("nic", allocationMode="All")},
+        {"name": "c", "firstAvailable": [wish("gpu", count=1), wish("gpu", count=3), wish("tpu", count=1)]},
+    ]
+    assert shown(quota.usage("resource.k8s.io", "resourceclaims", {"spec": {"devices": {"requests": requests}}})) == {
+        "count/resourceclaims.resource.k8s.io": "1",
+        "gpu.deviceclass.resource.k8s.io/devices": "5",
+        "nic.deviceclass.resource.k8s.io/devices": "32",
+        "tpu.deviceclass.resource.k8s.io/devices": "1",
+    }
+    hard = ["gpu.deviceclass.resource.k8s.io/devices", "requests.example.com/gpu"]
+    assert quota.resources_of(hard) == [("resource.k8s.io", "resourceclaims"), ("", "pods")]
+
+
 def test_any_kind_can_be_counted():
     assert shown(quota.usage("apps", "deployments", {}, NOW)) == {"count/deployments.apps": "1"}
     assert quota.resources_of(["count/deployments.apps", "pods", "requests.cpu", "services.nodeports"]) == [
