@@ -81,7 +81,8 @@ def test_claims_of_devices_use_devices_of_their_classes():
         {"name": "b", "exactly": wish("nic", allocationMode="All")},
         {"name": "c", "firstAvailable": [wish("gpu", count=1), wish("gpu", count=3), wish("tpu", count=1)]},
     ]
-    assert shown(quota.usage("resource.k8s.io", "resourceclaims", {"spec": {"devices": {"requests": requests}}})) == {
+    claim = {"spec": {"devices": {"requests": requests}}}
+    assert shown(quota.usage("resource.k8s.io", "resourceclaims", claim, NOW)) == {
         "count/resourceclaims.resource.k8s.io": "1",
         "gpu.deviceclass.resource.k8s.io/devices": "5",
         "nic.deviceclass.resource.k8s.io/devices": "32",
