@@ -9,12 +9,15 @@ from heeler.controllers.resources import (
     CRON_JOBS,
     DAEMON_SETS,
     DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
     HORIZONTAL_POD_AUTOSCALERS,
     JOBS,
     NODES,
     PODS,
     REPLICA_SETS,
     RESOURCE_QUOTAS,
+    SERVICES,
     STATEFUL_SETS,
 )
 from heeler.objects.value import GroupVersionResource
@@ -305,6 +308,34 @@ def test_an_autoscaler_follows_the_use_of_the_processor_up_at_once_and_down_afte
         assert reasons["ScalingActive"] == "ValidMetricFound"
 
     simulate_cluster(story, nodes=2)
+
+
+def test_endpoints_tell_since_when_their_change_waits():
+    trigger = "endpoints.kubernetes.io/last-change-trigger-time"
+
+    async def story(cluster: Simulation) -> None:
+        service = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": service}
+        made = await cluster.client.create(SERVICES, service, "default")
+        await cluster.clock.sleep(10)
+
+        async def told() -> list[str | None]:
+            slices = (await cluster.client.list(ENDPOINT_SLICES, "default")).items
+            mine = [one for one in slices if one["metadata"]["name"].startswith("web-")]
+            found = [await cluster.client.get(ENDPOINTS, "web", "default"), *mine]
+            return [(one["metadata"].get("annotations") or {}).get(trigger) for one in found]
+
+        assert await told() == [made["metadata"]["creationTimestamp"]] * 2
+        await cluster.client.create(DEPLOYMENTS, workload("Deployment", "web"), "default")
+        await cluster.clock.sleep(20)
+        (pod,) = (await cluster.client.list(PODS, "default")).items
+        ready = pods.condition(pod, "Ready") or {}
+        assert await told() == [ready["lastTransitionTime"]] * 2
+        await cluster.client.patch(SERVICES, "web", {"metadata": {"labels": {"a": "b"}}}, "default")
+        await cluster.clock.sleep(5)
+        assert await told() == [None, None]
+
+    simulate_cluster(story, nodes=1)
 
 
 def test_a_quota_is_counted_again_when_the_controllers_were_down_while_a_pod_went():

@@ -19,7 +19,7 @@ from heeler.controllers.loop import Context
 from heeler.controllers.resources import DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS, STATEFUL_SETS
 from heeler.objects import selectors
 from heeler.objects.status import StatusError, qualified
-from heeler.objects.value import GroupVersionResource, Object, labels_of, meta
+from heeler.objects.value import GroupVersionResource, Object, labels_of, meta, name_of
 from heeler.workloads import disruption, owners, pods, rollout
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,19 @@ def _is_granted(pod: Object, granted: dict[str, str], now: float) -> bool:
 
 def still_granted(granted: dict[str, str], members: Sequence[Object], now: float) -> dict[str, str]:
     """Evictions that have not shown as deletions yet."""
-    waiting = {p["metadata"]["name"]: None for p in members if not pods.is_terminating(p)}
-    return {n: at for n, at in granted.items() if n in waiting and parse_rfc3339(at) + GRANT_SECONDS > now}
+    waiting = {name_of(pod): None for pod in members if not pods.is_terminating(pod)}
+    return {n: at for n, at in granted.items() if n in waiting and parse_rfc3339(at) + GRANT_SECONDS >= now}
+
+
+def not_deleted(granted: dict[str, str], members: Sequence[Object], now: float) -> list[Object]:
+    """Pods whose eviction was granted, but which nobody deleted in time."""
+    return [
+        pod
+        for pod in members
+        if not pods.is_terminating(pod)
+        and name_of(pod) in granted
+        and parse_rfc3339(granted[name_of(pod)]) + GRANT_SECONDS < now
+    ]
 
 
 class DisruptionController:
@@ -150,10 +161,15 @@ class DisruptionController:
             self._events.record(about, "Warning", "UnmanagedPods", _unmanaged(budget["spec"].get("selector") or {}))
         granted = (budget.get("status") or {}).get("disruptedPods") or {}
         found = count(budget["spec"], members, scale, granted, now)
+        for pod in not_deleted(granted, members, now):
+            namespace = budget["metadata"]["namespace"]
+            message = f"Pod was expected by PDB {namespace}/{namespace} to be deleted but it wasn't"  # so upstream
+            self._events.record({"kind": "Pod", "apiVersion": "v1", **pod}, "Warning", "NotDeleted", message)
         granted = still_granted(granted, members, now)
         await self._write(budget, self._status(budget, found, granted, now))
         if granted:
-            self.queue.add_after(key, GRANT_SECONDS)
+            until = min(parse_rfc3339(at) for at in granted.values()) + GRANT_SECONDS
+            self.queue.add_after(key, until - now + 0.01)
 
     async def _scale(self, members: Sequence[Object]) -> int:
         """What the controllers of the pods want together; pods without one don't count."""

@@ -11,6 +11,7 @@ from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers import topology_hints
 from heeler.controllers.endpointslice_plan import Changes, Wanted, bare, contents, plan
+from heeler.controllers.endpointslice_trigger import TriggerTimes, annotated
 from heeler.controllers.loop import Context
 from heeler.controllers.resources import ENDPOINT_SLICES, NODES, PODS, SERVICES
 from heeler.objects import selectors
@@ -70,6 +71,7 @@ class EndpointSliceController:
         self._selected = SelectedServices(self._services, self.queue)
         self._pods.add_handler(self._selected.pod_changed)
         self._events = context.recorder("endpoint-slice-controller")
+        self._triggers = TriggerTimes()
         #: Services whose endpoints have hints by zone.
         self._hinted: dict[str, None] = {}
         self._slices.add_handler(self._slice_changed)
@@ -96,11 +98,20 @@ class EndpointSliceController:
         mine = [obj for obj in found if labels_of(obj).get(endpoints.MANAGED_BY) == MANAGER]
         if service is None or "deletionTimestamp" in service["metadata"]:
             self._hinted.pop(key, None)
+            self._triggers.forget(key)
             return  # the garbage collector takes the slices
         if not endpoints.has_endpoints(service):
             return
+        selector = selectors.of_map(service["spec"]["selector"])
+        everything = self._pods.by_index("namespace", service["metadata"]["namespace"])
+        selected = [pod for pod in everything if selector.matches(labels_of(pod))]
+        trigger = self._triggers.of(key, service, selected)
         families = endpoints.families(service)
-        wanted = [group for family in families for group in self._hint(service, family, self._wanted(service, family))]
+        wanted = [
+            group
+            for family in families
+            for group in self._hint(service, family, self._wanted(service, selected, family))
+        ]
         changes = plan(wanted, mine, placeholder=families[0])
         labels = _labels(service)
         changed = {name_of(obj) for obj, _, _ in changes.update}
@@ -108,13 +119,12 @@ class EndpointSliceController:
         for obj in mine:  # labels that somebody changed
             if name_of(obj) not in changed and name_of(obj) not in gone and not _has_labels(obj, labels):
                 changes.update.append((obj, obj.get("ports") or [], obj.get("endpoints") or []))
-        await self._perform(service, labels, changes)
+        await self._perform(service, labels, changes, trigger)
 
-    def _wanted(self, service: Object, family: str) -> list[Wanted]:
-        selector = selectors.of_map(service["spec"]["selector"])
+    def _wanted(self, service: Object, selected: list[Object], family: str) -> list[Wanted]:
         groups: dict[tuple[endpoints.Port, ...], list[Object]] = {}
-        for pod in self._pods.by_index("namespace", service["metadata"]["namespace"]):
-            if not endpoints.counts(pod) or not selector.matches(labels_of(pod)):
+        for pod in selected:
+            if not endpoints.counts(pod):
                 continue
             ip = endpoints.address(pod, family)
             node = self._nodes.get(pods.node_name(pod)) if pods.node_name(pod) else None
@@ -148,7 +158,7 @@ class EndpointSliceController:
         rest = iter(found)
         return [group._replace(endpoints=[next(rest) for _ in group.endpoints]) for group in groups]
 
-    async def _perform(self, service: Object, labels: dict[str, str], changes: Changes) -> None:
+    async def _perform(self, service: Object, labels: dict[str, str], changes: Changes, trigger: str) -> None:
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
         for address_type, ports, found in changes.create:
             made = await self._client.create(
@@ -160,6 +170,7 @@ class EndpointSliceController:
                         "generateName": f"{name}-",
                         "namespace": namespace,
                         "labels": labels,
+                        "annotations": annotated(None, trigger),
                         "ownerReferences": [owners.reference(service, "v1", "Service")],
                     },
                     "addressType": address_type,
@@ -168,12 +179,16 @@ class EndpointSliceController:
                 namespace,
             )
             self._slices.assume(made)
-        await together(*(self._update(obj, labels, ports, found) for obj, ports, found in changes.update))
+        updates = (self._update(obj, labels, ports, found, trigger) for obj, ports, found in changes.update)
+        await together(*updates)
         for obj in changes.delete:
             await delete_slice(self._client, self._slices, obj)
 
-    async def _update(self, obj: Object, labels: dict[str, str], ports: list[Object], found: list[Object]) -> None:
-        metadata = {**obj["metadata"], "labels": labels}
+    async def _update(
+        self, obj: Object, labels: dict[str, str], ports: list[Object], found: list[Object], trigger: str
+    ) -> None:
+        annotations = annotated(meta(obj).get("annotations"), trigger)
+        metadata = {**obj["metadata"], "labels": labels, "annotations": annotations}
         done = await self._client.update(ENDPOINT_SLICES, {**bare(obj), "metadata": metadata, **contents(ports, found)})
         self._slices.assume(done)
 

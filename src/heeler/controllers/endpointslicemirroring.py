@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
+from heeler.controllers import endpointslice_trigger
 from heeler.controllers.endpointslice import delete_slice, service_key
 from heeler.controllers.endpointslice_plan import Changes, Wanted, bare, contents, plan
 from heeler.controllers.loop import Context
@@ -18,7 +19,6 @@ MANAGER = "endpointslicemirroring-controller.k8s.io"
 SKIP = "endpointslice.kubernetes.io/skip-mirror"
 LEADER = "control-plane.alpha.kubernetes.io/leader"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 #: More addresses of one subset are not mirrored.
 LIMIT = 1000
 
@@ -56,7 +56,7 @@ class EndpointSliceMirroringController:
             endpoints.SERVICE_NAME: name_of(source),
             endpoints.MANAGED_BY: MANAGER,
         }
-        kept_back = (LAST_APPLIED, TRIGGER)
+        kept_back = (LAST_APPLIED, endpointslice_trigger.ANNOTATION)
         annotations = {k: v for k, v in (meta(source).get("annotations") or {}).items() if k not in kept_back}
         namespace = source["metadata"]["namespace"]
         for address_type, ports, found in changes.create:

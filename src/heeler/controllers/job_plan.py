@@ -412,7 +412,7 @@ def _usefulness(pod: Object) -> tuple[object, ...]:
         {"Pending": 0, "Unknown": 1, "Running": 2}.get(pods.phase(pod), 2),
         pods.is_ready(pod),
         -(pods.ready_since(pod) or 0.0),
-        -pods.restarts(pod),
+        [-count for count in pods.restarts(pod)],
         -(parse_rfc3339(created) if created else 0.0),
         index_of(pod),
         name_of(pod),

@@ -88,9 +88,9 @@ def deletion_order(active: Sequence[Object], related: Sequence[Object], now: flo
             order = _by_age(pods.ready_since(left), pods.ready_since(right), left, right, now)
             if order:
                 return order
-        a, b = -pods.restarts(left), -pods.restarts(right)
-        if a != b:
-            return -1 if a < b else 1
+        restarts = pods.restarts(left), pods.restarts(right)
+        if restarts[0] != restarts[1]:
+            return -1 if restarts[0] > restarts[1] else 1
         return _by_age(_created(left), _created(right), left, right, now)
 
     return sorted(active, key=cmp_to_key(compare))

@@ -5,6 +5,7 @@ https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -147,13 +148,12 @@ def inherited_labels(owner: Object) -> dict[str, str]:
     return {key: value for key, value in labels_of(owner).items() if key not in kept_back}
 
 
-def subsets(service: Object, members: Iterable[tuple[Object, tuple[Port, ...]]], limit: int = 1000) -> list[Object]:
-    """The `subsets` of an Endpoints object: addresses of the same ports together, at most `limit` of them."""
+def subsets(service: Object, members: Iterable[tuple[Object, tuple[Port, ...]]]) -> list[Object]:
+    """The `subsets` of an Endpoints object: addresses of the same ports together."""
     groups: dict[tuple[Port, ...], tuple[list[Object], list[Object]]] = {}
-    count = 0
     for pod, ports in members:
         ip = address(pod, families(service)[0])
-        if not ip or count >= limit:
+        if not ip:
             continue
         entry: Object = {"ip": ip, "targetRef": _target(pod)}
         if pods.node_name(pod):
@@ -166,7 +166,6 @@ def subsets(service: Object, members: Iterable[tuple[Object, tuple[Port, ...]]],
             ready.append(entry)
         else:
             not_ready.append(entry)
-        count += 1
     out = []
     for ports, (ready, not_ready) in sorted(groups.items()):
         subset: Object = {}
@@ -185,6 +184,24 @@ def subsets(service: Object, members: Iterable[tuple[Object, tuple[Port, ...]]],
                 for p in sorted(ports)
             ]
         out.append(subset)
+    return out
+
+
+def truncated(found: list[Object], limit: int) -> list[Object]:
+    """Subsets of at most so many addresses, the same list if they are: ready ones first, of each subset its share."""
+    ready, waiting = (sum(len(one.get(key) or ()) for one in found) for key in ("addresses", "notReadyAddresses"))
+    if ready + waiting <= limit:
+        return found
+    key, number, room = ("addresses", ready, limit) if ready > limit else ("notReadyAddresses", waiting, limit - ready)
+    left, out = room, []
+    for one in found:
+        own = one.get(key) or []
+        kept = own[: min(math.ceil(len(own) / number * room), left)]
+        left -= len(kept)
+        without = ("addresses", "notReadyAddresses") if ready > limit else ("notReadyAddresses",)
+        cut = {name: value for name, value in one.items() if name not in without} | ({key: kept} if kept else {})
+        if cut.get("addresses") or cut.get("notReadyAddresses"):
+            out.append(cut)
     return out
 
 

@@ -65,11 +65,16 @@ def is_available(pod: Object, min_ready_seconds: int, now: float) -> bool:
     return since is not None and since + min_ready_seconds <= now
 
 
-def restarts(pod: Object) -> int:
-    """The most restarts of any container."""
-    return max(
-        (s.get("restartCount") or 0 for s in (pod.get("status") or {}).get("containerStatuses") or ()), default=0
-    )
+def restarts(pod: Object) -> tuple[int, int]:
+    """The most restarts of any container, and of any sidecar, which count where the others are alike."""
+    status = pod.get("status") or {}
+    sidecars = {c["name"]: None for c in _sidecars(pod)}
+    started = [one for one in status.get("initContainerStatuses") or () if one.get("name") in sidecars]
+    counts = [
+        max((int(one.get("restartCount") or 0) for one in found), default=0)
+        for found in (status.get("containerStatuses") or (), started)
+    ]
+    return counts[0], counts[1]
 
 
 def addresses(pod: Object) -> list[str]:
@@ -81,6 +86,8 @@ def addresses(pod: Object) -> list[str]:
 
 def containers(pod: Object) -> list[Object]:
     """Those that run beside each other: containers and sidecars (init containers that restart always)."""
-    spec = pod.get("spec") or {}
-    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
-    return [*(spec.get("containers") or ()), *sidecars]
+    return [*((pod.get("spec") or {}).get("containers") or ()), *_sidecars(pod)]
+
+
+def _sidecars(pod: Object) -> list[Object]:
+    return [c for c in (pod.get("spec") or {}).get("initContainers") or () if c.get("restartPolicy") == "Always"]

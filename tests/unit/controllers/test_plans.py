@@ -102,6 +102,13 @@ def pod(name, node="n1", phase="Running", ready=True, cost=None, created=0):
     }
 
 
+def restarted(containers, sidecars):
+    own = pod("x")
+    started = {"initContainerStatuses": [{"name": "s", "restartCount": sidecars}]}
+    status = own["status"] | started | {"containerStatuses": [{"name": "c", "restartCount": containers}]}
+    return {"spec": own["spec"] | {"initContainers": [{"name": "s", "restartPolicy": "Always"}]}, "status": status}
+
+
 @pytest.mark.parametrize(
     ("pods", "first"),
     [
@@ -110,6 +117,8 @@ def pod(name, node="n1", phase="Running", ready=True, cost=None, created=0):
         ([pod("a", cost="-1"), pod("b", ready=False, cost="5")], "b"),
         ([pod("a", cost="5"), pod("b")], "b"),
         ([pod("a", node="n2"), pod("b"), pod("c")], "b"),
+        ([pod("a"), pod("b") | restarted(0, 1)], "b"),
+        ([pod("a") | restarted(2, 9), pod("b") | restarted(3, 0)], "b"),
     ],
 )
 def test_the_pod_that_is_missed_least_goes_first(pods, first):
@@ -251,6 +260,10 @@ def test_a_granted_eviction_counts_until_it_shows_or_expires():
     assert disruption.still_granted(granted, members, now) == granted
     assert disruption.count({"minAvailable": 1}, members, 0, granted, now + 100).healthy == 2
     assert disruption.still_granted(granted, [pod("b")], now) == {}
+    assert disruption.not_deleted(granted, members, now) == []
+    assert disruption.not_deleted(granted, members, now + 100) == [members[0]]
+    members[0]["metadata"]["deletionTimestamp"] = "2026-01-01T00:02:00Z"
+    assert disruption.not_deleted(granted, members, now + 100) == []
 
 
 def test_a_kind_that_was_defined_is_missing_until_discovery_tells_of_it():

@@ -1,4 +1,4 @@
-"""Controllers of one rule each: ServiceCIDRs, the ttl of nodes, bootstrap tokens, old tokens of accounts."""
+"""Controllers of one rule each: times of endpoints, ServiceCIDRs, ttls of nodes, bootstrap tokens, old tokens of accounts."""
 
 import base64
 import ipaddress
@@ -8,9 +8,35 @@ import pytest
 from heeler.base.clock import parse_rfc3339
 from heeler.controllers import bootstrap_tokens, legacy_token_cleaner, servicecidr, ttl
 from heeler.controllers.clustertrustbundle_publisher import bundle_name
+from heeler.controllers.endpointslice_trigger import ANNOTATION, TriggerTimes, annotated
 
 NOW = parse_rfc3339("2026-06-01T00:00:00Z")
 YEAR = 365 * 86400.0
+
+
+def endpoint_pod(name, at):
+    condition = {"type": "Ready", "status": "True", "lastTransitionTime": at}
+    return {"metadata": {"name": name}, "status": {"conditions": [condition] if at else []}}
+
+
+def test_endpoints_tell_of_the_earliest_change_since_the_last_look():
+    times, service = TriggerTimes(), {"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}}
+    pods = [endpoint_pod("a", "2026-01-01T00:00:05Z"), endpoint_pod("b", "")]
+    assert times.of("n/s", service, pods) == "2026-01-01T00:00:00Z"
+    assert times.of("n/s", service, pods) == ""
+    pods = [endpoint_pod("a", "2026-01-01T00:00:09Z"), endpoint_pod("b", "2026-01-01T00:00:07Z")]
+    assert times.of("n/s", service, pods) == "2026-01-01T00:00:07Z"
+    assert times.of("n/s", service, pods[:1]) == ""
+    anew = {"metadata": {"creationTimestamp": "2026-01-01T00:00:08Z"}}
+    assert times.of("n/s", anew, []) == "2026-01-01T00:00:08Z"
+    times.forget("n/s")
+    assert times.of("n/s", service, []) == "2026-01-01T00:00:00Z"
+
+
+def test_the_time_of_an_earlier_change_goes():
+    before = {"mine": "1", ANNOTATION: "2026-01-01T00:00:00Z"}
+    assert annotated(before, "") == {"mine": "1"}
+    assert annotated(before, "2026-01-01T00:00:05Z") == {"mine": "1", ANNOTATION: "2026-01-01T00:00:05Z"}
 
 
 def cidr(name, *texts):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.workloads import affinity, endpoints, resources, rollout, taints
+from heeler.workloads import affinity, endpoints, pods, resources, rollout, taints
 
 
 @pytest.mark.parametrize(
@@ -108,6 +108,49 @@ def test_node_affinity_terms_are_alternatives_and_empty_terms_match_nothing():
     assert not affinity.node_allowed(pod(zone_b), node)
     assert not affinity.node_allowed(pod({}), node)
     assert not affinity.node_allowed(pod(many, zone="b"), node)
+
+
+def test_restarts_of_sidecars_are_told_apart_and_those_of_other_init_containers_do_not_count():
+    pod = {
+        "spec": {"initContainers": [{"name": "sidecar", "restartPolicy": "Always"}, {"name": "init"}]},
+        "status": {
+            "containerStatuses": [{"name": "a", "restartCount": 2}, {"name": "b", "restartCount": 1}],
+            "initContainerStatuses": [{"name": "sidecar", "restartCount": 4}, {"name": "init", "restartCount": 9}],
+        },
+    }
+    assert pods.restarts(pod) == (2, 4)
+    assert pods.restarts({}) == (0, 0)
+
+
+def addressed(number: int, *, ready: bool = True, port: int = 80) -> tuple[dict, tuple[endpoints.Port, ...]]:
+    pod = {
+        "metadata": {"name": f"p{number}", "namespace": "n", "uid": f"{number:05}"},
+        "status": {
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+            "podIP": f"10.0.{number // 250}.{number % 250}",
+        },
+    }
+    return pod, (endpoints.Port("", port, "TCP"),)
+
+
+def sizes(subsets: list[dict]) -> list[tuple[int, int]]:
+    return [(len(one.get("addresses") or ()), len(one.get("notReadyAddresses") or ())) for one in subsets]
+
+
+def test_of_too_many_addresses_the_ready_ones_are_kept_first_of_each_subset_its_share():
+    service = {"metadata": {"name": "s"}, "spec": {}}
+    members = [addressed(i, ready=False) for i in range(600)]
+    members += [addressed(i) for i in range(600, 1200)]
+    found = endpoints.subsets(service, members)
+    assert sizes(found) == [(600, 600)]
+    assert sizes(endpoints.truncated(found, 1000)) == [(600, 400)]
+    assert endpoints.truncated(found, 1200) is found
+    members = [addressed(i, ready=i % 3 > 0, port=80 + i % 2) for i in range(1800)]
+    found = endpoints.subsets(service, members)
+    assert sizes(found) == [(600, 300), (600, 300)]
+    cut = endpoints.truncated(found, 1000)
+    assert sizes(cut) == [(500, 0), (500, 0)]
+    assert cut[0]["addresses"] == found[0]["addresses"][:500]
 
 
 def test_an_endpoint_is_ready_only_while_it_does_not_terminate_unless_all_are_published():
