@@ -280,14 +280,20 @@ def test_what_is_no_duration_is_refused(wrong: str | float) -> None:
 
 def test_manifests_of_files_folders_and_lists(tmp_path: Path, cluster: FreshCluster) -> None:
     (tmp_path / "a.yaml").write_text(WEB)
-    (tmp_path / "b.json").write_text('{"apiVersion": "v1", "kind": "List", "items": [{"kind": "A"}, {"kind": "B"}]}')
+    items = [{"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}} for kind in ("A", "B")]
+    (tmp_path / "b.json").write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
     (tmp_path / "notes.txt").write_text("nothing")
     assert [o["kind"] for o in objects_of(tmp_path)] == ["Deployment", "Service", "A", "B"]
     assert len(objects_of(str(tmp_path / "a.yaml"))) == 2
     with pytest.raises(ValueError, match="a manifest is an object"):
         objects_of("- a\n- b\n")
     with pytest.raises(ValueError, match="knows no kind 'Cat'"):
-        cluster.apply({"apiVersion": "v9", "kind": "Cat"})
+        cluster.apply({"apiVersion": "v9", "kind": "Cat", "metadata": {"name": "tom"}})
+    (tmp_path / "c.yaml").write_text("duration: 3 days\n")
+    with pytest.raises(
+        ValueError, match=r"c\.yaml: no manifest: it has no apiVersion and no kind and no metadata\.name"
+    ):
+        objects_of(tmp_path)
     assert find_kind(cluster._entered.server.kinds, "deployments.apps").plural == "deployments"
 
 

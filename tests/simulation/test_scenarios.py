@@ -120,6 +120,8 @@ expect:
     told = text(result)
     assert "deployment default/web  5/5" in told
     assert "00:10:00 ! crash-node node-1 (00:05:00)" in told
+    assert "00:31:00 > scale deployment/none replicas=1 could not be done" in told
+    assert "everything was as it should be" not in told
     assert "expectations: 3 of 4 met" in told
     found = json.loads(json.dumps(as_json(result)))
     assert found["held"] is False

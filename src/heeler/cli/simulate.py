@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from heeler.base.clock import SystemClock
 from heeler.cli.flags import fail
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def simulate(
     """Simulate a cluster: your manifests, so many days, these faults, in seconds.
 
     The whole control plane runs in simulated time, with nodes on which nothing really runs. What must hold is checked at every
-    write. The same seed gives the same history. Exits 1 if something that must hold was broken or an expectation wasn't met.
+    write. The same seed gives the same history. Exits 1 if something that must hold was broken, an expectation wasn't met or an
+    action could not be done.
     """
     from heeler.testing.simulation.fields import ScenarioError
     from heeler.testing.simulation.scenario import load
@@ -90,16 +92,46 @@ def _found(scenario: Scenario, seeds: range, path: Path) -> Result:
     from heeler.testing.simulation.play import play
 
     for_servers()
-    result = None
+    result, progress = None, Progress(scenario.seconds)
     for seed in seeds:
+        progress.seed = seed if len(seeds) > 1 else None
         try:
-            result = play(scenario, seed)
+            result = play(scenario, seed, progress.tell)
         except (ValueError, StatusError) as error:
             fail(f"{path} can't be simulated as it is: {error}", code=2)
         if result.broken:
             break
+    progress.end()
     assert result is not None
     return result
+
+
+class Progress:
+    """How far it is, to stderr: over and over on the same line of a terminal, else a line now and then."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seed: int | None = None
+        self._seconds, self._clock = seconds, SystemClock()
+        self._terminal = sys.stderr.isatty()
+        self._pause = 0.5 if self._terminal else 10.0
+        self._next = self._clock.monotonic() + self._pause
+        self._shown = False
+
+    def tell(self, at: float) -> None:
+        """So many simulated seconds have passed."""
+        if self._clock.monotonic() < self._next:
+            return
+        self._next = self._clock.monotonic() + self._pause
+        from heeler.testing.simulation.report import moment
+
+        seed = "" if self.seed is None else f"seed {self.seed}: "
+        text = f"{seed}{moment(min(at, self._seconds))} of {moment(self._seconds)}"
+        click.echo(f"\r\033[K{text}" if self._terminal else text, err=True, nl=not self._terminal)
+        self._shown = True
+
+    def end(self) -> None:
+        if self._terminal and self._shown:
+            click.echo("\r\033[K", err=True, nl=False)
 
 
 def _shown(result: Result, output: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from heeler.kinds.kind import Kind
 from heeler.objects import yaml_text
@@ -34,7 +34,7 @@ def objects_of(manifest: Manifest) -> list[Object]:
         items = manifest.get("items")
         if str(manifest.get("kind", "")).endswith("List") and isinstance(items, list):
             return [found for item in items for found in objects_of(item)]
-        return [dict(manifest)]
+        return [_checked(manifest)]
     if isinstance(manifest, Path) or (isinstance(manifest, str) and "\n" not in manifest and ":" not in manifest):
         return _of_files(Path(manifest))
     if isinstance(manifest, str):
@@ -46,7 +46,22 @@ def _of_files(path: Path) -> list[Object]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".json"))
         return [found for file in files for found in _of_files(file)]
-    return objects_of(path.read_text() + "\n")
+    try:
+        return objects_of(path.read_text() + "\n")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _checked(manifest: Mapping[str, Any]) -> Object:
+    """Raises ValueError for what isn't an object of an API."""
+    metadata = manifest.get("metadata")
+    named = isinstance(metadata, Mapping) and (metadata.get("name") or metadata.get("generateName"))
+    missing = [field for field in ("apiVersion", "kind") if not isinstance(manifest.get(field), str)]
+    missing += [] if named else ["metadata.name"]
+    if missing:
+        there = ", ".join(map(str, manifest)) or "nothing"
+        raise ValueError(f"no manifest: it has no {' and no '.join(missing)} (it has {there})")
+    return dict(manifest)
 
 
 def _of_text(text: str) -> list[Object]:

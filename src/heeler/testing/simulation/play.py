@@ -59,16 +59,20 @@ class Result:
 
     @property
     def broken(self) -> bool:
-        return bool(self.violations or self.unmet)
+        return bool(self.violations or self.unmet or self.failed_actions)
 
 
-def play(scenario: Scenario, seed: int) -> Result:
+#: Told how many simulated seconds have passed, at each write.
+Progress = Callable[[float], None]
+
+
+def play(scenario: Scenario, seed: int, progress: Progress = lambda _: None) -> Result:
     """One run. Raises ValueError where an action names something that the cluster doesn't serve."""
     result, clock = Result(scenario, seed), SystemClock()
     began = clock.monotonic()
 
     async def story(cluster: Simulation) -> None:
-        await _Play(cluster, scenario, result).run()
+        await _Play(cluster, scenario, result, progress).run()
 
     result.told = simulate(run(story, seed=seed, nodes=scenario.nodes, entries=first_entries()), SeededRandom(seed + 1))
     result.took = clock.monotonic() - began
@@ -78,7 +82,7 @@ def play(scenario: Scenario, seed: int) -> Result:
 class _Play:
     """One run under way."""
 
-    def __init__(self, cluster: Simulation, scenario: Scenario, result: Result) -> None:
+    def __init__(self, cluster: Simulation, scenario: Scenario, result: Result, progress: Progress) -> None:
         self._cluster, self._scenario, self._result = cluster, scenario, result
         self._timeline = result.timeline
         self._plan = scenario.plan_for(SeededRandom(result.seed))
@@ -86,7 +90,9 @@ class _Play:
         #: what the pods of a workload use, those too that come later: by the workload's key in the store.
         self._usage: dict[str, str] = {}
         self._tasks: Tasks | None = None
-        self._observed = Observed(cluster, self._plan, (self._timeline, self._watch, self._new_pod))
+        self._observed = Observed(
+            cluster, self._plan, (self._timeline, self._watch, self._new_pod, lambda step: progress(step.at))
+        )
         result.violations = self._observed.violations
 
     def _key(self, one: Expectation) -> str:
@@ -144,14 +150,15 @@ class _Play:
     async def _act(self, action: Action) -> None:
         cluster = self._cluster
         await cluster.clock.sleep(action.at - cluster.clock.monotonic())
-        began = cluster.clock.monotonic()
+        began, done = cluster.clock.monotonic(), str(action)
         if action.verb == "usage":
             self._usage[self._key_of(action.target, action.namespace)] = action.more["is"]
         try:
             await _DO[action.verb](cluster, action)
         except StatusError as error:
             self._result.failed_actions.append(f"{action}: {error}")
-        self._timeline.mark(began, "action", str(action), cluster.clock.monotonic())
+            done = f"{action} could not be done"
+        self._timeline.mark(began, "action", done, cluster.clock.monotonic())
 
     async def _expect(self, one: Expectation) -> None:
         cluster, key = self._cluster, self._key(one)

@@ -81,7 +81,7 @@ def _judgement(result: Result) -> list[str]:
         ]
     else:
         lines.append(f"{len(LIST) + 1} invariants held at every write")
-    if result.converged is not None:
+    if result.converged is not None and not result.broken:
         lines.append(
             "everything was as it should be at the end"
             + (f", {result.converged:.0f} s later" if result.converged else "")

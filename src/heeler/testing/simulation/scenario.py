@@ -175,13 +175,14 @@ def load(path: Path, duration: str = "") -> Scenario:
         folder, text = path.parent, path.read_text()
         documents = [part for part in DOCUMENTS.split(text) if part.strip()]
         try:
-            value = [yaml_text.load(part)[0] for part in documents]
+            read_documents = [yaml_text.load(part) for part in documents]
         except yaml_text.YamlError as error:
             raise ScenarioError([f"{path} is no YAML: {error}"]) from error
-        if len(value) != 1 or (isinstance(value[0], dict) and "kind" in value[0]):
+        value, faults_of_text = read_documents[0] if len(read_documents) == 1 else (None, [])
+        if len(read_documents) != 1 or (isinstance(value, dict) and "kind" in value):
             value = {"name": path.stem, "manifests": [path.name]}
-        else:
-            value = value[0]
+        elif faults_of_text:
+            raise ScenarioError(faults_of_text)
     if duration and isinstance(value, dict):
         value = {**value, "duration": duration}
     return read(value, folder)
