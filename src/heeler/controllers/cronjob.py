@@ -286,6 +286,8 @@ class CronJobController:
                 return
             self._events.record(about, "Warning", "FailedDelete", f"Deleted job: {error}")
             raise
+        if not meta(job).get("finalizers"):
+            self._jobs.assume_deleted(job)  # it is on no list any more, and would look like somebody else's
         self._events.record(about, "Normal", "SuccessfulDelete", f"Deleted job {name}")
 
     async def _create(self, cronjob: Object, job: Object) -> Object | None:
