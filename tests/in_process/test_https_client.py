@@ -3,8 +3,11 @@
 import asyncio
 import json
 
+import pytest
+
 from heeler.client.discovery import Discovery, discover
 from heeler.client.https import HttpsClient
+from heeler.objects.value import GroupVersionResource
 from heeler.testing.cluster import FreshCluster
 
 
@@ -44,3 +47,26 @@ def test_a_list_in_lines_is_the_same_list() -> None:
 
     with FreshCluster() as cluster:
         asyncio.run(ask(cluster))
+
+
+def test_who_acts_as_an_account_that_is_made_anew_asks_for_a_new_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heeler.client.https.MIN_TOKEN_SECONDS", 0.0)
+    accounts = GroupVersionResource("", "v1", "serviceaccounts")
+
+    async def codes(cluster: FreshCluster) -> list[int]:
+        assert cluster._access is not None
+        client = HttpsClient(cluster._access)
+        account = client.as_service_account("kube-system", "tester")
+        found = []
+        try:
+            for attempt in range(3):
+                if attempt == 1:
+                    await client.delete(accounts, "tester", "kube-system")
+                found.append((await account.request("GET", "/api/v1/nodes"))[0])
+        finally:
+            await account.close()
+            await client.close()
+        return found
+
+    with FreshCluster() as cluster:
+        assert asyncio.run(codes(cluster)) == [403, 401, 403], "known without rights, unknown, known again"

@@ -15,10 +15,12 @@ from heeler.controllers.resources import (
     REPLICA_SETS,
     RESOURCE_QUOTAS,
     SERVICE_ACCOUNTS,
+    STATEFUL_SETS,
 )
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.testing.simulation import CALM, Simulation, deployment, simulate_cluster
+from heeler.testing.simulation.objects import workload
 from heeler.workloads import pods
 
 EVENTS = GroupVersionResource("", "v1", "events")
@@ -84,6 +86,22 @@ def test_a_full_quota_is_told_and_asked_ever_less_often_until_there_is_room():
         await cluster.until(complete)
 
     simulate_cluster(story)
+
+
+@pytest.mark.parametrize(("resource", "kind"), [(REPLICA_SETS, "ReplicaSet"), (STATEFUL_SETS, "StatefulSet")])
+def test_however_many_pods_are_refused_they_are_asked_for_ever_less_often(resource, kind):
+    """As many as one step makes, and more: what is refused once isn't tried by the hundred at once."""
+
+    async def story(cluster: Simulation) -> None:
+        obj = workload(kind, "many", replicas=3000)
+        obj["spec"]["template"]["spec"]["serviceAccountName"] = "nobody"
+        if kind == "StatefulSet":
+            obj["spec"] |= {"podManagementPolicy": "Parallel", "serviceName": "many"}
+        await cluster.client.create(resource, obj, "default")
+        await cluster.clock.sleep(300)
+        assert 10 < await told(cluster, "FailedCreate") < 40
+
+    simulate_cluster(story, nodes=1)
 
 
 def test_an_autoscaler_without_its_target_says_so_each_time_it_looks():

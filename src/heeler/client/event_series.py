@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from heeler.base.clock import Clock, rfc3339_micro
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
-from heeler.client.events import reference
+from heeler.client.events import event_name, reference
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -71,7 +71,7 @@ class SeriesRecorder:
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
-                "name": f"{regarding['name']}.{self._next_stamp():x}",
+                "name": event_name(regarding["name"], self._next_stamp()),
                 "namespace": regarding.get("namespace") or "default",
             },
             "eventTime": rfc3339_micro(self._clock.time()),

@@ -7,12 +7,14 @@ https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from heeler.base.clock import Clock, rfc3339
 from heeler.client.client import Client
+from heeler.objects import names
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 
@@ -56,6 +58,16 @@ def reference(about: Object) -> Object:
         "resourceVersion": meta.get("resourceVersion", ""),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def event_name(about: str, stamp: int) -> str:
+    """What an event about an object is called: the object's name and a stamp (nanoseconds); letters without a meaning where
+    that is no name, as it is after a long one."""
+    name = f"{about}.{stamp:x}"
+    if not names.subdomain(name):
+        return name
+    letters = hashlib.sha256(name.encode()).hexdigest()
+    return f"{letters[:8]}-{letters[8:12]}-4{letters[12:15]}-a{letters[15:18]}-{letters[18:30]}"
 
 
 class Recorder:
@@ -123,7 +135,7 @@ class Recorder:
         namespace = event["metadata"]["namespace"]
         # Nanoseconds in hexadecimal, as client-go names them; a counter keeps simultaneous ones apart.
         stamp = int(self._clock.time() * 1e9) + len(self._known) % 1000
-        event["metadata"]["name"] = f"{about.get('name', '')}.{stamp:x}"
+        event["metadata"]["name"] = event_name(about.get("name", ""), stamp)
         await self._client.create(EVENTS, event, namespace)
         self._known[key] = _Known(event["metadata"]["name"], namespace, 1)
         if len(self._known) > MAX_KNOWN:

@@ -208,6 +208,11 @@ class HttpsClient:
             return self._access.token_file.read_text().strip()
         return self._access.token
 
+    def _was_refused(self, token: str) -> None:
+        """The server doesn't take a token any more: a plugin is asked for another one at the next call."""
+        if token == self._credential.token:
+            self._credential = Credential()
+
     async def _from_plugin(self, plugin: Plugin) -> str:
         """The plugin's token, asked for again when it ends; its certificate is used for new connections."""
         async with self._asking:
@@ -234,7 +239,14 @@ class HttpsClient:
             out.append(("authorization", f"Bearer {token}"))
         url = self._access.server + path + (f"?{encode_query(query)}" if query else "")
         await self._throttle.take()
-        return await self._http.request(method, url, headers=out, body=body)
+        answer = await self._http.request(method, url, headers=out, body=body)
+        if answer.status == 401 and token:
+            self._was_refused(token)
+        return answer
+
+
+#: A token that was refused is asked for again, if it is that old.
+MIN_TOKEN_SECONDS = 1.0
 
 
 class _ServiceAccountClient(HttpsClient):
@@ -257,6 +269,12 @@ class _ServiceAccountClient(HttpsClient):
                 self._current = await self._ask()
                 self._until = now + 0.8 * self.SECONDS
             return self._current
+
+    def _was_refused(self, token: str) -> None:
+        """The account was made anew, or the server signs with another key: ask again, but not all the time."""
+        age = asyncio.get_running_loop().time() - (self._until - 0.8 * self.SECONDS)
+        if token == self._current and age > MIN_TOKEN_SECONDS:
+            self._until = 0.0
 
     async def _ask(self) -> str:
         spec = {"spec": {"expirationSeconds": self.SECONDS}}

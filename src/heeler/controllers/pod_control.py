@@ -156,7 +156,7 @@ class PodControl:
 
 
 async def in_growing_batches(
-    work: Sequence[Callable[[], Awaitable[Outcome]]],
+    work: Sequence[Callable[[], Awaitable[Outcome | None]]],
 ) -> tuple[list[Object], StatusError | OSError | None]:
     """Do things side by side: one, then two, then four, so that what fails always fails seldom. (made, first failure)."""
     made: list[Object] = []

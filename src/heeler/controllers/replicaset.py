@@ -231,7 +231,7 @@ class ReplicaSetController:
             active = [pod for pod in active if meta(pod)["uid"] not in gone] + made
             if error is not None:
                 failure = (reason, str(error))
-            if step.create == BURST:
+            if step.create == BURST and error is None:
                 self.queue.add(key)  # there is more to make than one step's
         await self._update_status(obj, active, failure, now)
         if error is not None:

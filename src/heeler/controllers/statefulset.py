@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import Any
 
-from heeler.base.tasks import together
 from heeler.client.informer import key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers import statefulset_plan as rules
 from heeler.controllers.history import Collision, History
 from heeler.controllers.loop import Context
-from heeler.controllers.pod_control import OwnerKind, claim, dependents_of, watch_dependents
+from heeler.controllers.pod_control import OwnerKind, claim, dependents_of, in_growing_batches, watch_dependents
 from heeler.controllers.resources import CONTROLLER_REVISIONS, PERSISTENT_VOLUME_CLAIMS, PODS, STATEFUL_SETS
 from heeler.controllers.statefulset_plan import Names, Step
 from heeler.objects import selectors
@@ -60,7 +61,7 @@ class StatefulSetController:
         noted = (obj.get("status") or {}).get("currentRevision")
         current = next((r for r in stored if name_of(r) == noted), update)
         names = Names(name_of(current), name_of(update))
-        templates = {name_of(r): r["data"]["spec"]["template"] for r in (current, update)}
+        templates = {name_of(revision): _template(obj, revision) for revision in (current, update)}
         step = rules.plan(obj, found, names, lambda pod: self._settled(obj, pod), self._now())
         failed: StatusError | OSError | None = None
         try:
@@ -141,15 +142,15 @@ class StatefulSetController:
     async def _perform(
         self, obj: Object, found: Sequence[Object], step: Step, templates: dict[str, Object]
     ) -> list[Object]:
-        """Do what the step says; the pods as they are afterwards. The first failure is raised when all are done."""
-        made = await together(*(self._create(obj, number, templates[name], name) for number, name in step.create))
-        gone = await together(*(self._delete(obj, pod) for pod in step.delete))
-        fixed = await together(*(self._fix(obj, pod) for pod in step.fix))
-        outcomes = [*made, *gone, *fixed]
-        failed = next((outcome for outcome in outcomes if isinstance(outcome, (StatusError, OSError))), None)
+        """Do what the step says; the pods as they are afterwards. A failure is raised when the rest has been tried."""
+        create = [functools.partial(self._create, obj, number, templates[name], name) for number, name in step.create]
+        delete = [functools.partial(self._delete, obj, pod) for pod in step.delete]
+        fix = [functools.partial(self._fix, obj, pod) for pod in step.fix]
+        outcomes = [await in_growing_batches(work) for work in (create, delete, fix)]
+        failed = next((error for _, error in outcomes if error is not None), None)
         if failed is not None:
             raise failed
-        changed = {outcome["metadata"]["uid"]: outcome for outcome in outcomes if isinstance(outcome, dict)}
+        changed = {pod["metadata"]["uid"]: pod for made, _ in outcomes for pod in made}
         kept = [changed.pop(pod["metadata"]["uid"], pod) for pod in found]
         return [*kept, *changed.values()]
 
@@ -218,3 +219,11 @@ class StatefulSetController:
 
 def _selector(obj: Object) -> selectors.LabelSelector:
     return selectors.of_object(obj["spec"].get("selector"))
+
+
+def _template(obj: Object, revision: Object) -> Object:
+    """The pod template of a revision; one that somebody emptied changes nothing of the set's own."""
+    found: Any = revision.get("data")
+    for part in ("spec", "template"):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else obj["spec"]["template"]

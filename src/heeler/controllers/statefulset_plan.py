@@ -7,6 +7,7 @@ each step, so that one kind of action at a time is enough.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from heeler.workloads import pods, revisions, rollout
 
 POD_NAME_LABEL = "statefulset.kubernetes.io/pod-name"
 POD_INDEX_LABEL = "apps.kubernetes.io/pod-index"
+#: A step makes no more pods than this.
+BURST = 500
 
 
 class Step(NamedTuple):
@@ -72,17 +75,30 @@ def is_available(obj: Object, pod: Object, now: float) -> bool:
     return is_running_and_ready(pod) and pods.is_available(pod, seconds, now)
 
 
-def sorted_out(obj: Object, found: Sequence[Object]) -> tuple[list[Object | None], list[Object]]:
-    """(the pods in their places, None where one is missing; those that are too many, the highest number first)."""
-    places: list[Object | None] = [None] * wanted_of(obj)
+class Place(NamedTuple):
+    """A number that is to have a pod; None: it is missing."""
+
+    number: int
+    pod: Object | None
+
+
+def sorted_out(obj: Object, found: Sequence[Object]) -> tuple[list[Place], list[Object]]:
+    """(the places in their order; the pods that are too many, the highest number first).
+
+    Of places whose pods are missing only the first ones are there, as many as one step may make.
+    """
+    there: dict[int, Object] = {}
     surplus: list[Object] = []
     start, parent = start_of(obj), name_of(obj)
+    numbers = range(start, start + wanted_of(obj))
     for pod in found:
         number = ordinal(name_of(pod), parent)
-        if start <= number < start + len(places):
-            places[number - start] = pod
+        if number in numbers:
+            there[number] = pod
         elif number >= 0:
             surplus.append(pod)
+    missing = itertools.islice((number for number in numbers if number not in there), BURST)
+    places = [Place(number, there.get(number)) for number in sorted([*there, *missing])]
     surplus.sort(key=lambda pod: ordinal(name_of(pod), parent), reverse=True)
     return places, surplus
 
@@ -101,16 +117,13 @@ def plan(obj: Object, found: Sequence[Object], names: Names, settled: Settled, n
     return _update(obj, places, names, now)
 
 
-def _fill(
-    obj: Object, places: Sequence[Object | None], names: Names, settled: Settled, now: float
-) -> tuple[Step, bool]:
+def _fill(obj: Object, places: Sequence[Place], names: Names, settled: Settled, now: float) -> tuple[Step, bool]:
     """Pods that are missing, finished or not as they must be; True: nothing further before this is well."""
     ordered = not is_parallel(obj)
     create: list[tuple[int, str]] = []
     delete: list[Object] = []
     fix: list[Object] = []
-    for i, pod in enumerate(places):
-        number = start_of(obj) + i
+    for number, pod in places:
         if pod is None:
             create.append((number, names.current if number < start_of(obj) + _kept(obj) else names.update))
         elif pods.is_finished(pod):
@@ -143,7 +156,7 @@ def _kept(obj: Object) -> int:
 
 
 def _shrink(
-    obj: Object, places: Sequence[Object | None], surplus: Sequence[Object], settled: Settled, now: float
+    obj: Object, places: Sequence[Place], surplus: Sequence[Object], settled: Settled, now: float
 ) -> tuple[Step, bool]:
     fix = tuple(pod for pod in surplus if not settled(pod))
     if fix:
@@ -153,23 +166,24 @@ def _shrink(
     if not surplus:
         return Step(), False
     pod = surplus[0]  # one that isn't available goes if it is the first such: what is kept is well by now
-    ill = (one for one in (*places, *reversed(surplus)) if one is not None and not _is_well(obj, one, now))
+    there = [place.pod for place in places if place.pod is not None]
+    ill = (one for one in (*there, *reversed(surplus)) if not _is_well(obj, one, now))
     if pods.is_terminating(pod) or (not is_available(obj, pod, now) and pod is not next(ill, None)):
         return Step(), True
     return Step(delete=(pod,)), True
 
 
-def _update(obj: Object, places: Sequence[Object | None], names: Names, now: float) -> Step:
+def _update(obj: Object, places: Sequence[Place], names: Names, now: float) -> Step:
     """Which pods of an old revision go, the highest number first, as many as may be unavailable."""
     if _strategy(obj).get("type") != "RollingUpdate":
         return Step()
     limit = (_strategy(obj).get("rollingUpdate") or {}).get("maxUnavailable")
     allowed = max(1, rollout.scaled(1 if limit is None else limit, wanted_of(obj), round_up=False))
-    missing = sum(pod is None or not _is_well(obj, pod, now) for pod in places)
+    missing = sum(pod is None or not _is_well(obj, pod, now) for _, pod in places)
+    first = start_of(obj) + partition_of(obj)
     delete: list[Object] = []
-    for i in range(len(places) - 1, partition_of(obj) - 1, -1):
-        pod = places[i]
-        if pod is None or pods.is_terminating(pod) or revisions.label_of(pod) == names.update:
+    for number, pod in reversed(places):
+        if number < first or pod is None or pods.is_terminating(pod) or revisions.label_of(pod) == names.update:
             continue
         if not is_available(obj, pod, now):
             delete.append(pod)  # it is missing already

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from heeler.base.clock import Clock, rfc3339
 from heeler.client.client import Client
+from heeler.client.events import event_name
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, name_of, namespace_of
 
@@ -86,7 +87,7 @@ class Recorder:
                 if error.code != 404:
                     raise
         namespace = involved.get("namespace") or "default"
-        name = f"{involved['name']}.{int(moment * 1e9):x}"
+        name = event_name(involved["name"], int(moment * 1e9))
         made: Object = {
             "apiVersion": "v1",
             "kind": "Event",

@@ -39,6 +39,8 @@ LEASE_SECONDS = 40
 RENEW_SECONDS = 20.0
 #: A node tells its status at least this often.
 STATUS_SECONDS = 300.0
+#: After so long without a lease somebody may have called the node unknown.
+SILENCE_SECONDS = 1.5 * RENEW_SECONDS
 #: Leases are renewed in so small portions at the least.
 TICK_SECONDS = 0.1
 WORKERS = 8
@@ -90,6 +92,8 @@ class _Node:
     dead: bool = False
     crashed: bool = False
     status_told: float = 0.0
+    #: When its lease was renewed last.
+    renewed: float = 0.0
 
     def address_for(self, uid: str) -> str:
         """The pod's address; "" if all are taken."""
@@ -317,7 +321,7 @@ class SimulatedNodes:
         """Leases, spread over the period; of many nodes some at once, so that a busy server doesn't make the last ones late."""
         now = self._clock.monotonic()
         for node in self._nodes.values():
-            node.status_told = now
+            node.status_told = node.renewed = now
         nodes = list(self._nodes.values())
         rounds = max(1, min(len(nodes), round(RENEW_SECONDS / TICK_SECONDS)))
         while True:
@@ -327,12 +331,14 @@ class SimulatedNodes:
                 await together(*(self._heartbeat(node) for node in group if not node.dead))
 
     async def _heartbeat(self, node: _Node) -> None:
-        """That the node is there; now and then the whole status."""
+        """That the node is there; now and then, and after a silence that may have been noticed, the whole status."""
+        silent = self._clock.monotonic() - node.renewed >= SILENCE_SECONDS
         try:
             await self._write_lease(node)
-            if self._clock.monotonic() - node.status_told >= STATUS_SECONDS:
+            if silent or self._clock.monotonic() - node.status_told >= STATUS_SECONDS:
                 await self._write_node_status(node)
                 node.status_told = self._clock.monotonic()
+            node.renewed = self._clock.monotonic()
         except (StatusError, OSError):
             return  # the next round tries again; the controllers judge the silence
 

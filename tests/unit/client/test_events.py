@@ -6,6 +6,7 @@ from heeler.base.clock import LoopClock
 from heeler.base.loop import simulate
 from heeler.base.tasks import Tasks
 from heeler.client.events import BURST, EVENTS, Recorder
+from heeler.objects import names
 from tests.unit.client.memory import MemoryClient
 
 POD = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "namespace": "n", "uid": "u"}}
@@ -53,3 +54,15 @@ def test_a_flood_about_one_object_is_cut_off():
             recorder.record(POD, "Normal", f"Reason{number}", "x")
 
     assert len(recorded(body)) == BURST
+
+
+def test_an_event_about_something_with_a_long_name_has_a_name_all_the_same():
+    async def body(recorder):
+        for name in ("a" * 240, "b" * 253, "system:node"):
+            recorder.record(
+                {**POD, "metadata": {**POD["metadata"], "name": name, "uid": name}}, "Normal", "Created", "made"
+            )
+
+    events = recorded(body)
+    assert len(events) == 3
+    assert all(names.subdomain(event["metadata"]["name"]) == [] for event in events)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heeler.controllers import statefulset_plan as rules
-from heeler.controllers.statefulset_plan import Names, Step
+from heeler.controllers.statefulset_plan import BURST, Names, Step
 from heeler.objects.value import name_of
 
 OLD, NEW = Names("web-a", "web-a"), Names("web-a", "web-b")
@@ -65,6 +65,11 @@ def brief(step: Step) -> tuple[list[int], list[str]]:
 )
 def test_pods_are_made_and_removed_in_order(policy, found, create, delete):
     assert brief(plan(stateful(policy=policy), found)) == (create, delete)
+
+
+def test_a_set_of_any_size_is_made_in_steps_of_bounded_size():
+    step = plan(stateful(2**31 - 1, policy="Parallel"), [pod(0), pod(2**30)])
+    assert [number for number, _ in step.create] == list(range(1, BURST + 1))
 
 
 def test_a_surplus_pod_that_is_the_first_not_to_be_available_goes_without_waiting():
