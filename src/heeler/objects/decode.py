@@ -466,8 +466,8 @@ def _explain(value: Value, type: Type, struct: str, path: str, seen: list[str]) 
 def go_type(type: Type) -> str:
     """The type as Go's messages name it: "int32", "[]v1.Container", "map[string]string"."""
     form = type.form
-    if form == "map" and type.name:
-        return f"{type.package}.{type.name}"
+    if form in ("map", "list") and type.name:
+        return f"{type.package}.{type.name}" if type.package else type.name
     if form == "list" and type.item:
         return f"[]{go_type(type.item)}"
     if form == "map" and type.item:

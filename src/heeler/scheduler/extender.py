@@ -9,17 +9,20 @@ import asyncio
 import base64
 import logging
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from heeler.base.files import memory_file
-from heeler.objects.value import Object
+from heeler.objects.faults import quote
+from heeler.objects.schema import Type
+from heeler.objects.value import Object, name_of
+from heeler.scheduler import extender_answers as answers
 from heeler.scheduler.configuration.fields import ConfigurationError, seconds
 from heeler.scheduler.pod import PodInfo
-from heeler.scheduler.preemption import Candidate
+from heeler.scheduler.preemption import Candidate, importance
 from heeler.wire.http.client import HttpClient
 
 log = logging.getLogger(__name__)
@@ -89,27 +92,36 @@ class Extender:
 
     async def filter(self, pod: PodInfo, nodes: Mapping[str, Object]) -> Filtered:
         """Raises ExtenderError."""
-        answer = await self._ask(self._filter, self._about(pod, nodes))
+        answer = await self._ask(self._filter, self._about(pod, nodes), answers.FILTERED)
         if answer.get("Error"):
-            raise ExtenderError(str(answer["Error"]))
-        names = answer.get("NodeNames")
+            raise ExtenderError(answer["Error"])
+        names = answer.get("NodeNames") if self._names_only else None
         if names is None:
             found = (answer.get("Nodes") or {}).get("items") or ()
-            names = [node["metadata"]["name"] for node in found]
-        left = [name for name in names if name in nodes]
-        return Filtered(left, answer.get("FailedNodes") or {}, answer.get("FailedAndUnresolvableNodes") or {})
+            names = [name_of(node) for node in found]
+        for name in names:
+            if name not in nodes:
+                text = f"claims a filtered node {quote(name)} which is not found in the input node list"
+                raise ExtenderError(f"extender {quote(self._prefix)} {text}")
+        return Filtered(names, answer.get("FailedNodes") or {}, answer.get("FailedAndUnresolvableNodes") or {})
 
     async def rate(self, pod: PodInfo, nodes: Mapping[str, Object]) -> dict[str, int]:
         """Ratings on the scale of plugins, with the extender's weight. Raises ExtenderError."""
-        answer = await self._ask(self._prioritize, self._about(pod, nodes))
+        answer = await self._ask(self._prioritize, self._about(pod, nodes), answers.RATED)
         scale = 100 // MAX_PRIORITY * self.weight
-        return {one["Host"]: int(one["Score"]) * scale for one in answer if one.get("Host") in nodes}
+        out = dict.fromkeys(nodes, 0)
+        for one in answer:
+            host = one.get("Host", "")
+            if host in out:
+                out[host] = _int64(out[host] + one.get("Score", 0) * scale)
+        return out
 
     async def preempt(
-        self, pod: PodInfo, candidates: Sequence[Candidate], nodes: Mapping[str, Object]
+        self, pod: PodInfo, candidates: Sequence[Candidate], pods_on: Callable[[str], Iterable[PodInfo] | None]
     ) -> list[Candidate]:
-        """The candidates that are left, with those of their victims that are. Raises ExtenderError."""
-        by_name = {one.node: one for one in candidates}
+        """The candidates that are left, with the victims that it names. Raises ExtenderError.
+
+        `pods_on` gives the pods of a node, None for one that isn't there."""
         body: Object = {"Pod": pod.pod}
         if self._names_only:
             body["NodeNameToMetaVictims"] = {
@@ -121,25 +133,34 @@ class Extender:
                 one.node: {"Pods": [v.pod for v in one.victims], "NumPDBViolations": one.violations}
                 for one in candidates
             }
-        answer = await self._ask(self._preempt, body)
+        answer = await self._ask(self._preempt, body, answers.PREEMPTED)
+        order = {one.node: at for at, one in enumerate(candidates)}
         out = []
-        for name, victims in (answer.get("NodeNameToMetaVictims") or {}).items():
-            known = by_name.get(name)
-            if known is None:
-                raise ExtenderError(
-                    f"extender {self._prefix} claims to preempt on node {name} that it wasn't asked about"
-                )
-            wanted = [one.get("UID") for one in victims.get("Pods") or ()]
-            kept = [victim for victim in known.victims if victim.uid in wanted]
-            out.append(Candidate(name, kept, int(victims.get("NumPDBViolations") or 0)))
-        return sorted(out, key=lambda one: list(by_name).index(one.node))
+        for name, told in (answer.get("NodeNameToMetaVictims") or {}).items():
+            placed = pods_on(name)
+            if placed is None:
+                raise ExtenderError(f"nodeinfo not found for node name {quote(name)}")
+            there = {info.uid: info for info in placed}
+            victims = []
+            for uid in dict.fromkeys(one.get("UID", "") for one in told.get("Pods") or ()):
+                if uid not in there:
+                    text = f"claims to preempt pod (UID: &{{{uid}}}) on node: {name}, but the pod is not found on that node"
+                    raise ExtenderError(f"extender: {self._prefix} {text}")
+                victims.append(there[uid])
+            if victims:
+                out.append(Candidate(name, sorted(victims, key=importance), told.get("NumPDBViolations", 0)))
+            elif self.ignorable:
+                log.warning("%r names no victims on node %s", self, name)
+            else:
+                raise ExtenderError(f"expected at least one victim pod on node {quote(name)}")
+        return sorted(out, key=lambda one: order.get(one.node, len(order)))
 
     async def bind(self, pod: PodInfo, node: str) -> None:
         """Raises ExtenderError."""
         body = {"PodName": pod.name, "PodNamespace": pod.namespace, "PodUID": pod.uid, "Node": node}
-        answer = await self._ask(self._bind, body)
+        answer = await self._ask(self._bind, body, answers.BOUND)
         if answer.get("Error"):
-            raise ExtenderError(str(answer["Error"]))
+            raise ExtenderError(answer["Error"])
 
     def _about(self, pod: PodInfo, nodes: Mapping[str, Object]) -> Object:
         if self._names_only:
@@ -147,27 +168,31 @@ class Extender:
         items = [{"kind": "Node", "apiVersion": "v1", **node} for node in nodes.values()]
         return {"Pod": pod.pod, "Nodes": {"metadata": {}, "items": items}, "NodeNames": None}
 
-    async def _ask(self, verb: str, body: Object) -> Any:
+    async def _ask(self, verb: str, body: Object, type: Type) -> Any:
+        """The answer, which is of the type. Every way in which it isn't is an ExtenderError."""
         url = f"{self._prefix}/{verb}"
         try:
             async with asyncio.timeout(self._seconds):
                 answer = await self._http.request(
                     "POST", url, headers={"Content-Type": "application/json"}, body=orjson.dumps(body)
                 )
-                whole = await answer.read()
-        except (OSError, TimeoutError) as error:
+                whole = await answer.read(MAX_ANSWER)
+        except (OSError, TimeoutError, ValueError) as error:  # the last: the URL is none
             raise ExtenderError(f'Post "{url}": {error or "context deadline exceeded"}') from error
         if answer.status != 200:
             raise ExtenderError(f"failed {verb} with extender at URL {url}, code {answer.status}")
-        if len(whole) > MAX_ANSWER:
-            raise ExtenderError(f"the answer of {url} is larger than {MAX_ANSWER >> 20} MiB")
         try:
-            return orjson.loads(whole)
-        except orjson.JSONDecodeError as error:
-            raise ExtenderError(f"the answer of {url} is no JSON: {error}") from error
+            return answers.read(whole, type)
+        except ValueError as error:
+            raise ExtenderError(str(error)) from error
 
     async def close(self) -> None:
         await self._http.close()
+
+
+def _int64(number: int) -> int:
+    """As Go's numbers go round."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _is_secure(given: Object, prefix: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -67,23 +67,28 @@ async def _filtered(
                 log.warning("%r is left out: %s", extender, error)
                 continue
             raise PluginError(str(error)) from error
+        left, place = dict.fromkeys(answer.nodes), {name: at for at, name in enumerate(names)}
         for told, final in ((answer.failed, False), (answer.final, True)):
             for name, reason in told.items():
-                if name in names and name not in answer.nodes:
-                    row = np.array([rows[names.index(name)]], np.intp)
+                if name in place and name not in left:
+                    row = np.array([rows[place[name]]], np.intp)
                     diagnosis.refused.append(Refused("", Refusal((reason,), final), row))
-        rows = rows[np.array([name in answer.nodes for name in names], np.bool_)]
+        rows = rows[np.array([name in left for name in names], np.bool_)]
     return rows
 
 
 async def _with_their_victims(extenders: Sequence[Extender], pod: PodInfo, table: Table, why: Unfit) -> Unfit:
     """What extenders leave of the candidates for making room."""
+
+    def pods_on(name: str) -> Iterable[PodInfo] | None:
+        row = table.row(name)
+        return None if row is None else table.pods[row].values()
+
     for extender in extenders:
         if not extender.preempts or not why.candidates:
             continue
-        rows = [row for one in why.candidates if (row := table.row(one.node)) is not None]
         try:
-            left = await extender.preempt(pod, why.candidates, _nodes(table, np.array(rows, np.intp)))
+            left = await extender.preempt(pod, why.candidates, pods_on)
         except ExtenderError as error:
             if extender.ignorable:
                 log.warning("%r is left out: %s", extender, error)

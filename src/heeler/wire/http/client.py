@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -40,7 +40,7 @@ class Answer:
     _client: HttpClient
     _ended: bool = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. Raises ConnectionError when it is cut short."""
         connection = self._connection
         try:
@@ -56,15 +56,16 @@ class Answer:
         finally:
             await self.close()
 
-    async def read(self) -> bytes:
-        """The whole body."""
+    async def read(self, limit: int = MAX_WHOLE) -> bytes:
+        """The whole body, of so many bytes at most. Raises ConnectionError for a larger one, and as `chunks`."""
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
-            size += len(chunk)
-            if size > MAX_WHOLE:
-                raise ConnectionError("the answer is too large")
-            parts.append(chunk)
+        async with contextlib.aclosing(self.chunks()) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > limit:
+                    raise ConnectionError(f"the answer is larger than {limit >> 20} MiB")
+                parts.append(chunk)
         return b"".join(parts)
 
     async def close(self) -> None:
