@@ -25,6 +25,7 @@ from heeler.testing.simulation import Simulation, simulate_cluster
 from heeler.testing.simulation.plane import CONTROLLERS
 from heeler.workloads import pods
 
+EVENTS = GroupVersionResource("", "v1", "events")
 STRATEGIC = "application/strategic-merge-patch+json"
 
 
@@ -308,6 +309,53 @@ def test_an_autoscaler_follows_the_use_of_the_processor_up_at_once_and_down_afte
         assert reasons["ScalingActive"] == "ValidMetricFound"
 
     simulate_cluster(story, nodes=2)
+
+
+def test_an_autoscaler_says_which_metric_can_not_be_had_as_upstream_does():
+    selector = {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}]}
+    served = "unable to fetch metrics from external metrics API: the server could not find the requested resource"
+    shown = "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{"
+    shown += "LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}"
+    total = f"unable to get external metric default/q/{shown}: {served} (get q.external.metrics.k8s.io)"
+    share = f"unable to get external metric default/r/nil: {served} (get r.external.metrics.k8s.io)"
+    wanted = {
+        "one": (
+            {"metric": {"name": "q", "selector": selector}, "target": {"type": "Value", "value": "3"}},
+            total,
+            f"failed to get q external metric value: failed to get external metric q: {total}",
+        ),
+        "two": (
+            {"metric": {"name": "r"}, "target": {"type": "AverageValue", "averageValue": "3"}},
+            share,
+            f"failed to get r external metric value: failed to get r external metric: {share}",
+        ),
+    }
+
+    async def story(cluster: Simulation) -> None:
+        for name, (external, _, _) in wanted.items():
+            await cluster.client.create(DEPLOYMENTS, workload("Deployment", name), "default")
+            scaler = {
+                "apiVersion": "autoscaling/v2",
+                "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": name},
+                "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+                    "maxReplicas": 3,
+                    "metrics": [{"type": "External", "external": external}],
+                },
+            }
+            await cluster.client.create(HORIZONTAL_POD_AUTOSCALERS, scaler, "default")
+        await cluster.clock.sleep(60)
+        events = (await cluster.client.list(EVENTS, "default")).items
+        for name, (_, first, last) in wanted.items():
+            mine = [one for one in events if one["involvedObject"].get("name") == name]
+            told = {one["reason"]: one["message"] for one in mine}
+            assert told["FailedGetExternalMetric"] == first
+            assert told["FailedComputeMetricsReplicas"] == (
+                f"invalid metrics (1 invalid out of 1), first error is: {last}"
+            )
+
+    simulate_cluster(story, nodes=1)
 
 
 def test_endpoints_tell_since_when_their_change_waits():

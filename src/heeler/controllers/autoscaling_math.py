@@ -15,7 +15,9 @@ from typing import NamedTuple
 from heeler.base.clock import parse_rfc3339
 from heeler.objects import quantities
 from heeler.objects.value import Object, meta, name_of
-from heeler.workloads import pods
+from heeler.workloads import pods, resources
+
+NO_PODS = "no pods returned by selector while calculating replica count"
 
 
 class MetricError(Exception):
@@ -99,20 +101,27 @@ def _is_unready(pod: Object, sample: Sample, now: float, patience: Patience) -> 
 
 
 def requests(found: Sequence[Object], resource: str, container: str = "") -> dict[str, int]:
-    """What each pod asks for. Raises MetricError if a container asks for nothing."""
-    out = {}
-    for pod in found:
-        total = 0
-        for one in pods.containers(pod):
-            if container and one["name"] != container:
-                continue
-            asked = ((one.get("resources") or {}).get("requests") or {}).get(resource)
-            if asked is None:
-                text = f"missing request for {resource} in container {one['name']} of Pod {name_of(pod)}"
-                raise MetricError(text)
-            total += quantities.parse(str(asked)).milli
-        out[name_of(pod)] = total
-    return out
+    """What each pod asks for: by itself, or its containers. Raises MetricError if one of them asks for nothing."""
+    return {name_of(pod): _request(pod, resource, container) for pod in found}
+
+
+def _request(pod: Object, resource: str, container: str) -> int:
+    whole = ((pod.get("spec") or {}).get("resources") or {}).get("requests") or {}
+    if not container and any(name in ("cpu", "memory") or name.startswith("hugepages-") for name in whole):
+        amounts = resources.requests(pod)
+        if resource not in amounts:
+            raise MetricError(f"missing pod-level request for {resource} in Pod {name_of(pod)}")
+        return amounts[resource] * (1 if resource == "cpu" else 1000)
+    chosen = [one for one in pods.containers(pod) if container in ("", one["name"])]
+    if container and not chosen:
+        raise MetricError(f"container {container} not found in Pod {name_of(pod)}")
+    total = 0
+    for one in chosen:
+        asked = ((one.get("resources") or {}).get("requests") or {}).get(resource)
+        if asked is None:
+            raise MetricError(f"missing request for {resource} in container {one['name']} of Pod {name_of(pod)}")
+        total += quantities.parse(str(asked)).milli
+    return total
 
 
 def by_utilization(
@@ -120,14 +129,15 @@ def by_utilization(
     target: int,
     found: Sequence[Object],
     samples: Mapping[str, Sample],
-    asked: Mapping[str, int],
     resource: str,
     tolerances: Tolerances,
     now: float,
     patience: Patience = USUAL,
+    container: str = "",
 ) -> Answer:
-    """To a percentage of what the pods ask for. Raises MetricError."""
+    """To a percentage of what the pods ask for, or one container of each. Raises MetricError."""
     groups, used = _prepared(found, samples, resource, now, patience)
+    asked = requests(found, resource, container)
     ratio, utilization, average = _utilization(used, asked, target)
     missing = {name: asked[name] * max(100, target) // 100 for name in groups.missing}
     replicas = _replicas(
@@ -162,7 +172,7 @@ def _prepared(
     found: Sequence[Object], samples: Mapping[str, Sample], resource: str, now: float, patience: Patience
 ) -> tuple[Groups, dict[str, int]]:
     if not found:
-        raise MetricError("no pods returned by selector while calculating replica count")
+        raise MetricError(NO_PODS)
     groups = grouped(found, samples, resource, now, patience)
     names = {name_of(pod) for pod in found}
     used = {
@@ -214,12 +224,16 @@ def _replicas(
     return count
 
 
-def by_total(current: int, ready: int, value: int, target: int, tolerances: Tolerances) -> int:
-    """So that a value that belongs to no pod comes to its target."""
+def by_total(current: int, found: Sequence[Object], value: int, target: int, tolerances: Tolerances) -> int:
+    """So that a value that belongs to no pod comes to its target. Raises MetricError."""
     ratio = value / target if target else 0.0
     if current == 0:
         return math.ceil(ratio)
-    return current if tolerances.within(ratio) else math.ceil(ratio * ready)
+    if tolerances.within(ratio):
+        return current
+    if not found:
+        raise MetricError(f"unable to calculate ready pods: {NO_PODS}")
+    return math.ceil(ratio * sum(pods.phase(pod) == "Running" and pods.is_ready(pod) for pod in found))
 
 
 def by_share(current: int, value: int, target: int, tolerances: Tolerances) -> int:

@@ -236,15 +236,8 @@ class DisruptionController:
 
 
 def _unmanaged(selector: Object) -> str:
-    """The warning about pods without a controller, with the selector as Go prints it."""
-    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
-    parts = "".join(
-        f"LabelSelectorRequirement{{Key:{e.get('key')},Operator:{e.get('operator')},"
-        f"Values:[{' '.join(e.get('values') or ())}],}},"
-        for e in selector.get("matchExpressions") or ()
-    )
-    shown = f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:"
-    shown += f"[]LabelSelectorRequirement{{{parts}}},}}"
+    """The warning about pods without a controller."""
+    shown = selectors.go_text(selector)
     return (
         f"Pods selected by this PodDisruptionBudget (selector: {shown}) were found to be unmanaged. As a result, the "
         "status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for "

@@ -26,7 +26,6 @@ from heeler.objects import quantities, selectors
 from heeler.objects.selectors import LabelSelector
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object, labels_of, meta, name_of
-from heeler.workloads import pods
 
 #: Discovery is asked again after so long.
 DISCOVERY_SECONDS = 30.0
@@ -335,9 +334,8 @@ class HorizontalPodAutoscalerController:
                 value = quantities.parse(str(target["averageValue"])).milli
                 answer = arithmetic.by_value(current, value, found, samples, name, tolerances, now, self._patience)
             else:
-                asked = arithmetic.requests(found, name, container)
                 answer = arithmetic.by_utilization(
-                    current, int(percent), found, samples, asked, name, tolerances, now, self._patience
+                    current, int(percent), found, samples, name, tolerances, now, self._patience, container
                 )
         except MetricError as error:
             raise MetricError(
@@ -385,7 +383,10 @@ class HorizontalPodAutoscalerController:
             "type": "Object",
             "object": {"metric": source["metric"], "describedObject": about, "current": told},
         }
-        return Verdict(replicas, f"{about['kind']} metric {name}", status)
+        if source["target"].get("averageValue") is None:
+            return Verdict(replicas, f"{about['kind']} metric {name}", status)
+        shown = selectors.go_text(source["metric"].get("selector"))
+        return Verdict(replicas, f"external metric {name}({shown})", status)  # so upstream names it
 
     async def _of_external(self, scaler: Object, metric: Object, scale: Any, found: Sequence[Object]) -> Verdict:
         source, namespace = metric["external"], scaler["metadata"]["namespace"]
@@ -393,11 +394,11 @@ class HorizontalPodAutoscalerController:
         try:
             value = await self._metrics.external(namespace, source["metric"])
         except MetricError as error:
-            shown = "nil" if selector is None else str(selectors.of_object(selector))
-            raise MetricError(f"unable to get external metric {namespace}/{name}/{shown}: {error}") from error
+            text = f"unable to get external metric {namespace}/{name}/{selectors.go_text(selector)}: {error}"
+            raise MetricError(text) from error
         replicas, told = self._of_total(scaler, scale, source["target"], value, found)
         status = {"type": "External", "external": {"metric": source["metric"], "current": told}}
-        return Verdict(replicas, f"external metric {name}({selector})", status)
+        return Verdict(replicas, f"external metric {name}({selectors.go_text(selector)})", status)
 
     def _of_total(
         self, scaler: Object, scale: Any, target: Object, value: int, found: Sequence[Object]
@@ -411,19 +412,25 @@ class HorizontalPodAutoscalerController:
             told = {"averageValue": str(quantities.of_milli(average))}
             return arithmetic.by_share(there, value, share, tolerances), told
         wanted = quantities.parse(str(target["value"])).milli
-        ready = sum(pods.phase(pod) == "Running" and pods.is_ready(pod) for pod in found)
-        return arithmetic.by_total(current, ready, value, wanted, tolerances), {
-            "value": str(quantities.of_milli(value))
-        }
+        told = {"value": str(quantities.of_milli(value))}
+        return arithmetic.by_total(current, found, value, wanted, tolerances), told
 
 
 def _outer(metric: Object) -> str:
     """How the error of all metrics names the one that failed."""
-    if metric["type"] == "Resource":
+    kind = metric["type"]
+    if kind == "Resource":
         return f"failed to get {metric['resource']['name']} resource metric value"
-    if metric["type"] == "ContainerResource":
-        return f"failed to get {metric['containerResource']['name']} container metric value"
-    return f"failed to get {metric['type'].lower()} metric value"
+    if kind == "ContainerResource":
+        return f"failed to get {metric['containerResource']['container']} container metric value"
+    if kind == "Pods":
+        return "failed to get pods metric value"
+    source = metric[kind.lower()]
+    name, shared = source["metric"]["name"], source["target"].get("averageValue") is not None
+    if kind == "External":
+        inner = f"failed to get {name} external metric" if shared else f"failed to get external metric {name}"
+        return f"failed to get {name} external metric value: {inner}"
+    return "failed to get object metric value" + (f": failed to get {name} object metric" if shared else "")
 
 
 def _message(code: int, body: bytes) -> str:

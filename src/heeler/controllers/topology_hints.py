@@ -76,7 +76,7 @@ def parts(share: Mapping[str, float], number: int) -> dict[str, _Part]:
     out = {}
     for zone, one in share.items():
         right = one * number
-        least = math.ceil(right / (1 + OVERLOAD) - 1e-9)
+        least = math.ceil(right * (1 / (1 + OVERLOAD)))
         out[zone] = _Part(least, max(right, float(least)))
     if sum(part.least for part in out.values()) > number:
         raise CanNotHint(f"{TOO_MUCH} {shown}")

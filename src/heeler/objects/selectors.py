@@ -375,6 +375,22 @@ def expressions(items: Sequence[Object]) -> list[Requirement]:
     return found
 
 
+def go_text(selector: Object | None) -> str:
+    """A label selector of an object as Go prints it, in messages of upstream's."""
+    if selector is None:
+        return "nil"
+    labels = "".join(f"{key}: {value}," for key, value in sorted((selector.get("matchLabels") or {}).items()))
+    parts = "".join(
+        f"LabelSelectorRequirement{{Key:{e.get('key')},Operator:{e.get('operator')},"
+        f"Values:[{' '.join(e.get('values') or ())}],}},"
+        for e in selector.get("matchExpressions") or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{parts}}},}}"
+    )
+
+
 def of_map(labels: Mapping[str, str] | None) -> LabelSelector:
     """All of these labels (a Service's selector); an empty map matches everything."""
     return LabelSelector(tuple(Requirement(key, "=", (value,)) for key, value in sorted((labels or {}).items())))

@@ -33,8 +33,7 @@ def samples(*values: int) -> dict[str, Sample]:
 
 
 def by_percent(target: int, found: list[Any], used: dict[str, Sample]) -> tuple[int, int]:
-    asked = arithmetic.requests(found, "cpu")
-    answer = arithmetic.by_utilization(len(found), target, found, used, asked, "cpu", ANY, NOW)
+    answer = arithmetic.by_utilization(len(found), target, found, used, "cpu", ANY, NOW)
     return answer.replicas, answer.utilization
 
 
@@ -71,6 +70,7 @@ def test_pods_that_end_are_left_out():
     [
         ([], {}, "no pods returned by selector while calculating replica count"),
         ([pod("p0")], {}, "did not receive metrics for targeted pods (pods might be unready)"),
+        ([pod("p0", cpu=None)], {}, "did not receive metrics for targeted pods (pods might be unready)"),
         ([pod("p0", cpu=None)], samples(1), "missing request for cpu in container c of Pod p0"),
     ],
 )
@@ -80,9 +80,29 @@ def test_what_can_not_be_said(found, used, message):
     assert str(error.value) == message
 
 
+def test_a_pod_may_ask_for_itself():
+    own = pod("p0", cpu="1")
+    own["spec"]["resources"] = {"requests": {"cpu": "3", "memory": "1Ki"}}
+    assert arithmetic.requests([own], "cpu") == {"p0": 3000}
+    assert arithmetic.requests([own], "memory") == {"p0": 1024 * 1000}
+    assert arithmetic.requests([own], "cpu", "c") == {"p0": 1000}
+    for resource, container, message in (
+        ("ephemeral-storage", "", "missing pod-level request for ephemeral-storage in Pod p0"),
+        ("cpu", "absent", "container absent not found in Pod p0"),
+    ):
+        with pytest.raises(MetricError) as error:
+            arithmetic.requests([own], resource, container)
+        assert str(error.value) == message
+
+
 def test_values_that_belong_to_no_pod():
-    assert arithmetic.by_total(3, 3, 200_000, 100_000, ANY) == 6
-    assert arithmetic.by_total(0, 0, 250_000, 100_000, ANY) == 3
+    three = [pod(f"p{i}") for i in range(3)]
+    assert arithmetic.by_total(3, three, 200_000, 100_000, ANY) == 6
+    assert arithmetic.by_total(3, [*three, pod("p3", ready=False)], 200_000, 100_000, ANY) == 6
+    assert arithmetic.by_total(0, [], 250_000, 100_000, ANY) == 3
+    assert arithmetic.by_total(3, [], 100_000, 100_000, ANY) == 3
+    with pytest.raises(MetricError, match="unable to calculate ready pods: no pods returned by selector"):
+        arithmetic.by_total(3, [], 200_000, 100_000, ANY)
     assert arithmetic.by_share(3, 200_000, 50_000, ANY) == 4
     assert arithmetic.by_share(4, 200_000, 50_000, ANY) == 4
 
@@ -111,7 +131,7 @@ def test_shares_are_rounded_as_float64s_are():
     assert steps({"scaleUp": ten, "scaleDown": {**eighty, "stabilizationWindowSeconds": 0}}, 10, 1)[0] == 1
     found = [pod(f"p{i}") for i in range(25)]
     assert by_percent(50, found, samples(*[140] * 25)) == (8, 14)
-    assert arithmetic.by_total(25, 25, 280, 1000, ANY) == 8
+    assert arithmetic.by_total(25, found, 280, 1000, ANY) == 8
 
 
 def test_an_average_per_pod_is_whole_before_it_is_compared():

@@ -94,3 +94,7 @@ def test_an_annotation_asks_for_them() -> None:
     assert hints.is_wanted(service(topology_aware_hints="auto"))
     assert not hints.is_wanted(service(topology_mode="Disabled", topology_aware_hints="auto"))
     assert not hints.is_wanted(service())
+
+
+def test_what_a_zone_needs_at_least_is_rounded_as_float64s_are():
+    assert hints.parts({"a": 0.42, "b": 0.58}, 20)["a"].least == 8
