@@ -105,8 +105,8 @@ def test_an_allocated_claim_is_freed_when_its_last_consumer_is_gone():
         claim = await client.update(RESOURCE_CLAIMS, claim)
         consumer = {"resource": "pods", "name": "never-was", "uid": "never-was"}
         result = {"request": "gpu", "driver": "d.example.com", "pool": "p", "device": "dev0"}
-        claim["status"] = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [consumer]}
-        await client.update(RESOURCE_CLAIMS, claim, subresource="status")
+        status = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [consumer]}
+        await client.update(RESOURCE_CLAIMS, {**claim, "status": status}, subresource="status")
 
         async def free() -> bool:
             found = await client.get(RESOURCE_CLAIMS, "c", "default")
@@ -173,8 +173,8 @@ def test_pods_of_a_tainted_device_leave_and_the_rule_says_so():
         result = {"request": "gpu", "driver": "d.example.com", "pool": "p", "device": "dev0"}
         result["tolerations"] = [{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}]
         consumer = {"resource": "pods", "name": "a", "uid": made["metadata"]["uid"]}
-        claim["status"] = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [consumer]}
-        await client.update(RESOURCE_CLAIMS, claim, subresource="status")
+        status = {"allocation": {"devices": {"results": [result]}}, "reservedFor": [consumer]}
+        await client.update(RESOURCE_CLAIMS, {**claim, "status": status}, subresource="status")
         await cluster.clock.sleep(5)
         spec = {
             "deviceSelector": {"driver": "d.example.com"},

@@ -48,7 +48,7 @@ def nodes_forget_to_stop(patch: pytest.MonkeyPatch) -> None:
 
 def numbers_go_all_at_once(patch: pytest.MonkeyPatch) -> None:
     def all_old(obj, places, names, now):
-        return Step(delete=tuple(pod for pod in places if pod is not None and label_of(pod) != names.update))
+        return Step(delete=tuple(pod for _, pod in places if pod is not None and label_of(pod) != names.update))
 
     patch.setattr(statefulset_plan, "_update", all_old)
 

@@ -75,6 +75,11 @@ def faults(value: object) -> list[str]:
         ({"actions": [{"scale": "web", "replicas": 2}]}, "actions[0].scale names 'web', where KIND/NAME should be"),
         ({"actions": [{"scale": "deployment/web"}]}, "actions[0].replicas is missing"),
         ({"actions": [{"drain": "node-7"}]}, "actions[0].drain names 'node-7', there are node-0 to node-2"),
+        ({"nodes": [], "actions": [{"drain": "node-0"}]}, "actions[0].drain names 'node-0', there are no nodes"),
+        (
+            {"actions": [{"every": "1ms", "scale": "deployment/web", "replicas": 1}]},
+            "actions[0].every must be a second or more",
+        ),
         ({"actions": [{"usage": "deployment/web", "is": "fast"}]}, "actions[0].is is 'fast', where usage like"),
         ({"expect": [{"of": "web", "is": 3, "path": "x"}]}, "expect[0].of is 'web', where KIND/NAME should be"),
         ({"expect": [{"of": "deployment/web", "path": "x"}]}, "expect[0] has nothing to hold it against: one of is"),
@@ -156,6 +161,15 @@ def test_manifests_are_a_scenario_by_themselves(tmp_path):
         found = json.loads(done.output)
         assert (found["seconds"], found["held"]) == (300, True)
         assert found["timeline"][0]["name"] == "deployment default/web"
+
+
+def test_what_is_no_text_and_keys_that_come_twice_are_refused(tmp_path):
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\n")
+    with pytest.raises(ScenarioError, match="is no text"):
+        load(tmp_path / "bytes.yaml")
+    (tmp_path / "twice.yaml").write_text("name: a\nduration: 1h\nduration: 2h\nmanifests: []\n")
+    with pytest.raises(ScenarioError, match="duration"):
+        load(tmp_path / "twice.yaml")
 
 
 def test_a_wrong_scenario_is_refused_with_its_faults(tmp_path):

@@ -6,6 +6,7 @@ are verified by TLS. https://kubernetes.io/docs/reference/access-authn-authz/kub
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import tempfile
@@ -33,6 +34,8 @@ OPEN_PATHS = ("/healthz", "/livez", "/readyz")
 #: Answers of the API server are believed for so many seconds; so many are remembered.
 REMEMBERED_SECONDS = 10.0
 MAX_REMEMBERED = 1024
+#: It is waited for so long.
+ASK_SECONDS = 10.0
 CERTIFICATE_DAYS = 365
 
 #: A page's content, as text.
@@ -86,7 +89,8 @@ class ComponentServer:
     async def handle(self, request: Request) -> Response | Upgrade:
         try:
             if request.path not in OPEN_PATHS:
-                await self._check(request)
+                async with asyncio.timeout(ASK_SECONDS):
+                    await self._check(request)
         except StatusError as refusal:
             headers = [("content-type", "application/json")]
             return Response(refusal.code, headers, orjson.dumps(refusal.status()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple, NewType, TypeAlias
 
 #: An API object or a part of one: what `orjson.loads` gives.
@@ -25,16 +26,25 @@ class GroupVersionResource(NamedTuple):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The collection's or object's URL path."""
+        """The collection's or object's URL path; a name that can't be one (in a reference, say) is quoted."""
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if namespace:
             parts += ["namespaces", namespace]
         parts.append(self.resource)
         if name:
-            parts.append(name)
+            parts.append(name if _PLAIN.match(name) else _quoted(name))
         if subresource:
             parts.append(subresource)
         return "/".join(parts)
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9:_-][A-Za-z0-9:._-]*\Z")
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="").replace(".", "%2E")
 
 
 def meta(obj: Object) -> Object:

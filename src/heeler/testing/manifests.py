@@ -44,10 +44,10 @@ def objects_of(manifest: Manifest) -> list[Object]:
 
 def _of_files(path: Path) -> list[Object]:
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".json"))
+        files = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml", ".json") and p.is_file())
         return [found for file in files for found in _of_files(file)]
     try:
-        return objects_of(path.read_text() + "\n")
+        return objects_of(path.read_text(encoding="utf-8") + "\n")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

@@ -92,6 +92,16 @@ def test_an_api_server_that_is_away_is_no_secret() -> None:
     assert asyncio.run(ask(server(Away()), "/metrics", "good")).status == 503
 
 
+def test_an_api_server_that_never_answers_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heeler.client.component_server.ASK_SECONDS", 0.01)
+
+    class Mute:
+        async def create(self, *_: Any, **__: Any) -> Any:
+            await asyncio.get_running_loop().create_future()
+
+    assert asyncio.run(ask(server(Mute()), "/metrics", "good")).status == 503
+
+
 def test_it_listens_with_a_certificate_of_its_own() -> None:
     async def over_tls() -> tuple[int, bytes]:
         listening = await server().start(Serving())

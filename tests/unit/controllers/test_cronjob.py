@@ -11,6 +11,7 @@ import pytest
 from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.controllers import cronjob as rules
 from heeler.controllers.cron_times import times
+from heeler.kinds.batch.schedule import ScheduleError
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 
@@ -42,6 +43,12 @@ def test_a_schedule_fires(schedule, after, expected):
 
 def test_a_date_that_never_comes():
     assert times("0 0 31 2 *", datetime.UTC)(0) is None
+
+
+@pytest.mark.parametrize("text", ["٣ * * * *", "@every 9999999h", "@every ", "@every 3 fortnights"])
+def test_what_go_reads_as_no_schedule(text):
+    with pytest.raises(ScheduleError):
+        times(text, datetime.UTC)
 
 
 def test_zones_with_odd_offsets():

@@ -20,7 +20,6 @@ _FIELDS: tuple[tuple[int, int, dict[str, int]], ...] = (
     (0, 6, _DAYS),
 )
 _DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
-_DURATION = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))*\Z")
 
 
 class ScheduleError(ValueError):
@@ -44,9 +43,15 @@ def parse(text: str) -> Schedule:
             return Schedule(None, text)
         if text.startswith("@every "):
             duration = text.removeprefix("@every ")
-            if _DURATION.match(duration):
-                return Schedule(None, text)
-            raise ScheduleError(f"failed to parse duration {text}: time: invalid duration {quote(duration)}")
+            from heeler.kinds.cel.values import parse_duration
+
+            try:
+                parse_duration(duration)
+            except ValueError:
+                raise ScheduleError(
+                    f"failed to parse duration {text}: time: invalid duration {quote(duration)}"
+                ) from None
+            return Schedule(None, text)
         raise ScheduleError(f"unrecognized descriptor: {text}")
     fields = text.split()
     if len(fields) != 5:
@@ -95,7 +100,7 @@ def _number(text: str, words: dict[str, int]) -> int:
 
 
 def _whole(text: str) -> int:
-    if not re.match(r"[+-]?\d+\Z", text):
+    if not re.match(r"[+-]?[0-9]+\Z", text):
         raise ScheduleError(f"failed to parse int from {text}: strconv.Atoi: parsing {quote(text)}: invalid syntax")
     if int(text) < 0:
         raise ScheduleError(f"negative number ({int(text)}) not allowed: {text}")

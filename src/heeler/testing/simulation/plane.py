@@ -242,6 +242,13 @@ class Simulation:
         """A connection to the API server that runs now; None: there is none."""
         return InProcessClient(self._server, user, user_agent=agent) if self._server is not None and self._up else None
 
+    def check_shared(self) -> None:
+        """The server shares its objects with who is in its process. Raises AssertionError where somebody changed one."""
+        for cache in self._server.cache if self._server is not None else ():
+            for item in cache.items.values():
+                if item.parsed and item.kind.webhook is None and item.object() != item.fresh():
+                    raise AssertionError(f"{item.key} was changed by who read it: copy it before that")
+
     def leave(self, work: Coroutine[Any, Any, None]) -> None:
         """What a dead process still had on its way."""
         try:
@@ -383,6 +390,7 @@ async def run(
             await cluster.begin()
             tasks.spawn(compact_for_ever(store, cluster.clock), "compaction")
             await story(cluster)
+            cluster.check_shared()
         finally:
             logger.removeHandler(cluster.defects)
             await tasks.stop()

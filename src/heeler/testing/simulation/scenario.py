@@ -172,7 +172,11 @@ def load(path: Path, duration: str = "") -> Scenario:
     value: Any = {"name": path.name, "manifests": ["."]}
     folder = path
     if not path.is_dir():
-        folder, text = path.parent, path.read_text()
+        folder = path.parent
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ScenarioError([f"{path} is no text: {error}"]) from error
         documents = [part for part in DOCUMENTS.split(text) if part.strip()]
         try:
             read_documents = [yaml_text.load(part) for part in documents]
@@ -319,7 +323,7 @@ def _incident(fields: Fields, nodes: dict[str, Shape], until: float) -> Incident
     allowed = {"kill": KILLED, "set-clock": CLOCKED}.get(kind, tuple(nodes))
     target = fields.text("target")
     if target not in allowed:
-        shown = ", ".join(allowed[:8]) + (", …" if len(allowed) > 8 else "")
+        shown = (", ".join(allowed[:8]) or "no node") + (", …" if len(allowed) > 8 else "")
         fields.wrong("target", f"is {target or 'missing'!r}, where one of {shown} should be")
     at, lasts, by = fields.seconds("at"), fields.seconds("for", 60.0), fields.change("by")
     if kind == "set-clock" and not by:
@@ -344,11 +348,15 @@ def _action(fields: Fields, nodes: dict[str, Shape], folder: Path, seconds: floa
     if verb == "apply":
         more["objects"] = _manifest(fields, "apply", folder, target)
     elif VERBS[verb].node and target not in nodes:
-        fields.wrong(verb, f"names {target!r}, there are {next(iter(nodes))} to {list(nodes)[-1]}")
+        there = f"there are {next(iter(nodes))} to {list(nodes)[-1]}" if nodes else "there are no nodes"
+        fields.wrong(verb, f"names {target!r}, {there}")
     elif not VERBS[verb].node and "/" not in target:
         fields.wrong(verb, f"names {target!r}, where KIND/NAME should be, like deployment/web")
     if at > seconds:
         fields.wrong("at", "is after the end of the run")
+    if every and every < 1:
+        fields.wrong("every", "must be a second or more")
+        every = 0.0
     fields.done()
     moments = [at]
     if every:
