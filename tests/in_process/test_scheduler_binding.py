@@ -26,15 +26,21 @@ PODS, EVENTS = GroupVersionResource("", "v1", "pods"), GroupVersionResource("eve
 POD: Object = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "i"}]}}
 
 
-async def bound(client: Client) -> str:
-    """A pod is made; the node that it comes to."""
+async def made(client: Client, name: str) -> None:
+    pod = {**POD, "metadata": {"name": name}}
     async with asyncio.timeout(30):
         while True:
             try:
-                await client.create(PODS, POD, "default")
+                await client.create(PODS, pod, "default")
                 break
             except StatusError:  # until the service account is there
                 await asyncio.sleep(0.05)
+
+
+async def bound(client: Client) -> str:
+    """A pod is made; the node that it comes to."""
+    await made(client, "p")
+    async with asyncio.timeout(30):
         while not (node := (await client.get(PODS, "p", "default"))["spec"].get("nodeName", "")):
             await asyncio.sleep(0.05)
     return str(node)
@@ -59,10 +65,10 @@ def scheduled(story: Callable[[Client], Awaitable[None]], *plugins: type[Plugin]
 
     async def main() -> None:
         async with heeler.Cluster(simulated_nodes=1, without=("scheduler",)) as cluster, Tasks() as tasks:
-            made = Scheduler(
+            scheduler = Scheduler(
                 cluster.client, clock=SystemClock(), random=SystemRandom(), configuration=given, others=others
             )
-            running = tasks.spawn(made.run(), "scheduler")
+            running = tasks.spawn(scheduler.run(), "scheduler")
             await story(cluster.client)
             assert not running.done()
             await tasks.stop()
@@ -119,7 +125,7 @@ def test_a_plugin_binds_or_leaves_it_to_the_next() -> None:
 @pytest.mark.parametrize(
     ("where", "note"),
     [
-        ("reserve", "running \"Clumsy\" Reserve plugin: KeyError: 'reserve'"),
+        ("reserve", "running Reserve plugin \"Clumsy\": KeyError: 'reserve'"),
         ("bind", "binding rejected: running Bind plugin \"Clumsy\": KeyError: 'bind'"),
     ],
 )
@@ -152,3 +158,91 @@ def test_a_plugin_that_raises_around_a_binding_fails_an_attempt_and_not_the_sche
         await told(client, "Scheduled", "Successfully assigned default/p to ")
 
     scheduled(story, Clumsy)
+
+
+async def condition(client: Client, name: str) -> tuple[str, str]:
+    """Reason and message of a pod's PodScheduled, as soon as it says something."""
+    async with asyncio.timeout(30):
+        while True:
+            status = (await client.get(PODS, name, "default")).get("status") or {}
+            for one in status.get("conditions") or ():
+                if one["type"] == "PodScheduled":
+                    return one["reason"], one["message"]
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("where", "message", "most"),
+    [
+        # who is turned down in Reserve waits for what may help: for this plugin nothing does
+        ("reserve", "0/1 nodes are available: 1 full moon.", 1),
+        # and in PreBind for the end of a pause: 1 s, 2 s, 4 s, ...
+        ("pre_bind", "full moon", 6),
+    ],
+)
+def test_pods_that_a_plugin_turns_down_do_not_wake_each_other(where: str, message: str, most: int) -> None:
+    asked: dict[str, int] = {}
+
+    class Moonstruck(Plugin):
+        hints = {}
+
+        def answer(self, pod: Object, here: str) -> str:
+            name = pod["metadata"]["name"]
+            if here != where or name == "p":
+                return ""
+            asked[name] = asked.get(name, 0) + 1
+            return "full moon"
+
+        def reserve(self, pod: Object, node: str) -> str:
+            return self.answer(pod, "reserve")
+
+        async def pre_bind(self, pod: Object, node: str) -> str:
+            return self.answer(pod, "pre_bind")
+
+    async def story(client: Client) -> None:
+        for name in ("a", "b"):
+            await made(client, name)
+        for name in ("a", "b"):
+            assert await condition(client, name) == ("Unschedulable", message)
+        await bound(client)
+        assert sorted(asked) == ["a", "b"]
+        assert max(asked.values()) <= most
+
+    scheduled(story, Moonstruck)
+
+
+def test_what_a_plugin_answers_is_looked_at_before_it_is_used() -> None:
+    class Muddled(Plugin):
+        hints = {}
+
+        def prepare(self, pod: Object) -> str:
+            return 5 if pod["metadata"]["name"] == "a" else ""  # type: ignore[return-value]
+
+        def filter(self, pod: Object, node: object) -> str:
+            if pod["metadata"]["name"] == "b":
+                raise SystemExit(3)
+            return ""
+
+        def score(self, pod: Object, node: object) -> int:
+            return 1
+
+        async def pre_bind(self, pod: Object, node: str) -> str:
+            if pod["metadata"]["name"] == "c":
+                raise asyncio.CancelledError
+            return ""
+
+    async def story(client: Client) -> None:
+        for name in ("a", "b", "c"):
+            await made(client, name)
+        told = {name: await condition(client, name) for name in ("a", "b", "c")}
+        assert told == {
+            "a": (
+                "SchedulerError",
+                'running "Muddled" PreFilter plugin: TypeError: the answer must be a text, and is int',
+            ),
+            "b": ("SchedulerError", 'running "Muddled" filter plugin: SystemExit: 3'),
+            "c": ("SchedulerError", 'running PreBind plugin "Muddled": CancelledError: '),
+        }
+        await bound(client)
+
+    scheduled(story, Muddled)

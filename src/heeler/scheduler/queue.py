@@ -174,7 +174,9 @@ class SchedulingQueue:
             self._deciding = None
 
     def refused(self, known: Waiting, plugins: Iterable[str]) -> None:
-        """No node was found: the pod waits until one of these plugins is told something that may help."""
+        """No node was found: the pod waits until one of these plugins is told something that may help.
+
+        Who was refused by none waits for any change at all."""
         known.plugins = tuple(plugins)
         known.refusals += 1
         known.errors = 0

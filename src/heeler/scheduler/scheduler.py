@@ -18,7 +18,7 @@ from heeler.scheduler import events
 from heeler.scheduler.cache import Cache
 from heeler.scheduler.configuration.load import default
 from heeler.scheduler.configuration.profiles import Others, profiles
-from heeler.scheduler.cycle import Circumstances
+from heeler.scheduler.cycle import Circumstances, counted
 from heeler.scheduler.decision import Decision, decide
 from heeler.scheduler.devices.claim_writer import ClaimWriter
 from heeler.scheduler.devices.extended import is_special
@@ -303,16 +303,18 @@ class Scheduler:
         info, profile = waiting.info, waiting.profile
         self.queue.decided(waiting)
         self.cache.assume(info, node)
-        try:
-            for one in profile.reserve:
-                one.reserve(info, node)
-            for gate in profile.permit:
-                gate.permit(info, node)
-        except Rejected as error:
-            self._give_up(waiting, node, error.message, unschedulable=error.unschedulable)
-            tasks.spawn(self._refused(info, error.message, unschedulable=error.unschedulable), f"refuse {info.key}")
+        refused = next(_rejections(profile, info, node), None)
+        if refused is None:
+            tasks.spawn(self._bind(waiting, node), f"bind {info.key}")
             return
-        tasks.spawn(self._bind(waiting, node), f"bind {info.key}")
+        point, plugin, error = refused
+        unschedulable = error.unschedulable
+        if unschedulable:
+            message = f"0/1 nodes are available: {counted([(error.message, 1)])}."
+        else:
+            message = f'running {point} plugin "{plugin}": {error.message}'
+        self._give_up(waiting, node, message, plugins=(plugin,) if unschedulable else (), unschedulable=unschedulable)
+        tasks.spawn(self._refused(info, message, unschedulable=unschedulable), f"refuse {info.key}")
 
     async def _bind(self, waiting: Waiting, node: str) -> None:
         info, profile = waiting.info, waiting.profile
@@ -323,10 +325,11 @@ class Scheduler:
                 try:
                     await plugin.pre_bind(info, node)
                 except (Rejected, StatusError, OSError) as error:
-                    message = f'running PreBind plugin "{plugin.name}": {error}'
                     unschedulable = isinstance(error, Rejected) and error.unschedulable
+                    message = str(error) if unschedulable else f'running PreBind plugin "{plugin.name}": {error}'
                     await self._take_back(waiting, node)
                     self._give_up(waiting, node, message, unschedulable=unschedulable)
+                    self._freed(info)
                     await self._write_refusal(info, message, unschedulable=unschedulable)
                     return
             await self._seats.acquire()
@@ -367,11 +370,13 @@ class Scheduler:
         await self._take_back(waiting, node)
         if isinstance(error, StatusError) and error.code == 404:
             self._unreserve(waiting, node)
+            self._freed(info)
             self.queue.done(waiting)
             return
         log.warning("binding %s failed: %s", info.key, error)
         message = f"binding rejected: {error}"
         self._give_up(waiting, node, message, unschedulable=False)
+        self._freed(info)
         await self._write_refusal(info, message, unschedulable=False)
 
     async def _take_back(self, waiting: Waiting, node: str) -> None:
@@ -383,18 +388,23 @@ class Scheduler:
         for one in reversed(waiting.profile.reserve):
             one.unreserve(waiting.info, node)
         self.cache.forget(waiting.info)
-        # what the pod had in hand is free again
-        self.queue.happened((events.POD, events.DELETE), waiting.info.pod, None)
 
-    def _give_up(self, waiting: Waiting, node: str, message: str, *, unschedulable: bool) -> None:
-        """The pod doesn't come to its node after all: it is tried again, perhaps elsewhere."""
+    def _freed(self, info: PodInfo) -> None:
+        """Others may have been decided while a pod was being bound that isn't: what it had in hand is free for them again."""
+        self.queue.happened((events.POD, events.DELETE), info.pod, None)
+
+    def _give_up(
+        self, waiting: Waiting, node: str, message: str, *, plugins: tuple[str, ...] = (), unschedulable: bool
+    ) -> None:
+        """The pod doesn't come to its node after all. It is tried again when something may help for those `plugins` that
+        turned it down; without such by itself, after a pause. `unschedulable` is what it is called."""
         self._unreserve(waiting, node)
         self._count(waiting, "unschedulable" if unschedulable else "error")
         if not self._is_waiting(waiting.info):
             return
         self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", message)
-        if unschedulable:
-            self.queue.refused(waiting, ())
+        if plugins:
+            self.queue.refused(waiting, plugins)
         else:
             self.queue.failed(waiting)
 
@@ -499,6 +509,20 @@ class Scheduler:
         """An event about the pod, as it is known now."""
         info = waiting.info
         self._recorders[waiting.profile.name].record(about(info), type, reason, action, message)
+
+
+def _rejections(profile: Profile, info: PodInfo, node: str) -> Iterator[tuple[str, str, Rejected]]:
+    """Sets the node apart for a pod; extension point, plugin and reason of one that turns it down."""
+    for reserving in profile.reserve:
+        try:
+            reserving.reserve(info, node)
+        except Rejected as error:
+            yield "Reserve", reserving.name, error
+    for permitting in profile.permit:
+        try:
+            permitting.permit(info, node)
+        except Rejected as error:
+            yield "Permit", permitting.name, error
 
 
 def _binding(info: PodInfo, node: str) -> Object:
