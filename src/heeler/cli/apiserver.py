@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from heeler.cli.flags import duration, fail, set_up_logging, switch
+from heeler.cli.flags import duration, fail, set_up_logging, switch, verbosity
 
 EXAMPLE = (
     "Example: heeler apiserver --data-dir ./data --cert-dir ./certs --token-auth-file users.csv --secure-port 6443"
@@ -136,7 +136,7 @@ EXAMPLE = (
 @click.option(
     "--audit-log-maxage", default=0, show_default=True, type=click.IntRange(0), help="Days to keep them (0: all)."
 )
-@click.option("-v", "--verbose", count=True, help="Log more.")
+@verbosity
 def apiserver(**flags: Any) -> None:
     """Run an API server in the foreground until it is told to stop (SIGTERM, Ctrl-C)."""
     from heeler.apiserver.audit.log import Limits

@@ -17,7 +17,7 @@ from heeler.cli.component import (
     throttle_options,
 )
 from heeler.cli.controller_flags import setting_options, settings_of
-from heeler.cli.flags import fail, set_up_logging, switch
+from heeler.cli.flags import fail, set_up_logging, switch, verbosity
 
 if TYPE_CHECKING:
     from heeler.client.component_server import Serving
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @switch("--use-service-account-credentials", help="Act as a service account of its own in each controller.")
 @setting_options
 @serving_options
-@click.option("-v", "--verbose", count=True, help="Log more.")
+@verbosity
 def controller_manager(
     kubeconfig: Path,
     election: LeaderElection,

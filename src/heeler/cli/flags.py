@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Callable
@@ -14,6 +15,20 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     """Say what is wrong and what to do, and end."""
     click.echo(f"heeler: {message}", err=True)
     sys.exit(code)
+
+
+def verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-v, and --v=N as upstream's programs have it; the command gets one `verbose` (0, 1 or 2)."""
+
+    @functools.wraps(command)
+    def with_verbosity(verbose: int, level: int, **given: Any) -> Any:
+        return command(verbose=max(verbose, min(level // 2, 2)), **given)
+
+    called: Callable[..., Any] = with_verbosity
+    called = click.option("--v", "level", type=click.IntRange(0), default=0, help="As upstream: 2 is -v, 4 is -vv.")(
+        called
+    )
+    return click.option("-v", "--verbose", count=True, help="Log more; -vv everything.")(called)
 
 
 def set_up_logging(verbose: int) -> None:

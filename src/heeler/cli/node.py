@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from heeler.cli.flags import fail, set_up_logging
+from heeler.cli.flags import fail, set_up_logging, verbosity
 from heeler.local import processes
 from heeler.local.layout import Layout, LocalError
 
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 @click.option("--image-gc-low-threshold", default=80, show_default=True, type=click.IntRange(0, 100))
 @click.option("--minimum-image-ttl-duration", default="2m", show_default=True, help="Younger images stay.")
 @click.option("--cluster-dir", type=click.Path(path_type=Path), default=None, hidden=True)
-@click.option("-v", "--verbose", count=True, help="Log more.")
+@verbosity
 @click.argument("component", default="", required=False)
 def node(cluster_dir: Path | None, component: str, verbose: int, **flags: Any) -> None:
     """Run a node's agent in the foreground. Needs root, containerd, runc, the CNI plugins and nftables."""

@@ -15,7 +15,7 @@ from heeler.cli.component import (
     serving_options,
     throttle_options,
 )
-from heeler.cli.flags import fail, set_up_logging
+from heeler.cli.flags import fail, set_up_logging, verbosity
 
 if TYPE_CHECKING:
     from heeler.client.component_server import Serving
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @election_options
 @throttle_options
 @serving_options
-@click.option("-v", "--verbose", count=True, help="Log more.")
+@verbosity
 def scheduler(
     kubeconfig: Path | None,
     config: Path | None,
