@@ -6,11 +6,20 @@ import asyncio
 import base64
 
 import heeler
+from heeler.base.clock import SystemClock, rfc3339
 from heeler.client.client import Client
 from heeler.objects.status import StatusError
-from heeler.objects.value import GroupVersionResource, Object
-from heeler.workloads.account_tokens import NAME_ANNOTATION, SECRET_TYPE
+from heeler.objects.value import GroupVersionResource, Object, labels_of
+from heeler.workloads.account_tokens import (
+    INVALID_SINCE,
+    LAST_USED,
+    NAME_ANNOTATION,
+    SECRET_TYPE,
+    TRACKED_SINCE,
+    TRACKING,
+)
 
+CONFIG_MAPS = GroupVersionResource("", "v1", "configmaps")
 SECRETS = GroupVersionResource("", "v1", "secrets")
 ACCOUNTS = GroupVersionResource("", "v1", "serviceaccounts")
 REVIEWS = GroupVersionResource("authentication.k8s.io", "v1", "tokenreviews")
@@ -32,6 +41,14 @@ async def token_of(client: Client, name: str) -> str:
 async def who(client: Client, token: str) -> str:
     review = await client.create(REVIEWS, {"spec": {"token": token}})
     return str((review["status"].get("user") or {}).get("username", ""))
+
+
+async def used(client: Client, name: str) -> str:
+    """The day that the server has noted."""
+    async with asyncio.timeout(10):
+        while LAST_USED not in (found := labels_of(await client.get(SECRETS, name, "default"))):
+            await asyncio.sleep(0.02)
+    return str(found[LAST_USED])
 
 
 async def gone(client: Client, name: str) -> None:
@@ -57,6 +74,14 @@ async def story() -> None:
         # what readers of base64 forgive is no token
         for other in (first + "==", first + "!", first.replace(".", "=.", 1)):
             assert await who(client, other) == ""
+        day = await used(client, "first")
+        assert day == rfc3339(SystemClock().time())[:10]
+        tracking = await client.get(CONFIG_MAPS, TRACKING, "kube-system")
+        assert tracking["data"] == {TRACKED_SINCE: day}
+        # one that the cleaner has marked is good for nothing, until somebody takes the mark off
+        for mark, name in (("2026-01-01", ""), (None, "system:serviceaccount:default:robot")):
+            await client.patch(SECRETS, "first", {"metadata": {"labels": {INVALID_SINCE: mark}}}, "default")
+            assert await who(client, first) == name
         await client.delete(SECRETS, "first", "default")
         assert await who(client, first) == ""
         await client.delete(ACCOUNTS, "robot", "default")

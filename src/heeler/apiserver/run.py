@@ -185,6 +185,7 @@ def _add_token_sources(server: ApiServer, options: Options, files: Files, clock:
         lookup=server.lookup,
         clock=clock,
         random=random,
+        used=server.legacy_tokens.used,
     )
     server.service_accounts = tokens
     server.token_sources.append(tokens)

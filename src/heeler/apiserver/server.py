@@ -22,6 +22,7 @@ from heeler.apiserver.extensions.conversion import Conversions
 from heeler.apiserver.extensions.reach import Reach
 from heeler.apiserver.extensions.webhook_client import WebhookClient
 from heeler.apiserver.flow_control import Seats
+from heeler.apiserver.loops.legacy_tokens import LegacyTokens
 from heeler.apiserver.user import User
 from heeler.base.aside import Aside
 from heeler.base.clock import Clock
@@ -107,6 +108,7 @@ class ApiServer:
         self.aside = Aside()
         self.token_sources: list[TokenSource] = []
         self.service_accounts: object | None = None
+        self.legacy_tokens = LegacyTokens(self)
         self.nodes: NodeConnections | None = None
         self.reach = Reach(self)
         self.webhooks = WebhookClient(self.reach)
@@ -149,7 +151,12 @@ class ApiServer:
         definitions = Definitions(self)
         await definitions.load()
         loop = asyncio.get_running_loop()
-        keeping = (definitions.run(), flow_schemas.keep(self), events.expire_for_ever(self, self.settings.event_ttl))
+        keeping = (
+            definitions.run(),
+            flow_schemas.keep(self),
+            events.expire_for_ever(self, self.settings.event_ttl),
+            self.legacy_tokens.run(),
+        )
         self._loops = [loop.create_task(part) for part in keeping]
         await publish(self, self.trust)
         await self.aggregator.start()

@@ -20,13 +20,10 @@ from heeler.objects.status import StatusError
 from heeler.objects.value import Object, labels_of, meta, name_of
 from heeler.workloads import account_tokens as tokens
 from heeler.workloads import pods
+from heeler.workloads.account_tokens import INVALID_SINCE, LAST_USED, TRACKED_SINCE, TRACKING
 
 log = logging.getLogger(__name__)
 
-LAST_USED = "kubernetes.io/legacy-token-last-used"
-INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
-#: The API server says here since when it has noted the use of such tokens.
-TRACKING, TRACKED_SINCE = "kube-apiserver-legacy-service-account-token-tracking", "since"
 PERIOD_SECONDS = 86400.0
 DAY = 86400.0
 

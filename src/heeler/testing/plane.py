@@ -291,6 +291,7 @@ async def started(nodes: int, random: Random, scheduler_config: str = "") -> Asy
             lookup=server.lookup,
             clock=real,
             random=random,
+            used=server.legacy_tokens.used,
         )
         server.service_accounts = tokens
         server.token_sources.append(tokens)

@@ -13,6 +13,11 @@ ISSUER = "kubernetes/serviceaccount"
 SECRET_TYPE = "kubernetes.io/service-account-token"
 NAME_ANNOTATION = "kubernetes.io/service-account.name"
 UID_ANNOTATION = "kubernetes.io/service-account.uid"
+#: Labels of such Secrets: the day of their last use, the day since which they are good for nothing (YYYY-MM-DD, UTC).
+LAST_USED = "kubernetes.io/legacy-token-last-used"
+INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
+#: The ConfigMap of kube-system and its key that say since when uses have been noted.
+TRACKING, TRACKED_SINCE = "kube-apiserver-legacy-service-account-token-tracking", "since"
 _PREFIX = "kubernetes.io/serviceaccount/"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ import orjson
 from heeler.apiserver.user import CREDENTIAL, User, service_account
 from heeler.base.clock import Clock, parse_rfc3339
 from heeler.base.random import Random
-from heeler.objects.value import Object
+from heeler.objects.value import Object, labels_of
 from heeler.workloads import account_tokens
+
+log = logging.getLogger(__name__)
 
 #: Remembered signatures; all are dropped when full.
 MAX_REMEMBERED = 4_096
@@ -57,7 +60,9 @@ class ServiceAccountTokens:
         lookup: Lookup,
         clock: Clock,
         random: Random,
+        used: Callable[[Object], None] = lambda secret: None,
     ) -> None:
+        """`used` is told of each Secret whose token somebody comes with."""
         self.issuer = issuer
         self.audiences = audiences
         self._lookup = lookup
@@ -68,6 +73,7 @@ class ServiceAccountTokens:
         self._signer: Callable[[Object], str] | None = None
         self._keys: list[Key] = []
         self._remembered: dict[str, Object] = {}
+        self._used = used
 
     def keys(self) -> list[Key]:
         """The keys that tokens are checked with (read at the first use)."""
@@ -161,6 +167,10 @@ class ServiceAccountTokens:
             return None
         kept = str((secret.get("data") or {}).get("token") or "")
         if not hmac.compare_digest(kept.encode(), base64.b64encode(token.encode())):
+            return None
+        self._used(secret)
+        if labels_of(secret).get(account_tokens.INVALID_SINCE):
+            log.info("the token in secret %s/%s has been marked invalid", found.namespace, found.secret)
             return None
         return service_account(found.namespace, found.account, found.uid)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from heeler.apiserver.bootstrap import flow_control, local_path, own
 from heeler.apiserver.bootstrap.roles import default_objects
 from heeler.apiserver.cache import Item, encode, key_of
+from heeler.apiserver.loops import legacy_tokens
 from heeler.apiserver.services import NETWORKING, ServiceHooks
 from heeler.base.clock import rfc3339
 from heeler.objects import apply
@@ -49,6 +50,7 @@ async def bootstrap(server: ApiServer) -> None:
     more = local_path.objects() if server.settings.local_path else []
     flow = flow_control.objects(rfc3339(server.clock.time()))
     first = [*default_objects(), *own.objects(), *_priorities(), *_network(server), *more]
+    first.append(legacy_tokens.tracking(server.clock.time()))
     await asyncio.gather(
         *(ensure(server, obj) for obj in first), *(ensure(server, obj, manager=flow_control.MANAGER) for obj in flow)
     )
