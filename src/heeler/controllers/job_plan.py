@@ -376,15 +376,19 @@ def _pending_indexes(
 
 
 def _last_failures(job: Object, found: Sequence[Object]) -> dict[int, Object]:
-    """Of each index the pod with the most failures behind it."""
+    """Of each index the pod with the most failures behind it, of equals the one that ended last."""
     out: dict[int, Object] = {}
     for pod in found:
         index = index_of(pod)
         if index >= 0 and has_failed(job, pod):
             known = out.get(index)
-            if known is None or sum(failure_counts(job, known)) < sum(failure_counts(job, pod)):
+            if known is None or _rank(job, known) <= _rank(job, pod):
                 out[index] = pod
     return out
+
+
+def _rank(job: Object, pod: Object) -> tuple[int, float]:
+    return sum(failure_counts(job, pod)), finished_at(pod)
 
 
 def _superfluous(job: Object, active: Sequence[Object], at_least: int) -> list[Object]:

@@ -218,6 +218,13 @@ def test_an_index_that_waits_holds_its_place():
     assert step.again == pytest.approx(10)
 
 
+def test_of_an_indexs_failed_pods_the_last_one_counts():
+    obj = indexed(completions=1, parallelism=1, backoffLimitPerIndex=2, backoffLimit=2**31 - 1)
+    found = [pod("a", "Failed", code=1, index=0, at=NOW - 2), pod("b", "Failed", code=1, index=0, at=NOW - 5)]
+    assert rules.plan(obj, found, NOW).again == pytest.approx(8)
+    assert rules.plan(obj, found[::-1], NOW).again == pytest.approx(8)
+
+
 @pytest.mark.parametrize(
     ("length", "index", "prefix"),
     [
