@@ -170,5 +170,5 @@ def test_the_result_is_within_the_bounds_and_on_the_way(current, wanted, least, 
     assert least <= result.replicas <= 100
     most = max(current, wanted, least, *(past if plain else ()))
     assert min(current, wanted, *past, 100) <= result.replicas <= most
-    if result.replicas == wanted:
+    if result.replicas == wanted and result.conditions[0].reason == "ReadyForNewScale":
         assert result.conditions[1].reason == IN_RANGE[0]
