@@ -1,10 +1,13 @@
 """https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocation/"""
 
+import itertools
+import random
+
 import pytest
 
 from heeler.base.clock import LoopClock
 from heeler.scheduler.configuration.profiles import default_profile
-from heeler.scheduler.devices.allocator import AllocationError, Allocator, Use
+from heeler.scheduler.devices.allocator import AllocationError, Allocator, InvalidPoolsError, OutOfTimeError, Use, never
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.devices.pools import Published
 from heeler.scheduler.devices.results import allocation
@@ -66,9 +69,9 @@ def claim(*requests, name="c", **devices):
 CLASSES = {"gpu": {"metadata": {"name": "gpu"}, "spec": {"selectors": cel(f"device.driver == '{DRIVER}'")}}}
 
 
-def allocate(*claims, slices, use=None, on="a"):
+def allocate(*claims, slices, use=None, on="a", is_late=never):
     """(request, device) of each result; None if there aren't enough."""
-    allocator = Allocator(claims, CLASSES, use or Use(), Selecting())
+    allocator = Allocator(claims, CLASSES, use or Use(), Selecting(), is_late)
     found = allocator.allocate(Published(slices).for_node(node(on)))
     return None if found is None else [(one.request, one.device.id.device) for one in found]
 
@@ -300,3 +303,204 @@ def test_devices_are_looked_for_on_a_node_for_so_long(filter_timeout, late):
             check(table.order)
     else:
         assert check(table.order) is None
+
+
+def tell(*devices, used=0):
+    """A slice, and a use of its first devices."""
+    use = Use()
+    for one in devices[:used]:
+        use.add_result({"driver": DRIVER, "pool": "s", "device": one["name"]})
+    return [slice_("s", list(devices))], use
+
+
+MANY = [device(f"d{at:02}", number=at, group=at // 31) for at in range(64)]
+
+
+def test_a_claim_for_more_devices_than_it_may_have_is_refused_at_once():
+    def refused(*requests):
+        with pytest.raises(AllocationError) as error:
+            allocate(claim(*requests), slices=tell(*MANY)[0])
+        return str(error.value)
+
+    limit = "exceeds the claim limit of 32, with"
+    assert refused(request(count=33)) == f"claim n/c, request r: adding 33 devices {limit} 0 already accounted for"
+    assert refused(request("a", count=30), request("b", count=2**63 - 1)) == (
+        f"claim n/c, request b: adding {2**63 - 1} devices {limit} 30 already accounted for"
+    )
+    one_of = {"name": "b", "firstAvailable": [{"name": "x", "deviceClassName": "gpu", "count": at} for at in (9, 3)]}
+    assert "request b: adding 3 devices" in refused(request("a", count=30), one_of)
+
+
+def test_an_alternative_with_too_many_devices_is_left_out():
+    one_of = {
+        "name": "b",
+        "firstAvailable": [
+            {"name": "x", "deviceClassName": "gpu", "count": 9},
+            {"name": "y", "deviceClassName": "gpu", "count": 2},
+        ],
+    }
+    found = allocate(claim(request("a", count=30), one_of), slices=tell(*MANY)[0])
+    assert [name for name, _ in found] == ["a"] * 30 + ["b/y"] * 2
+
+
+def looked_at(*claims, slices, use=None):
+    """What is found, and how many times a device was looked at for it."""
+    steps = 0
+
+    def is_late():
+        nonlocal steps
+        steps += 1
+        return False
+
+    found = allocate(*claims, slices=slices, use=use, is_late=is_late)
+    return found, steps
+
+
+@pytest.mark.parametrize(
+    ("used", "requests", "constraints"),
+    [
+        # 30 are free
+        (34, [request(count=32)], []),
+        (34, [request("a", count=20), request("b", count=12)], []),
+        # 31 go together at most
+        (0, [request(count=32)], [{"matchAttribute": f"{DRIVER}/group"}]),
+        (0, [request(f"r{at}") for at in range(32)], [{"matchAttribute": f"{DRIVER}/group"}]),
+        # each is the only one with its number
+        (0, [request(count=2)], [{"matchAttribute": f"{DRIVER}/number"}]),
+        (0, [request(f"r{at}", count=2) for at in range(16)], [{"distinctAttribute": f"{DRIVER}/group"}]),
+    ],
+)
+def test_what_cannot_be_found_is_given_up_soon(used, requests, constraints):
+    slices, use = tell(*MANY, used=used)
+    found, steps = looked_at(claim(*requests, constraints=constraints), slices=slices, use=use)
+    assert found is None
+    assert steps < 20_000
+
+
+def test_devices_that_use_up_the_same_counters_stand_for_each_other():
+    parts = [device(f"d{at:02}", counters={"slots": "1"}) for at in range(40)]
+    shared = [{"name": "set", "counters": {"slots": {"value": "20"}}}]
+    slices = [slice_("s", parts, count=2), slice_("t", [], pool="s", count=2, sharedCounters=shared)]
+    assert len(allocate(claim(request(count=20)), slices=slices)) == 20
+    found, steps = looked_at(claim(request(count=21)), slices=slices)
+    assert found is None
+    assert steps < 20_000
+
+
+def test_a_search_ends_after_so_many_devices_however_much_time_is_left(monkeypatch):
+    monkeypatch.setattr("heeler.scheduler.devices.allocator.MAX_STEPS", 50)
+    with pytest.raises(OutOfTimeError):
+        allocate(claim(request(count=32)), slices=tell(*MANY)[0])
+
+
+def test_many_claims_with_many_devices_are_no_matter_of_depth():
+    claims = [claim(request(count=32), name=f"c{at}") for at in range(60)]
+    slices = [slice_(f"s{at:02}", [device(f"d{number}") for number in range(64)]) for at in range(30)]
+    assert len(allocate(*claims, slices=slices)) == 60 * 32
+
+
+def test_an_administrator_has_nothing_twice_in_a_claim():
+    twice = claim(request("a", adminAccess=True), request("b", adminAccess=True))
+    assert allocate(twice, slices=TWO) == [("a", "d0"), ("b", "d1")]
+    assert allocate(claim(request("a", adminAccess=True), request("b")), slices=TWO) == [("a", "d0"), ("b", "d1")]
+
+
+GOOD = slice_("p", [device("g0"), device("g1")])
+TWICE = [slice_(name, [device("g2")], pool="dup", count=2) for name in ("x", "y")]
+
+
+def test_an_invalid_pool_is_left_out_and_told_where_the_others_do_not_do():
+    slices = [GOOD, *TWICE]
+    assert allocate(claim(request(count=2)), slices=slices) == [("r", "g0"), ("r", "g1")]
+    with pytest.raises(InvalidPoolsError, match=r"^invalid resource pools were encountered$"):
+        allocate(claim(request(count=3)), slices=slices)
+    with pytest.raises(AllocationError, match=f"resource pool {DRIVER}/dup is currently invalid"):
+        allocate(claim(request(allocationMode="All")), slices=slices)
+
+
+def test_nodes_are_refused_for_invalid_pools():
+    devices = Devices()
+    devices.classes |= CLASSES
+    devices.claims |= {"n/c": claim(request(count=3))}
+    everywhere = {"allNodes": True}
+    slices = (
+        slice_("p", [device("g0")], everywhere),
+        *(slice_(at, [device("g2")], everywhere, pool="dup") for at in "xy"),
+    )
+    for one in slices:
+        one["spec"]["pool"]["resourceSliceCount"] = 1 if one["spec"]["pool"]["name"] == "p" else 2
+        devices.slices[one["metadata"]["name"]] = one
+    there = Setting(node("a"), node("b"), node("c"), profile=default_profile(Tools(devices=devices)))
+    assert there.choose(claiming()).message.startswith(
+        "0/3 nodes are available: 3 invalid resource pools were encountered. "
+    )
+
+
+def counting(name, counter_set="set"):
+    shared = [{"name": counter_set, "counters": {"x": {"value": "1"}}}]
+    return slice_(name, [], pool="dup", count=2, sharedCounters=shared)
+
+
+@pytest.mark.parametrize(
+    "slices",
+    [
+        TWICE,
+        [slice_("x", [device("g2", counters={"x": "1"})], pool="dup", count=2), counting("y", "other")],
+        [slice_("x", [device("g2", counters={"y": "1"})], pool="dup", count=2), counting("y")],
+        [counting("x"), counting("y")],
+    ],
+)
+def test_pools_are_invalid_that_name_something_twice_or_what_is_not_there(slices):
+    with pytest.raises(InvalidPoolsError):
+        allocate(claim(request(count=3)), slices=[GOOD, *slices])
+    assert allocate(claim(request()), slices=[*slices, GOOD]) == [("r", "g0")]
+
+
+def test_devices_of_other_nodes_may_have_the_same_name():
+    slices = [
+        slice_("x", [device("g")], pool="p", count=2),
+        slice_("y", [device("g")], "b", pool="p", count=2),
+    ]
+    assert allocate(claim(request()), slices=slices) == [("r", "g")]
+    assert allocate(claim(request(allocationMode="All")), slices=slices) == [("r", "g")]
+
+
+def first_of_all(requests, constraint, devices):
+    """What trying everything finds first, for requests of (count, least number)."""
+
+    def ways(at, chosen):
+        if at == len(requests):
+            yield chosen
+            return
+        count, least = requests[at]
+        free = [one for one in devices if one not in chosen and one[1] >= least]
+        for some in itertools.combinations(free, count):
+            both = [*chosen, *some]
+            groups = [one[2] for one in both]
+            if constraint == "matchAttribute" and len(set(groups)) > 1:
+                continue
+            if constraint == "distinctAttribute" and len(set(groups)) < len(groups):
+                continue
+            yield from ways(at + 1, both)
+
+    return next(ways(0, []), None)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_search_finds_what_trying_everything_finds_first(seed):
+    draw = random.Random(seed)
+    devices = [(f"d{at}", draw.randrange(3), draw.randrange(3)) for at in range(draw.randrange(3, 8))]
+    requests = [(draw.randrange(1, 4), draw.randrange(3)) for _ in range(draw.randrange(1, 4))]
+    constraint = draw.choice(["", "matchAttribute", "distinctAttribute"])
+    asked = claim(
+        *(
+            request(f"r{at}", count=count, selectors=cel(f"device.attributes['{DRIVER}'].number >= {least}"))
+            for at, (count, least) in enumerate(requests)
+        ),
+        constraints=[{constraint: f"{DRIVER}/group"}] if constraint else [],
+    )
+    found = allocate(asked, slices=[slice_("s", [device(name, number=n, group=g) for name, n, g in devices])])
+    wanted = first_of_all(requests, constraint, devices)
+    assert (None if found is None else [name for _, name in found]) == (
+        None if wanted is None else [one[0] for one in wanted]
+    )

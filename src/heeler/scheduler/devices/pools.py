@@ -79,7 +79,9 @@ class Published:
         out = []
         for (driver, name), slices in self._pools:
             pool = self._pool(driver, name, slices, node)
-            if pool.devices or (pool.incomplete and any(_is_for(one["spec"], node) for one in slices)):
+            if pool.devices or (
+                (pool.incomplete or pool.invalid) and any(_has_some(one["spec"], node) for one in slices)
+            ):
                 out.append(pool)
         # a device that needs no preparation outside is better than one that does
         out.sort(key=lambda pool: any("bindingConditions" in device.spec for device in pool.devices))
@@ -88,23 +90,55 @@ class Published:
     def _pool(self, driver: str, name: str, slices: list[Object], node: Object) -> Pool:
         pool = Pool(driver, name)
         pool.incomplete = len(slices) != int(slices[0]["spec"]["pool"].get("resourceSliceCount") or 0)
+        names: dict[str, None] = {}
         for one in slices:
             spec = one["spec"]
             for counters in spec.get("sharedCounters") or ():
                 values = {
                     key: parse(str(counter["value"])).nano for key, counter in (counters.get("counters") or {}).items()
                 }
+                if counters["name"] in pool.counters:
+                    pool.invalid = pool.invalid or f"duplicate counter set name {counters['name']}"
                 pool.counters[counters["name"]] = values
-            for device in spec.get("devices") or ():
-                if device["name"] in pool.everywhere:
-                    pool.invalid = f"duplicate device name {device['name']}"
+            devices = spec.get("devices") or ()
+            # names are told apart among the slices that have something for the node
+            own = [device["name"] for device in devices] if _has_some(spec, node) else []
+            for device_name in own:
+                if device_name in names:
+                    pool.invalid = pool.invalid or f"duplicate device name {device_name}"
+                names[device_name] = None
+            for device in devices:
                 pool.everywhere[device["name"]] = device
                 made = Device(DeviceId(driver, name, device["name"]), device, one, device.get("taints") or [])
                 if _is_for(made.place, node):
                     of_rules = [rule["spec"]["taint"] for rule in self._rules if selects(rule, made.id)]
                     made.taints = [*made.taints, *of_rules]
                     pool.devices.append(made)
+        if not pool.incomplete:
+            pool.invalid = pool.invalid or _missing_counter(pool)
         return pool
+
+
+def _missing_counter(pool: Pool) -> str:
+    """What a device consumes of that the pool hasn't got, or ""."""
+    for device in pool.everywhere.values():
+        for one in device.get("consumesCounters") or ():
+            there = pool.counters.get(one["counterSet"])
+            if there is None:
+                return f"counter set {one['counterSet']} not found"
+            for name in one.get("counters") or ():
+                if name not in there:
+                    return f"counter {name} not found in counter set {one['counterSet']}"
+    return ""
+
+
+def _has_some(spec: Object, node: Object) -> bool:
+    """Has a slice anything for a node? Counters are for all."""
+    if spec.get("sharedCounters"):
+        return True
+    if spec.get("perDeviceNodeSelection"):
+        return any(_is_for(device, node) for device in spec.get("devices") or ())
+    return _is_for(spec, node)
 
 
 def _current(slices: list[Object]) -> list[Object]:

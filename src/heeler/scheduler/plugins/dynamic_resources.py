@@ -18,7 +18,14 @@ from heeler.kinds.meta.resource_rules import is_extended
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object, name_of
 from heeler.scheduler.devices import binding
-from heeler.scheduler.devices.allocator import AllocationError, Allocator, Chosen, OutOfTimeError, never
+from heeler.scheduler.devices.allocator import (
+    AllocationError,
+    Allocator,
+    Chosen,
+    InvalidPoolsError,
+    OutOfTimeError,
+    never,
+)
 from heeler.scheduler.devices.claim_writer import BINDING_SECONDS, ClaimWriter
 from heeler.scheduler.devices.extended import Special, is_of, is_special, special_claim, special_of
 from heeler.scheduler.devices.known import Devices, MissingClaim, allocation_of, reserved_for, usable_on
@@ -244,6 +251,8 @@ class DynamicResources:
             until = clock.monotonic() + self._filter_seconds if clock is not None else 0.0
             try:
                 found = allocator.allocate(self._devices.published.for_node(node))
+            except InvalidPoolsError as error:
+                return Refusal((str(error),), True)
             except AllocationError as error:
                 raise PluginError(f'running "{self.name}" filter plugin: {error}') from error
             except OutOfTimeError as error:
