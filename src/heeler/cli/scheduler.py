@@ -60,7 +60,9 @@ def scheduler(
     set_up_logging(verbose)
     try:
         configuration, others = checked(config.read_text() if config else None)
-    except (ConfigurationError, OSError, ValueError) as error:
+    except OSError as error:
+        fail(f"open {config}: {(error.strerror or str(error)).lower()}", code=1)
+    except (ConfigurationError, ValueError) as error:
         fail(str(error), code=1)
     connection = configuration.get("clientConnection") or {}
     access = kubeconfig or (Path(connection["kubeconfig"]) if connection.get("kubeconfig") else None)

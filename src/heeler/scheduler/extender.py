@@ -55,7 +55,7 @@ class Extender:
         self.weight = int(given.get("weight") or 0)
         self.ignorable = bool(given.get("ignorable"))
         self._names_only = bool(given.get("nodeCacheCapable"))
-        self._managed = [one["name"] for one in given.get("managedResources") or ()]
+        self._managed = [one.get("name", "") for one in given.get("managedResources") or ()]
         self._seconds = seconds(given.get("httpTimeout", "5s"))
         tls = _tls(given.get("tlsConfig") or {}) if _is_secure(given, self._prefix) else None
         self._http = HttpClient(tls, server_name=(given.get("tlsConfig") or {}).get("serverName"))
@@ -92,7 +92,7 @@ class Extender:
 
     async def filter(self, pod: PodInfo, nodes: Mapping[str, Object]) -> Filtered:
         """Raises ExtenderError."""
-        answer = await self._ask(self._filter, self._about(pod, nodes), answers.FILTERED)
+        answer = await self._ask(self._filter, self._about(pod, nodes), answers.filtered())
         if answer.get("Error"):
             raise ExtenderError(answer["Error"])
         names = answer.get("NodeNames") if self._names_only else None
@@ -107,7 +107,7 @@ class Extender:
 
     async def rate(self, pod: PodInfo, nodes: Mapping[str, Object]) -> dict[str, int]:
         """Ratings on the scale of plugins, with the extender's weight. Raises ExtenderError."""
-        answer = await self._ask(self._prioritize, self._about(pod, nodes), answers.RATED)
+        answer = await self._ask(self._prioritize, self._about(pod, nodes), answers.rated())
         scale = 100 // MAX_PRIORITY * self.weight
         out = dict.fromkeys(nodes, 0)
         for one in answer:
@@ -133,7 +133,7 @@ class Extender:
                 one.node: {"Pods": [v.pod for v in one.victims], "NumPDBViolations": one.violations}
                 for one in candidates
             }
-        answer = await self._ask(self._preempt, body, answers.PREEMPTED)
+        answer = await self._ask(self._preempt, body, answers.preempted())
         order = {one.node: at for at, one in enumerate(candidates)}
         out = []
         for name, told in (answer.get("NodeNameToMetaVictims") or {}).items():
@@ -158,7 +158,7 @@ class Extender:
     async def bind(self, pod: PodInfo, node: str) -> None:
         """Raises ExtenderError."""
         body = {"PodName": pod.name, "PodNamespace": pod.namespace, "PodUID": pod.uid, "Node": node}
-        answer = await self._ask(self._bind, body, answers.BOUND)
+        answer = await self._ask(self._bind, body, answers.bound())
         if answer.get("Error"):
             raise ExtenderError(answer["Error"])
 

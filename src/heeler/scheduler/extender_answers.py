@@ -6,6 +6,7 @@ small letters (as older extenders do), null is as nothing, and what no field is 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ from heeler.objects.decode import decode
 from heeler.objects.schema import Field, Type
 
 PACKAGE = "v1"
-_TEXT, _INT64 = scalar("string"), scalar("int64")
+NODES = "io.k8s.api.core.v1.NodeList"
 
 
 def _struct(name: str, **fields: Type) -> Type:
@@ -23,27 +24,37 @@ def _struct(name: str, **fields: Type) -> Type:
     return Type("struct", name, {key: Field(key, type, pointer=True) for key, type in fields.items()}, package=PACKAGE)
 
 
-_REASONS = Type("map", "FailedNodesMap", item=_TEXT, package=PACKAGE)
-_VICTIMS = _struct(
-    "MetaVictims",
-    Pods=Type("list", f"[]*{PACKAGE}.MetaPod", item=_struct("MetaPod", UID=_TEXT)),
-    NumPDBViolations=_INT64,
-)
+@cache
+def filtered() -> Type:
+    text = scalar("string")
+    reasons = Type("map", "FailedNodesMap", item=text, package=PACKAGE)
+    return _struct(
+        "ExtenderFilterResult",
+        Nodes=type_named(NODES),
+        NodeNames=Type("list", item=text),
+        FailedNodes=reasons,
+        FailedAndUnresolvableNodes=reasons,
+        Error=text,
+    )
 
-FILTERED = _struct(
-    "ExtenderFilterResult",
-    Nodes=type_named("io.k8s.api.core.v1.NodeList"),
-    NodeNames=Type("list", item=_TEXT),
-    FailedNodes=_REASONS,
-    FailedAndUnresolvableNodes=_REASONS,
-    Error=_TEXT,
-)
-RATED = Type("list", "HostPriorityList", item=_struct("HostPriority", Host=_TEXT, Score=_INT64), package=PACKAGE)
-PREEMPTED = _struct(
-    "ExtenderPreemptionResult",
-    NodeNameToMetaVictims=Type("map", f"map[string]*{PACKAGE}.MetaVictims", item=_VICTIMS),
-)
-BOUND = _struct("ExtenderBindingResult", Error=_TEXT)
+
+@cache
+def rated() -> Type:
+    host = _struct("HostPriority", Host=scalar("string"), Score=scalar("int64"))
+    return Type("list", "HostPriorityList", item=host, package=PACKAGE)
+
+
+@cache
+def preempted() -> Type:
+    pods = Type("list", f"[]*{PACKAGE}.MetaPod", item=_struct("MetaPod", UID=scalar("string")))
+    victims = _struct("MetaVictims", Pods=pods, NumPDBViolations=scalar("int64"))
+    by_node = Type("map", f"map[string]*{PACKAGE}.MetaVictims", item=victims)
+    return _struct("ExtenderPreemptionResult", NodeNameToMetaVictims=by_node)
+
+
+@cache
+def bound() -> Type:
+    return _struct("ExtenderBindingResult", Error=scalar("string"))
 
 
 def read(body: bytes, type: Type) -> Any:
@@ -62,7 +73,7 @@ def _named(value: Any, type: Type) -> Any:
         return [_named(one, type.item) for one in value]
     if type.form == "map" and type.item is not None and isinstance(value, dict):
         return {key: _named(one, type.item) for key, one in value.items()}
-    if type.form != "struct" or not isinstance(value, dict) or type is FILTERED.fields["Nodes"].type:
+    if type.form != "struct" or not isinstance(value, dict) or type is type_named(NODES):
         return value
     names = {name.lower(): name for name in type.fields}
     out = {}

@@ -1,12 +1,17 @@
 """https://kubernetes.io/docs/reference/scheduling/config/ — the words are kube-scheduler's (1.37.2)."""
 
+import copy
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from heeler.cli.scheduler import scheduler
 from heeler.scheduler.configuration.fields import ConfigurationError
 from heeler.scheduler.configuration.load import load
-from heeler.scheduler.configuration.profiles import profiles
+from heeler.scheduler.configuration.profiles import Others, profiles
+from heeler.scheduler.extender import Extender
+from heeler.scheduler.plugins.others import Plugin, adapted
 from heeler.scheduler.plugins.registry import Tools
 from tests.unit.scheduler.setting import Setting, node, pod
 
@@ -175,11 +180,237 @@ def test_what_is_wrong_is_told_in_upstreams_words(fields, message):
     assert str(caught.value) == message
 
 
-def test_a_type_that_is_wrong_is_named_with_its_field():
-    with pytest.raises(
-        ConfigurationError, match=r"cannot unmarshal string into Go struct field \S+parallelism of type int32"
-    ):
-        load(given(parallelism="many"))
+HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+DECODING = "decoding .profiles[0].pluginConfig[0]: "
+NO_JSON = "couldn't get version/kind; json parse error: json: cannot unmarshal"
+TOO_LONG = "99999999999999h"
+
+
+def args_of(plugin, args):
+    return {"profiles": [{"pluginConfig": [{"name": plugin, "args": args}]}]}
+
+
+def into(kind, field, type):
+    return f"json: cannot unmarshal {kind} into Go struct field {field} of type {type}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"parallelism": "x"}, into("string", "KubeSchedulerConfiguration.parallelism", "int32")),
+        (
+            {"percentageOfNodesToScore": 2**31},
+            into("number 2147483648", "KubeSchedulerConfiguration.percentageOfNodesToScore", "int32"),
+        ),
+        (
+            {"percentageOfNodesToScore": 1.5},
+            into("number 1.5", "KubeSchedulerConfiguration.percentageOfNodesToScore", "int32"),
+        ),
+        (
+            {"podMaxBackoffSeconds": 2**63},
+            into(f"number {2**63}", "KubeSchedulerConfiguration.podMaxBackoffSeconds", "int64"),
+        ),
+        ({"profiles": "x"}, into("string", "KubeSchedulerConfiguration.profiles", "[]v1.KubeSchedulerProfile")),
+        ({"profiles": ["x"]}, into("string", "KubeSchedulerConfiguration.profiles", "v1.KubeSchedulerProfile")),
+        ({"profiles": [{"schedulerName": 5}]}, into("number", "KubeSchedulerProfile.profiles.schedulerName", "string")),
+        (
+            with_plugins(score={"enabled": "x"}),
+            into("string", "PluginSet.profiles.plugins.score.enabled", "[]v1.Plugin"),
+        ),
+        (
+            with_plugins(score={"enabled": [{"name": "NodeAffinity", "weight": "1"}]}),
+            into("string", "Plugin.profiles.plugins.score.enabled.weight", "int32"),
+        ),
+        ({"extenders": [{"weight": "x"}]}, into("string", "Extender.extenders.weight", "int64")),
+        ({"extenders": [{"httpTimeout": 5}]}, into("number", "Extender.extenders.httpTimeout", "string")),
+        ({"extenders": [{"httpTimeout": None}]}, 'time: invalid duration ""'),
+        ({"extenders": [{"httpTimeout": "5"}]}, 'time: missing unit in duration "5"'),
+        ({"extenders": [{"httpTimeout": "5x"}]}, 'time: unknown unit "x" in duration "5x"'),
+        ({"leaderElection": {"leaseDuration": None}}, 'time: invalid duration ""'),
+        ({"extenders": [{"tlsConfig": {"certData": "%%"}}]}, "illegal base64 data at input byte 0"),
+        (
+            {"extenders": [{"managedResources": ["x"]}]},
+            into("string", "Extender.extenders.managedResources", "v1.ExtenderManagedResource"),
+        ),
+        (
+            {"extenders": [{"urlPrefix": None, "weight": None, "prioritizeVerb": "x"}]},
+            "extenders[0].weight: Invalid value: 0: must have a positive weight applied to it",
+        ),
+        (
+            {"clientConnection": {"qps": "x"}},
+            into("string", "ClientConnectionConfiguration.clientConnection.qps", "float32"),
+        ),
+        ({"kind": ["x"]}, f"{NO_JSON} array into Go struct field .kind of type string"),
+        ({"apiVersion": 5}, f"{NO_JSON} number into Go struct field .apiVersion of type string"),
+        *(
+            (
+                args_of("NodeAffinity", args),
+                f"{DECODING}decoding args for plugin NodeAffinity: {NO_JSON} {kind} into Go value of type {HEAD}",
+            )
+            for args, kind in (("x", "string"), ([1], "array"), (0, "number"))
+        ),
+        (
+            args_of("NodeAffinity", {"kind": 5}),
+            f"{DECODING}decoding args for plugin NodeAffinity: {NO_JSON} number into Go struct field .kind of type string",
+        ),
+        (
+            args_of("NodeAffinity", {"addedAffinity": "x"}),
+            f"{DECODING}decoding args for plugin NodeAffinity: "
+            + into("string", "NodeAffinityArgs.addedAffinity", "v1.NodeAffinity"),
+        ),
+        (
+            args_of("NodeAffinity", {"addedAffinity": {"x": 1}}),
+            f"strict decoding error: {DECODING}strict decoding error: decoding args for plugin NodeAffinity: "
+            'strict decoding error: unknown field "addedAffinity.x"',
+        ),
+        (
+            args_of("NodeResourcesFit", {"ignoredResources": [1]}),
+            f"{DECODING}decoding args for plugin NodeResourcesFit: "
+            + into("number", "NodeResourcesFitArgs.ignoredResources", "string"),
+        ),
+        (
+            args_of("DynamicResources", {"filterTimeout": 5}),
+            f"{DECODING}decoding args for plugin DynamicResources: "
+            + into("number", "DynamicResourcesArgs.filterTimeout", "string"),
+        ),
+        (
+            args_of("DynamicResources", {"filterTimeout": TOO_LONG}),
+            f'{DECODING}decoding args for plugin DynamicResources: time: invalid duration "{TOO_LONG}"',
+        ),
+        (
+            args_of("PodTopologySpread", {"defaultingType": "List", "defaultConstraints": [{"maxSkew": "x"}]}),
+            f"{DECODING}decoding args for plugin PodTopologySpread: "
+            + into("string", "TopologySpreadConstraint.defaultConstraints.maxSkew", "int32"),
+        ),
+    ],
+)
+def test_a_value_of_another_type_is_named_with_its_field(fields, message):
+    with pytest.raises(ConfigurationError) as caught:
+        load(given(**fields))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"profiles": None},
+        {"profiles": []},
+        {"profiles": [None]},
+        {"profiles": [{"pluginConfig": [{}]}]},
+        {"profiles": [{"pluginConfig": [None]}]},
+        with_plugins(score={"enabled": [{"name": "NodeAffinity", "weight": None}]}),
+        {"parallelism": None, "leaderElection": None, "percentageOfNodesToScore": 10.0},
+        {"extenders": [None]},
+        args_of("NodeAffinity", None),
+        args_of("NodeAffinity", {"kind": None, "apiVersion": ""}),
+        args_of("NodeAffinity", {"addedAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}),
+        args_of("NodeAffinity", {"addedAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [None]}}),
+        args_of("NodeResourcesFit", {"scoringStrategy": {"resources": [{}]}}),
+        args_of("NodeResourcesFit", {"scoringStrategy": None}),
+        args_of("NodeResourcesBalancedAllocation", {"resources": [{}]}),
+        args_of("DynamicResources", {"filterTimeout": None}),
+        args_of("NodeName", "x"),
+    ],
+)
+def test_null_and_nothing_are_what_is_not_given(fields):
+    [profile] = made(**fields).values()
+    assert (
+        Setting(node("a"), node("b"), profile=profile)
+        .choose(pod())
+        .message.startswith(
+            "0/2 nodes are available: 2 node(s) didn't match scheduler-enforced node affinity."
+            if "requiredDuring" in str(fields)
+            else ""
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x", f"{NO_JSON} string into Go value of type {HEAD}"),
+        ("", "Object 'Kind' is missing in the configuration"),
+        (f"apiVersion: {VERSION}", "Object 'Kind' is missing in the configuration"),
+        ("kind: KubeSchedulerConfiguration", "Object 'apiVersion' is missing in the configuration"),
+        ("percentageOfNodesToScore: .inf", "json: unsupported value: +Inf"),
+        ("a: 1\na: b: c", "yaml: line 2: mapping values are not allowed in this context"),
+        (
+            f"apiVersion: {VERSION}\nkind: KubeSchedulerConfiguration\nparallelism: 1\nparallelism: 2",
+            'strict decoding error: yaml: unmarshal errors:\n  line 4: key "parallelism" already set in map',
+        ),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_told(text, message):
+    with pytest.raises(ConfigurationError) as caught:
+        load(text)
+    assert str(caught.value) == message
+
+
+FULL = {
+    "clientConnection": {"kubeconfig": "/x", "qps": 50, "burst": 100},
+    "leaderElection": {"leaderElect": True, "leaseDuration": "15s", "resourceName": "a"},
+    "parallelism": 16,
+    "profiles": [
+        {
+            "schedulerName": "a",
+            "percentageOfNodesToScore": 20,
+            "plugins": {"score": {"enabled": [{"name": "NodeResourcesFit", "weight": 3}], "disabled": [{"name": "*"}]}},
+            "pluginConfig": [
+                {
+                    "name": "NodeResourcesFit",
+                    "args": {
+                        "ignoredResourceGroups": ["x.y"],
+                        "scoringStrategy": {
+                            "type": "RequestedToCapacityRatio",
+                            "resources": [{"name": "cpu", "weight": 2}],
+                            "requestedToCapacityRatio": {"shape": [{"utilization": 0, "score": 0}]},
+                        },
+                    },
+                },
+                {"name": "PodTopologySpread", "args": {"defaultingType": "List", "defaultConstraints": []}},
+                {"name": "DefaultPreemption", "args": {"minCandidateNodesPercentage": 10}},
+                {"name": "VolumeBinding", "args": {"bindTimeoutSeconds": 5}},
+            ],
+        }
+    ],
+    "extenders": [{"urlPrefix": "http://x", "filterVerb": "f", "managedResources": [{"name": "a.b/c"}]}],
+}
+
+
+def places(value, path=()):
+    """Where something may be put in the place of a value."""
+    if path:
+        yield path
+    for key, one in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        yield from places(one, (*path, key))
+
+
+@pytest.mark.parametrize("junk", [None, "", "x", -1, 2**70, 1.5, True, [], {}, [None], [{}], {"a": 1}])
+def test_junk_anywhere_is_a_configuration_error_at_most(junk):
+    for path in places(FULL):
+        spoiled = copy.deepcopy(FULL)
+        holder = spoiled
+        for step in path[:-1]:
+            holder = holder[step]
+        holder[path[-1]] = junk
+        try:
+            found = load(given(**spoiled))
+            profiles(found, Tools())
+            for one in found.get("extenders") or ():
+                Extender(one)
+        except ConfigurationError as error:
+            assert str(error)
+
+
+def test_arguments_for_a_plugin_of_others_must_be_an_object():
+    class Mine(Plugin):
+        def filter(self, pod, node):
+            return ""
+
+    enabled = {"plugins": {"multiPoint": {"enabled": [{"name": "Mine"}]}}}
+    found = load(given(profiles=[{**enabled, "pluginConfig": [{"name": "Mine", "args": "x"}]}]))
+    with pytest.raises(ConfigurationError, match='initializing plugin "Mine": its args are no object'):
+        profiles(found, Tools(), Others({"Mine": adapted("Mine", Mine)}))
 
 
 def test_without_a_word_the_profile_is_upstreams():
@@ -250,3 +481,9 @@ def test_a_profile_may_keep_its_pods_to_some_nodes():
 def test_a_profile_without_preemption_says_nothing_of_it():
     none = with_plugins(postFilter={"disabled": [{"name": "DefaultPreemption"}]})
     assert choose(pod(cpu="9"), node("a"), **none).message == "0/1 nodes are available: 1 Insufficient cpu."
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    result = CliRunner().invoke(scheduler, ["--config", str(tmp_path / "none.yaml")])
+    assert result.exit_code == 1
+    assert f"open {tmp_path}/none.yaml: no such file or directory" in result.output

@@ -1,20 +1,27 @@
-"""The fields of KubeSchedulerConfiguration v1 and of plugins' arguments, and how a file is read: strictly.
+"""The fields of KubeSchedulerConfiguration v1 and of plugins' arguments, by which alone a file is read: strictly, as Go does.
+
+What comes out has only known fields, each of its type; nulls are left out, or are empty structs in lists.
 
 https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
+from heeler.kinds.types import scalar, type_named
+from heeler.objects.decode import DecodeError, decode
+from heeler.objects.schema import Field, Form, Type
 from heeler.objects.value import Object
 
 GROUP_VERSION = "kubescheduler.config.k8s.io/v1"
 
-# A type is a plain one by its name, a struct (its name here), a list or map of one ("[]x", "{}x"), or "any".
+# A type is a plain one by its name, a struct (its name here), one of the API's (by its full name), a list ("[]x"), or "any".
 TEXT, INT, INT64, BOOL, FLOAT, DURATION, ANY = "string", "int32", "int64", "bool", "float32", "Duration", "any"
+#: Base64, and a duration that may be null.
+BYTES, MAYBE_DURATION = "bytes", "*Duration"
 
 STRUCTS: dict[str, dict[str, str]] = {
     "KubeSchedulerConfiguration": {
@@ -85,9 +92,9 @@ STRUCTS: dict[str, dict[str, str]] = {
         "certFile": TEXT,
         "keyFile": TEXT,
         "caFile": TEXT,
-        "certData": TEXT,
-        "keyData": TEXT,
-        "caData": TEXT,
+        "certData": BYTES,
+        "keyData": BYTES,
+        "caData": BYTES,
     },
     "ExtenderManagedResource": {"name": TEXT, "ignoredByScheduler": BOOL},
     "ResourceSpec": {"name": TEXT, "weight": INT64},
@@ -103,22 +110,22 @@ STRUCTS: dict[str, dict[str, str]] = {
 #: Of plugins: the arguments beside kind and apiVersion.
 ARGUMENTS: dict[str, dict[str, str]] = {
     "DefaultPreemption": {"minCandidateNodesPercentage": INT, "minCandidateNodesAbsolute": INT},
-    "DynamicResources": {"filterTimeout": DURATION, "bindingTimeout": DURATION},
+    "DynamicResources": {"filterTimeout": MAYBE_DURATION, "bindingTimeout": MAYBE_DURATION},
     "InterPodAffinity": {"hardPodAffinityWeight": INT, "ignorePreferredTermsOfExistingPods": BOOL},
-    "NodeAffinity": {"addedAffinity": ANY},
+    "NodeAffinity": {"addedAffinity": "io.k8s.api.core.v1.NodeAffinity"},
     "NodeResourcesBalancedAllocation": {"resources": "[]ResourceSpec"},
     "NodeResourcesFit": {
         "ignoredResources": "[]string",
         "ignoredResourceGroups": "[]string",
         "scoringStrategy": "ScoringStrategy",
     },
-    "PodTopologySpread": {"defaultConstraints": "[]any", "defaultingType": TEXT},
+    "PodTopologySpread": {
+        "defaultConstraints": "[]io.k8s.api.core.v1.TopologySpreadConstraint",
+        "defaultingType": TEXT,
+    },
     "VolumeBinding": {"bindTimeoutSeconds": INT64, "shape": "[]UtilizationShapePoint"},
 }
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|ms|s|m|h))+|[-+]?0")
-_KINDS = {TEXT: str, INT: int, INT64: int, BOOL: bool, FLOAT: (int, float), DURATION: str}
-_SHOWN = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+PACKAGE = "v1"
 
 
 class ConfigurationError(ValueError):
@@ -127,58 +134,71 @@ class ConfigurationError(ValueError):
 
 def seconds(duration: str) -> float:
     """A duration as Go writes it, in seconds. Raises ConfigurationError."""
-    if not _DURATION.fullmatch(duration):
-        raise ConfigurationError(f'time: invalid duration "{duration}"')
-    sign = -1.0 if duration.startswith("-") else 1.0
-    parts = re.findall(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)", duration)
-    return sign * sum(float(number) * _UNITS[unit] for number, unit in parts)
+    from heeler.packages.functions.moments import parse_duration
+    from heeler.packages.template.values import GoError
+
+    try:
+        return int(parse_duration(duration)) / 1e9
+    except GoError as error:
+        raise ConfigurationError(str(error)) from error
 
 
-def check(value: Object, struct: str) -> None:
-    """Does a value have the fields of a struct, and no others? Raises ConfigurationError."""
-    unknown = list(_problems(value, STRUCTS[struct], struct, ""))
-    if unknown:
-        raise ConfigurationError("strict decoding error: " + ", ".join(f'unknown field "{one}"' for one in unknown))
+def read(value: Any, struct: str) -> tuple[Object, list[str]]:
+    """A struct, and a line for each field that it doesn't know. Raises ConfigurationError for values of another type."""
+    return _read(value, _struct(struct))
 
 
-def check_arguments(value: Object, plugin: str) -> None:
+def read_arguments(value: Any, plugin: str) -> tuple[Object, list[str]]:
     """The same for a plugin's arguments."""
-    fields = {**ARGUMENTS[plugin], "kind": TEXT, "apiVersion": TEXT}
-    unknown = list(_problems(value, fields, f"{plugin}Args", ""))
-    if unknown:
-        raise ConfigurationError("strict decoding error: " + ", ".join(f'unknown field "{one}"' for one in unknown))
+    return _read(value, _arguments(plugin))
 
 
-def _problems(value: Object, fields: Mapping[str, str], struct: str, path: str) -> Iterator[str]:
-    """Unknown fields. Raises ConfigurationError for values of another type."""
-    for name, given in value.items():
-        here = f"{path}{name}"
-        if name not in fields:
-            yield here
-        elif given is not None:
-            yield from _of_type(given, fields[name], f"{struct}.{name}", here)
+def _read(value: Any, type: Type) -> tuple[Object, list[str]]:
+    try:
+        found, unknown = decode(value, type, strict=True)
+    except DecodeError as error:
+        raise ConfigurationError(str(error)) from error
+    for duration in _durations(value, type):
+        seconds(duration)
+    return found, unknown
 
 
-def _of_type(value: Any, type: str, name: str, path: str) -> Iterator[str]:
-    if type == ANY:
-        return
-    if type.startswith("[]"):
-        _expect(value, list, name, f"[]v1.{type[2:]}")
-        for at, one in enumerate(value):
-            yield from _of_type(one, type[2:], name, f"{path}[{at}]")
-    elif type in STRUCTS:
-        _expect(value, dict, name, f"v1.{type}")
-        yield from _problems(value, STRUCTS[type], type, f"{path}.")
-    else:
-        kind = _KINDS[type]
-        if isinstance(value, bool) and type != BOOL:
-            _expect(value, tuple, name, type)
-        _expect(value, kind, name, type)
-        if type == DURATION:
-            seconds(value)
+def _durations(value: Any, type: Type) -> Iterator[str]:
+    """All that is given; null where there must be one is an empty text."""
+    if type.form == "list" and type.item is not None:
+        for one in value or ():
+            yield from _durations(one, type.item)
+    elif type.form == "struct" and value is not None:
+        for name, field in type.fields.items():
+            if field.type.form != "duration":
+                yield from _durations(value.get(name), field.type)
+            elif name in value and not (field.pointer and value[name] is None):
+                yield value[name] or ""
 
 
-def _expect(value: Any, kind: Any, name: str, shown: str) -> None:
-    if not isinstance(value, kind):
-        given = _SHOWN.get(value.__class__, "object")
-        raise ConfigurationError(f"json: cannot unmarshal {given} into Go struct field {name} of type {shown}")
+@cache
+def _struct(name: str) -> Type:
+    return _type_of(name, STRUCTS[name])
+
+
+@cache
+def _arguments(plugin: str) -> Type:
+    return _type_of(f"{plugin}Args", {**ARGUMENTS[plugin], "kind": TEXT, "apiVersion": TEXT})
+
+
+def _type_of(name: str, fields: Mapping[str, str]) -> Type:
+    # as pointers: what is empty stays apart from what isn't given
+    found = {key: Field(key, _type(type), pointer=type != DURATION) for key, type in fields.items()}
+    return Type("struct", name, found, package=PACKAGE)
+
+
+def _type(name: str) -> Type:
+    if name.startswith("[]"):
+        return Type("list", item=_type(name[2:]))
+    if name in STRUCTS:
+        return _struct(name)
+    if name in (DURATION, MAYBE_DURATION):
+        return scalar("duration")
+    if name == FLOAT:
+        return Type("float", FLOAT)
+    return type_named(name) if "." in name else scalar(cast(Form, name))

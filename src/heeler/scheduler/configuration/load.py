@@ -9,13 +9,18 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from heeler.objects import yaml_text
+from heeler.objects.go_text import json_kind
 from heeler.objects.value import Object
 from heeler.scheduler.configuration import rules
-from heeler.scheduler.configuration.fields import ARGUMENTS, GROUP_VERSION, ConfigurationError, check, check_arguments
+from heeler.scheduler.configuration.fields import ARGUMENTS, GROUP_VERSION, ConfigurationError, read, read_arguments
 from heeler.scheduler.profile import DEFAULT_SCHEDULER
 
 #: What the API server's scheme is called in an error.
 _SCHEME = "pkg/runtime/scheme.go:111"
+#: What is asked at first of any object, as an error names its type.
+_HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
+_STRICT = "strict decoding error: "
 CPU_AND_MEMORY = [{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]
 DEFAULTS: Mapping[str, Any] = {
     "parallelism": 16,
@@ -46,51 +51,75 @@ def default() -> Object:
 
 def load(text: str) -> Object:
     """A checked configuration from YAML or JSON. Raises ConfigurationError."""
-    import yaml
-
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"error converting YAML to JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise ConfigurationError("couldn't get version/kind; json parse error: the configuration is no object")
-    version, kind = value.get("apiVersion") or "", value.get("kind") or ""
-    for name, given in (("apiVersion", version), ("Kind", kind)):
+        value, duplicates = yaml_text.load(text)
+    except yaml_text.YamlError as error:
+        raise ConfigurationError(str(error)) from error
+    version, kind = _version_and_kind(value)
+    for name, given in (("Kind", kind), ("apiVersion", version)):
         if not given:
             raise ConfigurationError(f"Object '{name}' is missing in the configuration")
     if (version, kind) != (GROUP_VERSION, "KubeSchedulerConfiguration"):
         raise ConfigurationError(f'no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"')
-    check(value, kind)
-    for at, profile in enumerate(value.get("profiles") or ()):
+    found, strict = read(value, kind)
+    if duplicates:
+        strict.insert(0, "yaml: unmarshal errors:\n" + "\n".join(f"  {line}" for line in duplicates))
+    if strict:
+        raise ConfigurationError(_STRICT + ", ".join(strict))
+    for at, profile in enumerate(found.get("profiles") or ()):
         for number, config in enumerate(profile.get("pluginConfig") or ()):
-            _check_arguments(config, f".profiles[{at}].pluginConfig[{number}]")
-    done = completed(value)
+            try:
+                config["args"], strict = _arguments_of(config)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"decoding .profiles[{at}].pluginConfig[{number}]: {error}") from error
+            if strict:
+                told = f"{_STRICT}decoding args for plugin {config.get('name', '')}: {_STRICT}{', '.join(strict)}"
+                raise ConfigurationError(f"{_STRICT}decoding .profiles[{at}].pluginConfig[{number}]: {told}")
+    done = completed(found)
     faults = list(rules.configuration(done))
     if faults:
         raise ConfigurationError(rules.told(faults))
     return done
 
 
-def _check_arguments(config: Object, where: str) -> None:
+def _version_and_kind(value: Any) -> tuple[str, str]:
+    """What an object says that it is. Raises ConfigurationError."""
+    if value is None:
+        return "", ""
+    problem = "couldn't get version/kind; json parse error: json: cannot unmarshal"
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{problem} {json_kind(value)} into Go value of type {_HEAD}")
+    out = []
+    for name in ("apiVersion", "kind"):
+        given = value.get(name)
+        if given is not None and not isinstance(given, str):
+            raise ConfigurationError(f"{problem} {json_kind(given)} into Go struct field .{name} of type string")
+        out.append(given or "")
+    return out[0], out[1]
+
+
+def _arguments_of(config: Object) -> tuple[Object | None, list[str]]:
+    """A plugin's arguments, and what they say too much. What isn't known here is left to the plugin."""
     name, args = config.get("name", ""), config.get("args")
-    if name not in ARGUMENTS or not args:
-        return
-    kind = args.get("kind") or f"{name}Args"
-    if args.get("apiVersion", GROUP_VERSION) != GROUP_VERSION or kind[:-4] not in ARGUMENTS:
-        version = args.get("apiVersion", "")
-        text = f'no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"'
-        raise ConfigurationError(f"decoding {where}: decoding args for plugin {name}: {text}")
+    if name not in ARGUMENTS or args is None:
+        return args, []
+    before = f"decoding args for plugin {name}: "
+    try:
+        version, kind = _version_and_kind(args)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{before}{error}") from error
+    kind = kind or f"{name}Args"
+    if (version or GROUP_VERSION) != GROUP_VERSION or kind[:-4] not in ARGUMENTS:
+        raise ConfigurationError(
+            f'{before}no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"'
+        )
     if kind != f"{name}Args":
         group = GROUP_VERSION.partition("/")[0]
-        text = f"args for plugin {name} were not of type {name}Args.{group}, got {kind}.{group}"
-        raise ConfigurationError(f"decoding {where}: {text}")
+        raise ConfigurationError(f"args for plugin {name} were not of type {name}Args.{group}, got {kind}.{group}")
     try:
-        check_arguments(args, name)
+        return read_arguments(args, name)
     except ConfigurationError as error:
-        strict = "strict decoding error: "
-        first = strict if str(error).startswith(strict) else ""
-        told = f"{first}decoding args for plugin {name}: {error}"
-        raise ConfigurationError(f"{first}decoding {where}: {told}") from error
+        raise ConfigurationError(f"{before}{error}") from error
 
 
 def completed(given: Object) -> Object:
@@ -110,8 +139,10 @@ def completed(given: Object) -> Object:
     return value
 
 
-def arguments(plugin: str, given: Object | None) -> Object:
-    """A plugin's arguments, with the defaults of what isn't given."""
+def arguments(plugin: str, given: Any) -> Any:
+    """A plugin's arguments, with the defaults of what isn't given; those that are no object aren't upstream's plugins'."""
+    if given is not None and not isinstance(given, dict):
+        return given
     out = {**copy.deepcopy(dict(DEFAULT_ARGUMENTS.get(plugin, {}))), **(given or {})}
     strategy = (given or {}).get("scoringStrategy")
     if plugin == "NodeResourcesFit" and strategy is not None:

@@ -66,9 +66,9 @@ def profiles(configuration: Object, tools: Tools, others: Others | None = None) 
 def _profile(given: Object, configuration: Object, tools: Tools, others: Others) -> Profile:
     enabled = points(given.get("plugins") or {}, others)
     made: dict[str, Any] = {}
-    configs = {config["name"]: config.get("args") for config in given.get("pluginConfig") or ()}
+    configs = {config.get("name", ""): config.get("args") for config in given.get("pluginConfig") or ()}
     ignored = [
-        managed["name"]
+        managed.get("name", "")
         for extender in configuration.get("extenders") or ()
         for managed in extender.get("managedResources") or ()
         if managed.get("ignoredByScheduler")
@@ -119,9 +119,11 @@ def _place(names: Mapping[str, list[str]], order: list[str]) -> Any:
     return place
 
 
-def _made(name: str, args: Object | None, tools: Tools, others: Others, ignored: list[str]) -> Any:
+def _made(name: str, args: Any, tools: Tools, others: Others, ignored: list[str]) -> Any:
     if name in FACTORIES or name in EXTENDS:
-        args = arguments(name, args)
+        args = arguments(name, args if isinstance(args, dict) else None)
+    elif args is not None and not isinstance(args, dict):
+        raise ConfigurationError(f'initializing plugin "{name}": its args are no object')
     if name == "NodeResourcesFit":
         assert args is not None
         faults = list(rules.fit(args, ""))

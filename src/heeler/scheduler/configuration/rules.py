@@ -110,7 +110,7 @@ def _pod_affinity(args: Object, path: str) -> Iterator[Fault]:
 def _node_affinity(args: Object, path: str) -> Iterator[Fault]:
     added, here = args.get("addedAffinity") or {}, f"{path}addedAffinity"
     wanted, preferred = (f"{kind}DuringSchedulingIgnoredDuringExecution" for kind in ("required", "preferred"))
-    if added.get(wanted):
+    if (added.get(wanted) or {}).get("nodeSelectorTerms"):
         yield from node_selector(added[wanted], f"{here}.{wanted}")
     for at, one in enumerate(added.get(preferred) or ()):
         yield from node_term(one.get("preference") or {}, f"{here}.{preferred}[{at}].preference")

@@ -112,7 +112,7 @@ def _fit(tools: Tools, args: Mapping[str, Any]) -> NodeResourcesFit:
     points = (given.get("requestedToCapacityRatio") or {}).get("shape") or ()
     strategy = Strategy(
         given.get("type", LEAST),
-        tuple((one["name"], one["weight"]) for one in given.get("resources") or ()) or DEFAULT_RESOURCES,
+        tuple((one.get("name", ""), one["weight"]) for one in given.get("resources") or ()) or DEFAULT_RESOURCES,
         tuple((point.get("utilization", 0), point.get("score", 0)) for point in points),
     )
     ignored, groups = args.get("ignoredResources") or (), args.get("ignoredResourceGroups") or ()
@@ -154,7 +154,7 @@ FACTORIES: dict[str, Factory] = {
         args.get("minCandidateNodesPercentage", 10), args.get("minCandidateNodesAbsolute", 100)
     ),
     "NodeResourcesBalancedAllocation": lambda tools, args: NodeResourcesBalancedAllocation(
-        [one["name"] for one in args.get("resources") or ()] or CPU_AND_MEMORY, tools.devices
+        [one.get("name", "") for one in args.get("resources") or ()] or CPU_AND_MEMORY, tools.devices
     ),
     "ImageLocality": lambda tools, args: ImageLocality(),
     "NodeDeclaredFeatures": lambda tools, args: NodeDeclaredFeatures(),
