@@ -49,7 +49,7 @@ def test_a_file_is_read_at_the_start_and_what_is_wrong_told(tmp_path: Path) -> N
     asyncio.run(start(file))
     with pytest.raises(ConfigurationError, match="parallelism: Invalid value: 0"):
         asyncio.run(start({"parallelism": 0}))
-    with pytest.raises(ConfigurationError, match="Object 'apiVersion' is missing"):
+    with pytest.raises(ConfigurationError, match="Object 'Kind' is missing"):
         asyncio.run(start("profiles: []"))
 
 

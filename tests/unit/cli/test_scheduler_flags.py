@@ -22,6 +22,11 @@ def test_a_mistake_is_told_in_upstreams_words(tmp_path: Path) -> None:
     assert "parallelism: Invalid value: 0: should be an integer value greater than zero" in output
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    code, output = run("--config", str(tmp_path / "none.yaml"))
+    assert (code, output) == (1, f"heeler: open {tmp_path}/none.yaml: no such file or directory\n")
+
+
 def test_access_to_a_cluster_is_needed_somewhere(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.yaml"
     file.write_text(HEAD)

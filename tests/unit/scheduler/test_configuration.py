@@ -4,9 +4,7 @@ import copy
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from heeler.cli.scheduler import scheduler
 from heeler.scheduler.configuration.fields import ConfigurationError
 from heeler.scheduler.configuration.load import load
 from heeler.scheduler.configuration.profiles import Others, profiles
@@ -481,9 +479,3 @@ def test_a_profile_may_keep_its_pods_to_some_nodes():
 def test_a_profile_without_preemption_says_nothing_of_it():
     none = with_plugins(postFilter={"disabled": [{"name": "DefaultPreemption"}]})
     assert choose(pod(cpu="9"), node("a"), **none).message == "0/1 nodes are available: 1 Insufficient cpu."
-
-
-def test_a_file_that_is_not_there_is_named(tmp_path):
-    result = CliRunner().invoke(scheduler, ["--config", str(tmp_path / "none.yaml")])
-    assert result.exit_code == 1
-    assert f"open {tmp_path}/none.yaml: no such file or directory" in result.output
