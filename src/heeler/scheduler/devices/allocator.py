@@ -99,6 +99,8 @@ class _Slot:
     exactly: list[Device] | None
     count: int
     alternative: int | None
+    #: Class and selectors: requests for the same select the same.
+    selecting: bytes
 
     @property
     def is_admin(self) -> bool:
@@ -188,7 +190,7 @@ class _Search:
         self._by_device = {device.id: pool for pool in pools for device in pool.devices}
         self._use = allocator.use.copy()
         self._counters = {id(pool): _counters_left(pool, self._use) for pool in pools if pool.counters}
-        self._selected: dict[tuple[_Slot, DeviceId], bool] = {}
+        self._selected: dict[tuple[bytes, DeviceId], bool] = {}
         self._attributes: dict[tuple[DeviceId, str], Any] = {}
         self._likeness: dict[DeviceId, _Likeness] = {}
         self._results = [0] * len(allocator.claims)
@@ -196,6 +198,8 @@ class _Search:
         self._holders: dict[DeviceId, list[int]] = {}
         self._steps = 0
         self._ways: list[tuple[int, list[_Slot | None]]] = []
+        #: A slot of each way to select devices.
+        self._kinds: dict[tuple[bytes, bool], _Slot] = {}
         self.chosen: list[Chosen] = []
 
     def run(self) -> bool:
@@ -212,6 +216,7 @@ class _Search:
                     )
                 least += fewest
                 self._ways.append((at, slots))
+                self._kinds |= {(slot.selecting, slot.is_admin): slot for slot in slots if slot is not None}
         return _ended(self._request(0)) is _Outcome.FOUND
 
     def _request(self, at: int) -> _Part:
@@ -240,7 +245,8 @@ class _Search:
             yield self._slot(claim, f"{request['name']}/{one['name']}", one, index)
 
     def _slot(self, claim: int, name: str, wish: Object, alternative: int | None) -> _Slot | None:
-        slot = _Slot(claim, name, wish, None, int(wish.get("count") or 1), alternative)
+        selecting = orjson.dumps([wish.get("deviceClassName"), wish.get("selectors")], option=orjson.OPT_SORT_KEYS)
+        slot = _Slot(claim, name, wish, None, int(wish.get("count") or 1), alternative, selecting)
         if (wish.get("allocationMode") or EXACT_COUNT) != ALL:
             return slot
         slot.exactly = []
@@ -328,11 +334,10 @@ class _Search:
         return known
 
     def _made_likeness(self, device: Device) -> _Likeness:
-        slots = [slot for _, slots in self._ways for slot in slots if slot is not None]
-        if device.shared or any(slot.is_admin for slot in slots):
+        if device.shared or any(slot.is_admin for slot in self._kinds.values()):
             return (device.id,)
         try:
-            selected = tuple(self._selects(slot, device) for slot in slots)
+            selected = tuple(self._selects(slot, device) for slot in self._kinds.values())
         except AllocationError:  # it isn't said as long as the search doesn't come to it
             return (device.id,)
         constrained = {_constrained(constraint): None for claim in self._a.claims for constraint in _constraints(claim)}
@@ -430,8 +435,10 @@ class _Search:
             del self._use.exclusive[device]
 
     def _selects(self, slot: _Slot, device: Device) -> bool:
-        key = (slot, device.id)
+        key = (slot.selecting, device.id)
         if key not in self._selected:
+            if self._a.is_late():
+                raise OutOfTimeError
             self._selected[key] = self._a.selects(self._a.claims[slot.claim], slot.name, slot.wish, device)
         return self._selected[key]
 
