@@ -243,7 +243,7 @@ def unfit_message(nodes: int, diagnosis: Diagnosis) -> str:
         told = ", ".join(diagnosis.whole[1].reasons)
     else:
         told = counted((reason, len(one.rows)) for one in diagnosis.explained() for reason in one.refusal.reasons)
-    return f"0/{nodes} nodes are available: {told}."
+    return f"0/{nodes} nodes are available: {told}." if told else f"0/{nodes} nodes are available:"
 
 
 def counted(reasons: Iterable[tuple[str, int]]) -> str:

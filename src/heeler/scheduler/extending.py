@@ -19,6 +19,9 @@ from heeler.scheduler.table import Rows, Table
 
 log = logging.getLogger(__name__)
 
+#: What refused a pod, where extenders did; any change may help it.
+EXTENDER = "Extender"
+
 
 async def decide_together(
     extenders: Sequence[Extender],
@@ -72,7 +75,13 @@ async def _filtered(
             for name, reason in told.items():
                 if name in place and name not in left:
                     row = np.array([rows[place[name]]], np.intp)
-                    diagnosis.refused.append(Refused("", Refusal((reason,), final), row))
+                    diagnosis.refused.append(Refused(EXTENDER, Refusal((reason,), final), row))
+        # nodes that it says nothing of are out for good
+        silent = [
+            at for at, name in enumerate(names) if not any(name in some for some in (left, answer.failed, answer.final))
+        ]
+        if silent:
+            diagnosis.refused.append(Refused(EXTENDER, Refusal((), True), rows[silent]))
         rows = rows[np.array([name in left for name in names], np.bool_)]
     return rows
 

@@ -131,9 +131,28 @@ def test_what_is_no_answer_fails_the_attempt_unless_the_extender_may_be_left_out
     assert ask(there, pod(), {"filter": answer}, nodeCacheCapable=True, ignorable=True)[0].node == "a"
 
 
-@pytest.mark.parametrize("answer", [b"null", b"{}"])
-def test_an_answer_without_nodes_leaves_none(answer):
-    assert not ask(Setting(node("a")), pod(), {"filter": answer})[0].node
+NOT_AVAILABLE = "0/2 nodes are available:"
+HELPLESS = "Preemption is not helpful for scheduling."
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        *((answer, f" preemption: {NOT_AVAILABLE} 2 {HELPLESS}") for answer in (b"null", b"{}", b'{"NodeNames": []}')),
+        (
+            b'{"NodeNames": [], "FailedNodes": {"a": "no"}}',
+            f" 1 no. preemption: {NOT_AVAILABLE} 1 No preemption victims found for incoming pod, 1 {HELPLESS}",
+        ),
+        (
+            b'{"NodeNames": [], "FailedAndUnresolvableNodes": {"a": "no"}}',
+            f" 1 no. preemption: {NOT_AVAILABLE} 2 {HELPLESS}",
+        ),
+    ],
+)
+def test_nodes_that_an_extender_says_nothing_of_are_out_for_good(answer, message):
+    there = Setting(node("a"), node("b"))
+    decision, _ = ask(there, pod(), {"filter": answer}, nodeCacheCapable=True)
+    assert (decision.message, decision.plugins) == (NOT_AVAILABLE + message, ("Extender",))
 
 
 def test_names_of_fields_may_be_written_in_small_letters():
