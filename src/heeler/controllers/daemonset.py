@@ -55,7 +55,8 @@ class DaemonSetController:
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         """Look at the sets that miss a daemon there, must take one away, or have had one where none was meant.
 
-        A daemon that may stay where it isn't meant any more is no reason: the status tells of it at the next look.
+        A daemon that may stay where it isn't meant any more is no reason: the status tells of it at the next look. One that
+        outlived its Node and has a new one is: the status may not count it (upstream's doesn't then).
         """
         if new is None:
             for obj in self._sets:
@@ -73,7 +74,7 @@ class DaemonSetController:
             run, stay = rules.fit(obj, new)
             scheduled = key_of(obj) in there
             misplaced = scheduled and ((obj.get("status") or {}).get("numberMisscheduled") or 0) > 0
-            if (run and not scheduled) or (scheduled and not stay) or misplaced:
+            if (run and not scheduled) or (scheduled and not stay) or misplaced or (scheduled and old is None):
                 self.queue.add(key_of(obj))
 
     async def reconcile(self, key: str) -> None:

@@ -1,8 +1,9 @@
 """A rolling update of a StatefulSet or a DaemonSet takes no more pods away than maxUnavailable allows.
 
 Both delete the old pods themselves, and each such deletion of a pod that is available is judged: what is left must be what
-the set is to have. What was lost otherwise in the recent past excuses it (the controller's picture may be older), and so do
-set clocks (minReadySeconds), a scale that was changed, and for DaemonSets a node on which the pod isn't wanted any more.
+the set is to have. What was lost otherwise in the recent past excuses it, and what became available then (the controller's
+picture may be older), set clocks (minReadySeconds), a scale that was changed, and for DaemonSets a node on which the pod isn't
+wanted any more.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _Kind:
     kind: str
     plural: str
     controller: str
-    places: Callable[[Object, Sequence[Object]], set[str]]
+    places: Callable[[World, Object, Sequence[Object]], set[str]]
     place: Callable[[Object], str]
     least: Callable[[Object, int], int]
     replaced: Callable[[World, Object, Object], bool]
@@ -40,7 +41,7 @@ def _number(pod: Object) -> str:
     return name_of(pod).rpartition("-")[2]
 
 
-def _numbers(owner: Object, found: Sequence[Object]) -> set[str]:
+def _numbers(world: World, owner: Object, found: Sequence[Object]) -> set[str]:
     first = int((owner["spec"].get("ordinals") or {}).get("start") or 0)
     return {str(number) for number in range(first, first + int(owner["spec"].get("replicas", 1)))}
 
@@ -50,8 +51,8 @@ def _least_numbers(spec: Object, wanted: int) -> int:
     return wanted - max(1, rollout.scaled(1 if limit is None else limit, wanted, round_up=False))
 
 
-def _nodes(owner: Object, found: Sequence[Object]) -> set[str]:
-    return {meant_for(pod) for pod in found}
+def _nodes(world: World, owner: Object, found: Sequence[Object]) -> set[str]:
+    return {node for pod in found if world.node(node := meant_for(pod)) is not None}
 
 
 def _least_nodes(spec: Object, wanted: int) -> int:
@@ -77,7 +78,7 @@ _STATEFUL_SETS = _Kind(
     _numbers,
     _number,
     _least_numbers,
-    lambda world, owner, pod: _number(pod) in _numbers(owner, ()),
+    lambda world, owner, pod: _number(pod) in _numbers(world, owner, ()),
 )
 _DAEMON_SETS = _Kind(
     "DaemonSet", "daemonsets", "daemon-set-controller", _nodes, meant_for, _least_nodes, _is_old_daemon
@@ -116,10 +117,11 @@ class _Rolling:
         if not specs or len({spec.get("replicas", 1) for spec in specs}) > 1:
             return
         wait, now = max(int(spec.get("minReadySeconds") or 0) for spec in specs), EPOCH + step.at
-        if not pods.is_available(step.old, wait, now):
-            return
+        since = pods.ready_since(step.old)
+        if since is None or since + wait > now - world.lag:
+            return  # it isn't available, or that may not be known yet
         mine = world.of(uid, "pods")
-        places = kind.places(owner, [*mine, step.old])
+        places = kind.places(world, owner, [*mine, step.old])
         left = {kind.place(pod) for pod in mine if pods.is_active(pod) and pods.is_available(pod, wait, now)} & places
         least = min(kind.least(spec, len(places)) for spec in specs)
         if kind.place(step.old) not in left and len(left) < least:
