@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 import pytest
 
@@ -23,11 +24,12 @@ from heeler.wire.http.messages import Request, Response
 from heeler.wire.http.server import serve
 
 PODS, EVENTS = GroupVersionResource("", "v1", "pods"), GroupVersionResource("events.k8s.io", "v1", "events")
+NODES = GroupVersionResource("", "v1", "nodes")
 POD: Object = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", "image": "i"}]}}
 
 
-async def made(client: Client, name: str) -> None:
-    pod = {**POD, "metadata": {"name": name}}
+async def made(client: Client, name: str, **spec: Any) -> None:
+    pod = {**POD, "metadata": {"name": name}, "spec": {**POD["spec"], **spec}}
     async with asyncio.timeout(30):
         while True:
             try:
@@ -246,3 +248,44 @@ def test_what_a_plugin_answers_is_looked_at_before_it_is_used() -> None:
         await bound(client)
 
     scheduled(story, Muddled)
+
+
+class Slow:
+    """A client whose patches take a while."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def patch(self, *words: Any, **more: Any) -> Object:
+        await asyncio.sleep(0.5)
+        return await self._client.patch(*words, **more)
+
+
+def test_a_pod_is_bound_after_it_was_told_why_an_earlier_attempt_failed() -> None:
+    """Or the older condition, that it has no node, would be the last one."""
+
+    async def condition(client: Client) -> Object:
+        found = (await client.get(PODS, "p", "default"))["status"].get("conditions") or ()
+        return next((dict(one) for one in found if one["type"] == "PodScheduled"), {})
+
+    async def story() -> None:
+        async with heeler.Cluster(simulated_nodes=1, without=("scheduler",)) as cluster, Tasks() as tasks:
+            client = cluster.client
+            scheduler = Scheduler(cast(Client, Slow(client)), clock=SystemClock(), random=SystemRandom())
+            tasks.spawn(scheduler.run(), "scheduler")
+            await made(client, "p", nodeSelector={"disk": "ssd"})
+            await told(client, "FailedScheduling", "didn't match Pod's node affinity/selector")
+            (node,) = (await client.list(NODES)).items
+            await client.patch(NODES, node["metadata"]["name"], {"metadata": {"labels": {"disk": "ssd"}}})
+            async with asyncio.timeout(30):
+                while (await condition(client)).get("status") != "True":
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(1.0)
+            last = await condition(client)
+            assert (last["status"], last.get("reason")) == ("True", None)
+            await tasks.stop()
+
+    asyncio.run(story())

@@ -113,6 +113,8 @@ class Scheduler:
         self._recorders = {name: SeriesRecorder(client, name, f"{name}-{host}", clock=clock) for name in self.profiles}
         self.measures = Measures()
         self._seats = asyncio.Semaphore(MAX_BINDING)
+        #: who says why the last attempt at a pod ended, by uid.
+        self._telling: dict[str, asyncio.Task[None]] = {}
         self._start = 0
         self._pods = self._informers.get(PODS)
         budgets = self._informers.get(BUDGETS)
@@ -314,10 +316,24 @@ class Scheduler:
         else:
             message = f'running {point} plugin "{plugin}": {error.message}'
         self._give_up(waiting, node, message, plugins=(plugin,) if unschedulable else (), unschedulable=unschedulable)
-        tasks.spawn(self._refused(info, message, unschedulable=unschedulable), f"refuse {info.key}")
+        self._tells(info, tasks.spawn(self._refused(info, message, unschedulable=unschedulable), f"refuse {info.key}"))
+
+    def _tells(self, info: PodInfo, task: asyncio.Task[None] | None) -> None:
+        """A task says why an attempt ended: the next one binds the pod after that, or its condition would be the older one."""
+        if task is None:
+            return
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if self._telling.get(info.uid) is done:
+                del self._telling[info.uid]
+
+        self._telling[info.uid] = task
+        task.add_done_callback(ended)
 
     async def _bind(self, waiting: Waiting, node: str) -> None:
         info, profile = waiting.info, waiting.profile
+        if info.uid in self._telling:
+            await asyncio.wait([self._telling[info.uid]])
         slow = [plugin for plugin in profile.pre_bind if plugin.needs_pre_bind(info, node)]
         if slow:
             self._seats.release()  # volumes may take minutes to come
@@ -328,6 +344,7 @@ class Scheduler:
                     unschedulable = isinstance(error, Rejected) and error.unschedulable
                     message = str(error) if unschedulable else f'running PreBind plugin "{plugin.name}": {error}'
                     await self._take_back(waiting, node)
+                    self._tells(info, asyncio.current_task())
                     self._give_up(waiting, node, message, unschedulable=unschedulable)
                     self._freed(info)
                     await self._write_refusal(info, message, unschedulable=unschedulable)
@@ -375,6 +392,7 @@ class Scheduler:
             return
         log.warning("binding %s failed: %s", info.key, error)
         message = f"binding rejected: {error}"
+        self._tells(info, asyncio.current_task())
         self._give_up(waiting, node, message, unschedulable=False)
         self._freed(info)
         await self._write_refusal(info, message, unschedulable=False)
@@ -417,7 +435,7 @@ class Scheduler:
         self._count(waiting, "error")
 
         info = waiting.info
-        tasks.spawn(self._refused(info, message, unschedulable=False), f"refuse {info.key}")
+        self._tells(info, tasks.spawn(self._refused(info, message, unschedulable=False), f"refuse {info.key}"))
 
     async def _refused(self, info: PodInfo, message: str, *, unschedulable: bool) -> None:
         """As `_write_refusal`, by one that has a seat."""
@@ -450,7 +468,7 @@ class Scheduler:
         if decision.frees is not None:
             tasks.spawn(self._free(decision.frees), "free a claim")
         self._tell(waiting, "Warning", "FailedScheduling", "Scheduling", decision.message)
-        tasks.spawn(self._make_room(waiting, decision, gate), f"refuse {info.key}")
+        self._tells(info, tasks.spawn(self._make_room(waiting, decision, gate), f"refuse {info.key}"))
 
     async def _make_room(self, waiting: Waiting, decision: Decision, gate: object) -> None:
         info, plan = waiting.info, decision.preempt
