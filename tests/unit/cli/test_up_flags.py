@@ -15,7 +15,7 @@ HEAD = "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfigura
     ("text", "told"),
     [
         (HEAD + "parallelism: 0\n", "scheduler.yaml: parallelism: Invalid value: 0: should be an integer value"),
-        ("", "scheduler.yaml: couldn't get version/kind"),
+        ("", "scheduler.yaml: Object 'Kind' is missing in the configuration"),
         (None, "scheduler.yaml: No such file or directory"),
     ],
 )
