@@ -221,10 +221,10 @@ class SchedulingQueue:
             self._miss(self._deciding, event)
 
     def recheck(self, key: str) -> None:
-        """What held a pod back may be over."""
+        """What held a pod back may be over; what is left of its pause is not."""
         known = self._pods.get(key)
         if known is not None and known.place == GATED:
-            self._activate(known)
+            self._move(known)
 
     def activate_all(self) -> None:
         """Try all pods that were refused again."""
@@ -269,7 +269,8 @@ class SchedulingQueue:
             current = self._pods.get(known.info.key)
             if current is known and known.place == BACKOFF and not known.errors and order == known.order():
                 self._leave(known)
-                return known
+                if not self._is_held(known):
+                    return known
         return None
 
     def _expired(self, known: Waiting) -> None:
@@ -300,14 +301,19 @@ class SchedulingQueue:
 
     def _activate(self, known: Waiting) -> None:
         self._leave(known)
+        if not self._is_held(known):
+            self._push(known)
+
+    def _is_held(self, known: Waiting) -> bool:
+        """Does a plugin hold the pod back? Then it waits for that to be over."""
         for plugin in known.profile.pre_enqueue:
             why = plugin.holds(known.info.pod)
             if why:
                 known.place, known.held, known.plugins = GATED, why, (plugin.name,)
                 self._hold(known)
-                return
+                return True
         known.held = ""
-        self._push(known)
+        return False
 
     def _push(self, known: Waiting) -> None:
         known.place = ACTIVE
