@@ -13,6 +13,7 @@ FOUND = {
     1911: "a Job noted a running pod as failed a second time when its finalizer could not be removed at once",
     224: "a quota was never counted again after the controllers had been down while a pod went",
     157: "late events brought back a pod that its Job had counted, and it was counted again",
+    2593: "a pod came to a node before its victims elsewhere were gone, which went for nothing",
     370: "a DaemonSet's status left out a daemon whose Node was deleted and made anew",
     20: "a StatefulSet that was deleted with its pods left orphaned stumbled over its own revision",
 }

@@ -32,8 +32,8 @@ NODES, MINUTES = 10, 10
 STORMY = 0.5
 #: Simulated seconds after the run in which it may still converge: back-offs grow to 1000 s a step.
 PATIENCE_SECONDS = 9000.0
-#: Some two megabytes each stay until the process ends.
-SEEDS_OF_A_PROCESS = 100
+#: Some ten megabytes each stay until the process ends.
+SEEDS_OF_A_PROCESS = 25
 SHAPE = Shape(start=0.5, spread=2.0, stop=0.2, rejects=True)
 
 
@@ -55,7 +55,7 @@ class Outcome:
 def run_seed(seed: int, nodes: int = NODES, minutes: float = MINUTES, *, verbose: bool = False) -> Outcome:
     """One run, from its first write to its convergence.
 
-    A cluster that has ended holds itself in cycles of references, two megabytes of them. To look for them meanwhile costs
+    A cluster that has ended holds itself in cycles of references, megabytes of them. To look for them meanwhile costs
     a tenth of the time: nobody does.
     """
     looked = gc.isenabled()

@@ -1,5 +1,6 @@
 """Which changes may help a pod: https://kubernetes.io/docs/concepts/scheduling-eviction/scheduling-framework/#queueinghint"""
 
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -121,6 +122,26 @@ def test_gates_hold_a_pod_until_they_are_gone():
         return (await waiting.next()).attempts
 
     assert simulate(main()) == 1
+
+
+def test_a_pod_whose_victims_are_being_sent_away_is_not_even_tried_when_nobody_else_waits():
+    async def main():
+        profile = default_profile(Tools())
+        waiting, preemption = queue(profile), profile.plugins["DefaultPreemption"]
+        waiting.add(pod_info(pod()))
+        tried = await waiting.next()
+        preemption.begin(tried.info.uid)
+        waiting.refused(tried, ["TaintToleration"])
+        waiting.happened((events.NODE, events.ADD), None, node("a"))  # it would help
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(30):
+                await waiting.next()
+        assert waiting.place_of("n/p") == "gated"
+        preemption.end(tried.info.uid)
+        waiting.recheck("n/p")
+        return (await waiting.next()).attempts
+
+    assert simulate(main()) == 2
 
 
 def test_a_pod_whose_own_labels_or_tolerations_change_is_tried_again():
