@@ -336,25 +336,35 @@ def _ordered(merged: list[Value], order: list[Value], server: list[Value], merge
 
 def check_form(value: Value, type: Type) -> None:
     """Whether a value can become the type, as upstream's converter from maps to structs sees it. Raises ValueError."""
+    try:
+        _check_form(value, type, in_order=False)
+    except ValueError:  # of several faults the one is told that comes first in the type
+        _check_form(value, type, in_order=True)
+        raise
+
+
+def _check_form(value: Value, type: Type, *, in_order: bool) -> None:
+    """`in_order`: fields in the order of their type, which has many more of them than a value."""
     if value is None:
         return
     match type.form:
         case "struct":
             if not isinstance(value, dict):
                 raise ValueError(f"cannot restore struct from: {reflect_kind(value)}")
-            for name, field in type.fields.items():
-                if name in value:
-                    check_form(value[name], field.type)
+            fields = type.fields
+            for name in fields if in_order else value:
+                if name in value and name in fields:
+                    _check_form(value[name], fields[name].type, in_order=in_order)
         case "map":
             if not isinstance(value, dict):
                 raise ValueError(f"cannot restore map from {reflect_kind(value)}")
             for key in value:
-                check_form(value[key], type.item or ANY)
+                _check_form(value[key], type.item or ANY, in_order=in_order)
         case "list":
             if not isinstance(value, list):
                 raise ValueError(f"cannot restore slice from {reflect_kind(value)}")
             for item in value:
-                check_form(item, type.item or ANY)
+                _check_form(item, type.item or ANY, in_order=in_order)
         case "bytes":
             _check_bytes(value)
         case "string" | "bool" | "int32" | "int64" | "float":
