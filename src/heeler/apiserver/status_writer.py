@@ -1,4 +1,4 @@
-"""How the server itself writes an object's status: as `kube-apiserver`, by compare-and-swap."""
+"""How the server itself writes an object, mostly its status: as `kube-apiserver`, by compare-and-swap."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ MANAGER = "kube-apiserver"
 
 
 async def write_status(server: ApiServer, item: Item, new: Object) -> Object:
+    """Store `new`, of which only the status is another. Returns and raises as `write`."""
+    return await write(server, item, new, "status")
+
+
+async def write(server: ApiServer, item: Item, new: Object, subresource: str = "") -> Object:
     """Store `new` in the place of the item; what is stored. Raises RevisionMismatch, KeyNotFound, StoreError."""
     kind = item.kind
     wanted = {**new, "metadata": dict(new["metadata"])}
@@ -27,8 +32,8 @@ async def write_status(server: ApiServer, item: Item, new: Object) -> Object:
         manager=MANAGER,
         api_version=kind.storage_api_version,
         now=rfc3339(server.clock.time()),
-        subresource="status",
-        ignored=ignored_fields(kind, "status"),
+        subresource=subresource,
+        ignored=ignored_fields(kind, subresource),
     )
     await server.store.update(item.key, encode(wanted), item.revision)
     return wanted

@@ -126,15 +126,9 @@ def finished_at(pod: Object) -> float:
     """When a pod ended, as far as it can be told (seconds since the epoch): by its containers, by when it stopped being
     ready, by when its deletion was asked for, or else when it was made."""
     status = pod.get("status") or {}
-    sidecars = {
-        c["name"]: None
-        for c in (pod.get("spec") or {}).get("initContainers") or ()
-        if c.get("restartPolicy") == "Always"
-    }
-    started = [one for one in status.get("initContainerStatuses") or () if one.get("name") in sidecars]
     ends = [
         ((one.get("state") or {}).get("terminated") or {}).get("finishedAt")
-        for one in (*(status.get("containerStatuses") or ()), *started)
+        for one in (*(status.get("containerStatuses") or ()), *pods.sidecar_statuses(pod))
     ]
     told = [parse_rfc3339(end) for end in ends if end]
     if told and len(told) == len(ends):

@@ -68,11 +68,9 @@ def is_available(pod: Object, min_ready_seconds: int, now: float) -> bool:
 def restarts(pod: Object) -> tuple[int, int]:
     """The most restarts of any container, and of any sidecar, which count where the others are alike."""
     status = pod.get("status") or {}
-    sidecars = {c["name"]: None for c in _sidecars(pod)}
-    started = [one for one in status.get("initContainerStatuses") or () if one.get("name") in sidecars]
     counts = [
         max((int(one.get("restartCount") or 0) for one in found), default=0)
-        for found in (status.get("containerStatuses") or (), started)
+        for found in (status.get("containerStatuses") or (), sidecar_statuses(pod))
     ]
     return counts[0], counts[1]
 
@@ -87,6 +85,12 @@ def addresses(pod: Object) -> list[str]:
 def containers(pod: Object) -> list[Object]:
     """Those that run beside each other: containers and sidecars (init containers that restart always)."""
     return [*((pod.get("spec") or {}).get("containers") or ()), *_sidecars(pod)]
+
+
+def sidecar_statuses(pod: Object) -> list[Object]:
+    """What the pod's status says of its sidecars."""
+    names = {c["name"]: None for c in _sidecars(pod)}
+    return [one for one in (pod.get("status") or {}).get("initContainerStatuses") or () if one.get("name") in names]
 
 
 def _sidecars(pod: Object) -> list[Object]:

@@ -142,14 +142,17 @@ OF_BODIES: tuple[Plugin, ...] = (namespace_lifecycle.admit, node_restriction.adm
 CHECKS_OF_BODIES: tuple[Plugin, ...] = (validating_admission_policy.check, webhooks.check)
 
 
-@lru_cache(maxsize=1024)
-def _mutating(group: str, plural: str) -> tuple[Plugin, ...]:
-    return tuple(plugin for plugin, kinds in MUTATING if not kinds or (group, plural) in kinds)
+def _by_kind(table: tuple[tuple[Plugin, Kinds], ...]) -> Callable[[str, str], tuple[Plugin, ...]]:
+    """Which plugins of a table are asked about a kind, by its group and plural."""
+
+    @lru_cache(maxsize=1024)
+    def chosen(group: str, plural: str) -> tuple[Plugin, ...]:
+        return tuple(plugin for plugin, kinds in table if not kinds or (group, plural) in kinds)
+
+    return chosen
 
 
-@lru_cache(maxsize=1024)
-def _validating(group: str, plural: str) -> tuple[Plugin, ...]:
-    return tuple(plugin for plugin, kinds in VALIDATING if not kinds or (group, plural) in kinds)
+_mutating, _validating = _by_kind(MUTATING), _by_kind(VALIDATING)
 
 
 async def admit(write: Write) -> Object:

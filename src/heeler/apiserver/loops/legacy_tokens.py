@@ -11,10 +11,9 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from heeler.apiserver.cache import Item, encode, key_of
-from heeler.apiserver.verbs.fields import ignored_fields
+from heeler.apiserver.cache import Item, key_of
+from heeler.apiserver.status_writer import write
 from heeler.base.clock import rfc3339
-from heeler.objects import apply
 from heeler.objects.value import Object, labels_of, name_of, namespace_of
 from heeler.store.store import KeyNotFound, RevisionMismatch, StoreError
 from heeler.workloads.account_tokens import LAST_USED, TRACKED_SINCE, TRACKING
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MANAGER = "kube-apiserver"
 #: Secrets whose use waits to be noted; of more none is.
 MAX_WAITING = 1000
 
@@ -45,24 +43,25 @@ class LegacyTokens:
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
-        self._queued: dict[str, None] = {}
+        self._waiting: dict[str, None] = {}
+        self._there = asyncio.Event()
 
     def used(self, secret: Object) -> None:
         """Somebody came with the token of a Secret."""
-        cache = self._server.cache_of("", "secrets")
-        key = key_of(cache.kind, namespace_of(secret), name_of(secret))
-        if labels_of(secret).get(LAST_USED) == today(self._server.clock.time()):
+        if labels_of(secret).get(LAST_USED) == today(self._server.clock.time()) or len(self._waiting) >= MAX_WAITING:
             return
-        if key not in self._queued and not self._waiting.full():
-            self._queued[key] = None
-            self._waiting.put_nowait(key)
+        kind = self._server.cache_of("", "secrets").kind
+        self._waiting[key_of(kind, namespace_of(secret), name_of(secret))] = None
+        self._there.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            key = await self._waiting.get()
-            self._queued.pop(key, None)
+            while not self._waiting:
+                self._there.clear()
+                await self._there.wait()
+            key = next(iter(self._waiting))
+            del self._waiting[key]
             item = self._server.cache_of("", "secrets").items.get(key)
             try:
                 if item is not None:
@@ -73,18 +72,7 @@ class LegacyTokens:
                 log.warning("the use of the token in %s was not noted: %s", key, error)
 
     async def _note(self, item: Item) -> None:
-        live, kind, now = item.object(), item.kind, self._server.clock.time()
-        day = today(now)
-        if labels_of(live).get(LAST_USED) == day:
-            return
-        new: Object = {**live, "metadata": {**live["metadata"], "labels": {**labels_of(live), LAST_USED: day}}}
-        new["metadata"]["managedFields"] = apply.track_update(
-            live,
-            new,
-            kind.type(kind.storage_version),
-            manager=MANAGER,
-            api_version=kind.storage_api_version,
-            now=rfc3339(now),
-            ignored=ignored_fields(kind, ""),
-        )
-        await self._server.store.update(item.key, encode(new), item.revision)
+        live, day = item.object(), today(self._server.clock.time())
+        if labels_of(live).get(LAST_USED) != day:
+            labels = {**labels_of(live), LAST_USED: day}
+            await write(self._server, item, {**live, "metadata": {**live["metadata"], "labels": labels}})
