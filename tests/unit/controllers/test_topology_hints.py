@@ -85,6 +85,12 @@ def test_no_zone_is_left_with_much_less_than_it_must_have(zones: list[str], weig
     assert all(told[zone] >= part.least - 1 for zone, part in hints.parts(share, len(zones)).items())
 
 
+def test_the_greatest_need_is_met_first_even_if_a_zone_is_left_with_one_less_than_its_least() -> None:
+    share = {"a": 1 / 7, "b": 1 / 7, "c": 5 / 7}
+    assert hints.parts(share, 10)["b"].least == 2
+    assert Counter(zones_of(hints.hinted(endpoints(*"aaaaaaaaaa"), share))) == {"a": 2, "b": 1, "c": 7}
+
+
 def test_an_annotation_asks_for_them() -> None:
     def service(**notes: str) -> dict[str, Any]:
         return {
