@@ -68,66 +68,68 @@ async def none_left(client: Client) -> bool:
     return not await claims(client)
 
 
-def test_a_pod_has_a_claim_of_its_own_as_long_as_it_is_there() -> None:
+def with_scheduler(story: Callable[[Client], Awaitable[None]]) -> None:
+    """A cluster whose node has a device."""
+
     async def main() -> None:
         async with heeler.Cluster(simulated_nodes=1) as cluster:
-            client = cluster.client
-            await with_devices(client)
-            await made(client)
-            status = await until(lambda: told(client))
-            name = status["resourceClaimName"]
-            assert name.startswith("p-extended-resources-")
-            mapping = {"containerName": "a", "resourceName": GPU, "requestName": "container-0-request-0"}
-            assert status["requestMappings"] == [mapping]
-            claim = await client.get(CLAIMS, name, "default")
-            assert claim["metadata"]["annotations"] == {"resource.kubernetes.io/extended-resource-claim": "true"}
-            assert [ref["name"] for ref in claim["metadata"]["ownerReferences"] if ref["controller"]] == ["p"]
-            assert [one["name"] for one in claim["status"]["reservedFor"]] == ["p"]
-            wish = {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1}
-            assert claim["spec"]["devices"]["requests"] == [{"name": "container-0-request-0", "exactly": wish}]
-            assert [one["device"] for one in claim["status"]["allocation"]["devices"]["results"]] == ["d0"]
-            await client.delete(PODS, "p", "default", grace_seconds=0)
-            await until(lambda: none_left(client))
+            await with_devices(cluster.client)
+            await story(cluster.client)
 
     asyncio.run(main())
+
+
+def test_a_pod_has_a_claim_of_its_own_as_long_as_it_is_there() -> None:
+    async def story(client: Client) -> None:
+        await made(client)
+        status = await until(lambda: told(client))
+        name = status["resourceClaimName"]
+        assert name.startswith("p-extended-resources-")
+        mapping = {"containerName": "a", "resourceName": GPU, "requestName": "container-0-request-0"}
+        assert status["requestMappings"] == [mapping]
+        claim = await client.get(CLAIMS, name, "default")
+        assert claim["metadata"]["annotations"] == {"resource.kubernetes.io/extended-resource-claim": "true"}
+        assert [ref["name"] for ref in claim["metadata"]["ownerReferences"] if ref["controller"]] == ["p"]
+        assert [one["name"] for one in claim["status"]["reservedFor"]] == ["p"]
+        wish = {"deviceClassName": "gpu", "allocationMode": "ExactCount", "count": 1}
+        assert claim["spec"]["devices"]["requests"] == [{"name": "container-0-request-0", "exactly": wish}]
+        assert [one["device"] for one in claim["status"]["allocation"]["devices"]["results"]] == ["d0"]
+        await client.delete(PODS, "p", "default", grace_seconds=0)
+        await until(lambda: none_left(client))
+
+    with_scheduler(story)
 
 
 def test_a_pod_that_ends_gives_its_devices_back_at_once() -> None:
-    async def main() -> None:
-        async with heeler.Cluster(simulated_nodes=1) as cluster:
-            client = cluster.client
-            await with_devices(client)
-            await made(client)
-            await until(lambda: told(client))
-            await client.patch(PODS, "p", {"status": {"phase": "Succeeded"}}, "default", subresource="status")
-            await until(lambda: none_left(client))
+    async def story(client: Client) -> None:
+        await made(client)
+        await until(lambda: told(client))
+        await client.patch(PODS, "p", {"status": {"phase": "Succeeded"}}, "default", subresource="status")
+        await until(lambda: none_left(client))
 
-    asyncio.run(main())
+    with_scheduler(story)
 
 
 def test_a_claim_that_a_scheduler_left_behind_goes_before_the_pod_is_placed() -> None:
-    async def main() -> None:
-        async with heeler.Cluster(simulated_nodes=1) as cluster:
-            client = cluster.client
-            await with_devices(client)
-            await made(client, schedulingGates=[{"name": "wait"}])
-            pod = await client.get(PODS, "p", "default")
-            owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod["metadata"]["uid"], "controller": True}
-            metadata = {
-                "name": "left",
-                "annotations": {"resource.kubernetes.io/extended-resource-claim": "true"},
-                "ownerReferences": [owner],
-                "finalizers": ["resource.kubernetes.io/delete-protection"],
-            }
-            wish = {"name": "container-0-request-0", "exactly": {"deviceClassName": "gpu"}}
-            left: Object = {"metadata": metadata, "spec": {"devices": {"requests": [wish]}}}
-            await client.create(CLAIMS, left, "default")
-            await client.patch(PODS, "p", {"spec": {"schedulingGates": None}}, "default")
-            status = await until(lambda: told(client))
-            assert [one["metadata"]["name"] for one in await claims(client)] == [status["resourceClaimName"]]
-            assert status["resourceClaimName"] != "left"
+    async def story(client: Client) -> None:
+        await made(client, schedulingGates=[{"name": "wait"}])
+        pod = await client.get(PODS, "p", "default")
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": pod["metadata"]["uid"], "controller": True}
+        metadata = {
+            "name": "left",
+            "annotations": {"resource.kubernetes.io/extended-resource-claim": "true"},
+            "ownerReferences": [owner],
+            "finalizers": ["resource.kubernetes.io/delete-protection"],
+        }
+        wish = {"name": "container-0-request-0", "exactly": {"deviceClassName": "gpu"}}
+        left: Object = {"metadata": metadata, "spec": {"devices": {"requests": [wish]}}}
+        await client.create(CLAIMS, left, "default")
+        await client.patch(PODS, "p", {"spec": {"schedulingGates": None}}, "default")
+        status = await until(lambda: told(client))
+        assert [one["metadata"]["name"] for one in await claims(client)] == [status["resourceClaimName"]]
+        assert status["resourceClaimName"] != "left"
 
-    asyncio.run(main())
+    with_scheduler(story)
 
 
 def test_a_claim_goes_when_its_pod_cannot_be_bound_and_is_made_anew_for_the_next_attempt() -> None:
