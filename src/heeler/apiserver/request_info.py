@@ -47,13 +47,10 @@ class RequestInfo:
 
 def request_info(method: str, path: str, query: dict[str, list[str]]) -> RequestInfo:
     """Never fails: what doesn't name a resource is a plain path."""
-    parts = path.strip("/").split("/") if path.strip("/") else []
-    plain = RequestInfo(False, path, method.lower())
-    if len(parts) < 3 or parts[0] not in _PREFIXES:
-        return plain
+    parts = path.strip("/").split("/")
+    if len(parts) < (4 if parts[0] == "apis" else 3) or parts[0] not in _PREFIXES:
+        return RequestInfo(False, path, method.lower())
     if parts[0] == "apis":
-        if len(parts) < 4:
-            return plain
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
         group, version, rest = "", parts[1], parts[2:]

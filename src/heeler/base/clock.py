@@ -91,7 +91,7 @@ def rfc3339_micro(seconds: float) -> str:
     """A moment as Kubernetes' `metav1.MicroTime` writes it: six decimals, UTC."""
     micros = round(seconds * 1_000_000)
     whole, rest = divmod(micros, 1_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(whole)) + f"{rest:06d}Z"
+    return f"{_second(whole)[:-1]}.{rest:06d}Z"
 
 
 def duration_text(seconds: float) -> str:

@@ -8,6 +8,7 @@ order, so that seeds explore interleavings. It builds on asyncio's own `BaseEven
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
 import threading
 from collections.abc import Callable, Coroutine
@@ -34,48 +35,76 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._now = 0.0
         self._order = order
+        #: a heap; timers of the same moment in the order in which they were made.
+        self._timers: list[tuple[float, int, Any]] = []
+        self._made = 0
 
     def time(self) -> float:
         return self._now
 
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined]
+        return handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        timer._scheduled = True  # type: ignore[attr-defined]
+        self._made += 1
+        heapq.heappush(self._timers, (when, self._made, timer))
+        return timer
+
+    def close(self) -> None:
+        super().close()
+        self._timers.clear()
+
     def _jump(self) -> None:
         """Go to the next timer. Raises Deadlock without one."""
-        timers = self._scheduled  # type: ignore[attr-defined]
-        if not timers:
+        if not self._timers:
             waiting = [_describe(task) for task in asyncio.all_tasks(self)]
             raise Deadlock("nothing is ready and no timer runs; waiting: " + "; ".join(sorted(waiting)))
-        self._now = max(self._now, timers[0].when())
+        self._now = max(self._now, self._timers[0][0])
 
     def _run_once(self) -> None:
         """What is ready runs, in a drawn order, then the timers of this moment; without either time goes on.
 
         It is asyncio's own step less what only sockets, threads and slow callbacks need.
         """
-        ready, timers = self._ready, self._scheduled  # type: ignore[attr-defined]
+        ready, timers = self._ready, self._timers  # type: ignore[attr-defined]
         if self._order is not None and len(ready) > 1:
             handles = list(ready)
             ready.clear()
             while handles:
                 ready.append(handles.pop(self._order.below(len(handles))))
         if len(timers) > MANY_TIMERS and self._timer_cancelled_count > len(timers) / 2:
-            for timer in timers:
+            for _, _, timer in timers:
                 timer._scheduled = not timer._cancelled
-            timers[:] = [timer for timer in timers if timer._scheduled]
+            timers[:] = [one for one in timers if one[2]._scheduled]
             heapq.heapify(timers)
             self._timer_cancelled_count = 0
-        while timers and timers[0]._cancelled:
-            heapq.heappop(timers)._scheduled = False
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)[2]._scheduled = False
             self._timer_cancelled_count -= 1
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             self._jump()
-        while timers and timers[0]._when <= self._now:
-            timer = heapq.heappop(timers)
+        while timers and timers[0][0] <= self._now:
+            timer = heapq.heappop(timers)[2]
             timer._scheduled = False
             ready.append(timer)
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled:
-                handle._run()
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
+                    text = f"Exception in callback {handle!r}"
+                    self.call_exception_handler({"message": text, "exception": error, "handle": handle})
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., T], *args: Any

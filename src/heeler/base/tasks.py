@@ -132,6 +132,8 @@ async def together(*work: Awaitable[Any]) -> list[Any]:
 
     An exception that is a result, and wasn't raised, is a result like any other.
     """
+    if len(work) == 1:
+        return [await work[0]]
     failures: list[BaseException] = []
 
     async def guarded(one: Awaitable[Any]) -> Any:

@@ -224,6 +224,8 @@ def _take(managed: dict[Manager, _Entry], versions: _Versions, skip: Manager | N
 
 
 def _cap(managed: dict[Manager, _Entry]) -> None:
+    if len(managed) <= MAX_UPDATERS:
+        return
     updaters = sorted(
         (manager for manager in managed if manager.operation == UPDATE), key=lambda m: (managed[m].time, m)
     )
@@ -252,9 +254,9 @@ def keep_times(live: Object, new: Object) -> Object:
     old_entries, new_entries = meta(live).get("managedFields") or [], meta(new).get("managedFields") or []
     if old_entries == new_entries or len(old_entries) != len(new_entries):
         return new
-    if _timeless(old_entries) != _timeless(new_entries):
+    if {**live, "metadata": _unversioned(live)} != {**new, "metadata": _unversioned(new)}:
         return new
-    if {**_plain(live), "metadata": _unversioned(live)} != {**_plain(new), "metadata": _unversioned(new)}:
+    if _timeless(old_entries) != _timeless(new_entries):
         return new
     return {**new, "metadata": {**new["metadata"], "managedFields": old_entries}}
 

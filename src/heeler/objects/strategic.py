@@ -32,7 +32,7 @@ def apply(doc: Object, patch: Object, type: Type) -> Object:
     """
     out = _merge_object(doc, patch, type)
     try:
-        check_form(out, type)
+        check_form(out, type, doc)
     except ValueError as error:
         raise unfit(patch, str(error)) from None
     return truncated(out, type) if has_odd_numbers(patch) else out
@@ -334,27 +334,29 @@ def _ordered(merged: list[Value], order: list[Value], server: list[Value], merge
 # --- the form of the result ---------------------------------------------------------------------------------------
 
 
-def check_form(value: Value, type: Type) -> None:
-    """Whether a value can become the type, as upstream's converter from maps to structs sees it. Raises ValueError."""
+def check_form(value: Value, type: Type, sound: Value = None) -> None:
+    """Whether a value can become the type, as upstream's converter from maps to structs sees it. Raises ValueError.
+
+    `sound` is one that can: what the value has from it isn't looked at again."""
     try:
-        _check_form(value, type, in_order=False)
+        _check_form(value, type, sound, in_order=False)
     except ValueError:  # of several faults the one is told that comes first in the type
-        _check_form(value, type, in_order=True)
+        _check_form(value, type, sound, in_order=True)
         raise
 
 
-def _check_form(value: Value, type: Type, *, in_order: bool) -> None:
+def _check_form(value: Value, type: Type, sound: Value = None, *, in_order: bool) -> None:
     """`in_order`: fields in the order of their type, which has many more of them than a value."""
-    if value is None:
+    if value is None or value is sound:
         return
     match type.form:
         case "struct":
             if not isinstance(value, dict):
                 raise ValueError(f"cannot restore struct from: {reflect_kind(value)}")
-            fields = type.fields
+            fields, same = type.fields, sound if isinstance(sound, dict) else {}
             for name in fields if in_order else value:
                 if name in value and name in fields:
-                    _check_form(value[name], fields[name].type, in_order=in_order)
+                    _check_form(value[name], fields[name].type, same.get(name), in_order=in_order)
         case "map":
             if not isinstance(value, dict):
                 raise ValueError(f"cannot restore map from {reflect_kind(value)}")

@@ -30,6 +30,34 @@ def test_timers_run_in_the_order_of_their_moments():
     assert simulate(main()) == [1, 2, 3]
 
 
+def test_timers_of_one_moment_run_in_the_order_in_which_they_were_made_and_cancelled_ones_do_not():
+    async def main():
+        seen = []
+        made = [later(1, lambda n=number: seen.append(n)) for number in range(300)]
+        for timer in made[::3]:
+            timer.cancel()
+        later(1, lambda: seen.append("last"))
+        await asyncio.sleep(2)
+        return seen
+
+    assert simulate(main()) == [*(n for n in range(300) if n % 3), "last"]
+
+
+def test_a_callback_that_fails_is_told_and_the_others_run():
+    async def main():
+        told, seen = [], []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context))
+        loop.call_soon(lambda: 1 / 0)
+        loop.call_soon(seen.append, "next")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return told, seen
+
+    (told,), seen = simulate(main())
+    assert seen == ["next"] and isinstance(told["exception"], ZeroDivisionError) and "lambda" in told["message"]
+
+
 def test_waiting_for_nothing_is_a_deadlock_that_names_who_waits():
     async def main():
         await asyncio.get_running_loop().create_future()
@@ -137,6 +165,18 @@ def test_together_lets_all_end_before_the_first_failure_is_raised():
         return done
 
     assert simulate(main()) == [1, 2]
+
+
+def test_one_alone_is_awaited_like_several():
+    async def fails():
+        raise ValueError("why")
+
+    async def main():
+        with pytest.raises(ValueError, match="why"):
+            await together(fails())
+        return await together(asyncio.sleep(1, "there"))
+
+    assert simulate(main()) == ["there"]
 
 
 def test_together_cancelled_before_it_begins_leaves_nothing_unawaited():

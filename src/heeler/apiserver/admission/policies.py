@@ -68,6 +68,8 @@ class _Unusable(Exception):
 def invocations(write: Write, policies: str, bindings: str) -> Iterator[Invocation | Misfit]:
     """What is to be done for the write, in the order of the names of policies, then of bindings. Both by plural."""
     server = write.context.server
+    if not server.cache_of(requests.GROUP, bindings).items:
+        return
     if write.kind.group == requests.GROUP and write.kind.plural in requests.EXEMPT:
         return
     if (write.kind.group, write.kind.plural) in REVIEWS:
@@ -75,8 +77,6 @@ def invocations(write: Write, policies: str, bindings: str) -> Iterator[Invocati
     of_policy: dict[str, list[Object]] = {}
     for binding in server.objects(requests.GROUP, bindings):
         of_policy.setdefault(binding["spec"].get("policyName", ""), []).append(binding)
-    if not of_policy:
-        return
     from heeler.kinds.cel.policies import matched_form, matches
 
     request, shown = requests.request(write), requests.objects(write)

@@ -16,6 +16,7 @@ from heeler.apiserver.cache import Item, encode, key_of
 from heeler.apiserver.loops import legacy_tokens
 from heeler.apiserver.services import NETWORKING, ServiceHooks
 from heeler.base.clock import rfc3339
+from heeler.kinds.kind import Kind
 from heeler.objects import apply
 from heeler.objects.decode import decode
 from heeler.objects.value import Object
@@ -46,14 +47,12 @@ PRIORITIES = (
 async def bootstrap(server: ApiServer) -> None:
     """Create what is missing."""
     objects = [{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": n}} for n in NAMESPACES]
-    await asyncio.gather(*(ensure(server, obj) for obj in objects))
+    await _ensure_all(server, objects)
     more = local_path.objects() if server.settings.local_path else []
     flow = flow_control.objects(rfc3339(server.clock.time()))
     first = [*default_objects(), *own.objects(), *_priorities(), *_network(server), *more]
     first.append(legacy_tokens.tracking(server.clock.time()))
-    await asyncio.gather(
-        *(ensure(server, obj) for obj in first), *(ensure(server, obj, manager=flow_control.MANAGER) for obj in flow)
-    )
+    await _ensure_all(server, first, (flow, flow_control.MANAGER))
     await _kubernetes_service(server)
     hooks = server.hooks.get(("", "services"))
     if isinstance(hooks, ServiceHooks):
@@ -155,13 +154,32 @@ async def _kubernetes_service(server: ApiServer) -> None:
     )
 
 
-async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = (), manager: str = MANAGER) -> None:
-    """Create an object unless it is there; parts named in `replace` are kept as given, roles get missing rules."""
+async def _ensure_all(server: ApiServer, objects: list[Object], others: tuple[list[Object], str] = ([], "")) -> None:
+    """All at once. At most starts they are as they should be: then nothing is waited for. `others` have their manager."""
+    wanted = [(obj, MANAGER) for obj in objects] + [(obj, others[1]) for obj in others[0]]
+    missing = [one for one in wanted if not _is_there(server, one[0])]
+    await asyncio.gather(*(ensure(server, obj, manager=manager) for obj, manager in missing))
+
+
+def _place(server: ApiServer, obj: Object) -> tuple[Kind, str]:
     group, _, version = obj["apiVersion"].rpartition("/")
     kind = server.kinds.by_kind(group, version, obj["kind"])
     assert kind is not None, obj["kind"]
     metadata = obj["metadata"]
-    key = key_of(kind, metadata.get("namespace", ""), metadata["name"])
+    return kind, key_of(kind, metadata.get("namespace", ""), metadata["name"])
+
+
+def _is_there(server: ApiServer, obj: Object) -> bool:
+    """Is it there, with all that it needs?"""
+    kind, key = _place(server, obj)
+    found = server.cache.of(kind).items.get(key)
+    return found is not None and not _updates(found.object(), obj, ())
+
+
+async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = (), manager: str = MANAGER) -> None:
+    """Create an object unless it is there; parts named in `replace` are kept as given, roles get missing rules."""
+    kind, key = _place(server, obj)
+    version = obj["apiVersion"].rpartition("/")[2]
     found = server.cache.of(kind).items.get(key)
     if found is not None:
         await _refresh(server, found, obj, replace)
@@ -186,21 +204,23 @@ async def ensure(server: ApiServer, obj: Object, replace: tuple[str, ...] = (), 
         return
 
 
-async def _refresh(server: ApiServer, found: Item, wanted: Object, replace: tuple[str, ...]) -> None:
-    obj = found.fresh()
-    changed = False
-    for part in replace:
-        if obj.get(part) != wanted.get(part):
-            obj[part], changed = wanted.get(part), True
+def _updates(obj: Object, wanted: Object, replace: tuple[str, ...]) -> Object:
+    """The parts of the object that change, as they will be."""
+    out = {part: wanted.get(part) for part in replace if obj.get(part) != wanted.get(part)}
     annotations = obj["metadata"].get("annotations") or {}
     if annotations.get("rbac.authorization.kubernetes.io/autoupdate") == "true":
         for part in ("rules", "subjects"):
             missing = [r for r in wanted.get(part) or () if r not in (obj.get(part) or ())]
             if missing:
-                obj[part], changed = [*(obj.get(part) or ()), *missing], True
-    if changed:
+                out[part] = [*(obj.get(part) or ()), *missing]
+    return out
+
+
+async def _refresh(server: ApiServer, found: Item, wanted: Object, replace: tuple[str, ...]) -> None:
+    updates = _updates(found.object(), wanted, replace)
+    if updates:
         try:
-            await server.store.update(found.key, encode(obj), found.revision)
+            await server.store.update(found.key, encode({**found.object(), **updates}), found.revision)
         except (RevisionMismatch, KeyNotFound):
             pass  # somebody else is at it; the next start looks again
         except StoreUnavailable as error:  # a full disk: what is there can be read, and room be made

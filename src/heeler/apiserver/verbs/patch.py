@@ -60,14 +60,27 @@ async def patch(call: Call, context: Context) -> One:
         call.record.body(body)
 
     def change(live: Object) -> tuple[Object, list[Object] | None]:
-        draft = _patched(live, body, media, context)
+        draft, managed = _unmanaged(_patched(live, body, media, context), live)
         shown = lambda: _patched(_in_order(live, context), body, media, context)
         new = _typed(draft, call, context, options, body if media == STRATEGIC else shown, repeated)
+        if managed is not None:
+            new["metadata"]["managedFields"] = managed
         _check_identity(new, live, context)
         reset = "managedFields" in live["metadata"] and "managedFields" not in new["metadata"]
         return new, [] if reset else None
 
     return await change_object(call, context, options, change, retry=True)
+
+
+def _unmanaged(draft: Any, live: Object) -> tuple[Any, list[Object] | None]:
+    """The document without the managed fields that the patch left alone, and these: half of an object, and read before."""
+    metadata, managed = (
+        draft.get("metadata") if isinstance(draft, dict) else None,
+        live["metadata"].get("managedFields"),
+    )
+    if not managed or not isinstance(metadata, dict) or metadata.get("managedFields") is not managed:
+        return draft, None
+    return {**draft, "metadata": {k: v for k, v in metadata.items() if k != "managedFields"}}, managed
 
 
 def _may_repeat(call: Call, body: Any, options: WriteOptions) -> bool:
