@@ -146,7 +146,9 @@ def run_component(
     from heeler.objects.status import StatusError
 
     try:
-        terms = Terms(election.lease_duration, election.renew_deadline, election.retry_period)
+        terms = (
+            Terms(election.lease_duration, election.renew_deadline, election.retry_period) if election.on else Terms()
+        )
     except ValueError as error:
         fail(str(error), code=2)
     try:

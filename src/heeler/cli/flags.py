@@ -39,10 +39,10 @@ def set_up_logging(verbose: int) -> None:
 
 def duration(text: str) -> float:
     """Seconds out of a duration as Go writes it: 300ms, 20s, 1m30s, 2h (https://pkg.go.dev/time#ParseDuration)."""
-    from heeler.kinds.cel.values import parse_duration
+    from heeler.objects import go_duration
 
     try:
-        return parse_duration(text).nanoseconds / 1e9
+        return go_duration.parse(text) / 1e9
     except ValueError:
         raise click.BadParameter(f'"{text}" is not a duration: write for example "40s" or "1m30s"') from None
 

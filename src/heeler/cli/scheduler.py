@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,24 @@ from heeler.cli.flags import fail, set_up_logging, verbosity
 
 if TYPE_CHECKING:
     from heeler.client.component_server import Serving
+    from heeler.objects.value import Object
+
+
+#: What leaderElection calls the fields of `LeaderElection`.
+FIELDS = ("leaderElect", "leaseDuration", "renewDeadline", "retryPeriod", "resourceName", "resourceNamespace")
+
+
+def _said(election: LeaderElection) -> Object:
+    """What flags say of the election: parts of a configuration's leaderElection."""
+    from heeler.objects import go_duration
+
+    source, given = click.get_current_context().get_parameter_source, click.core.ParameterSource.COMMANDLINE
+    flags = ("leader_elect", *(f"leader_elect_{name}" for name in LeaderElection._fields[1:]))
+    return {
+        field: go_duration.text(round(value * 1e9)) if isinstance(value, float) else value
+        for flag, field, value in zip(flags, FIELDS, election, strict=True)
+        if source(flag) is given
+    }
 
 
 @click.command(epilog="Example: heeler scheduler --kubeconfig scheduler.kubeconfig --config scheduler.yaml")
@@ -32,7 +50,7 @@ if TYPE_CHECKING:
     "--config",
     type=click.Path(path_type=Path),
     default=None,
-    help="A KubeSchedulerConfiguration. What it says of clientConnection and leaderElection goes before other flags.",
+    help="A KubeSchedulerConfiguration. --kubeconfig and --leader-elect… go before what it says, if they are given.",
 )
 @election_options
 @throttle_options
@@ -55,11 +73,12 @@ def scheduler(
     from heeler.client.https import HttpsClient
     from heeler.scheduler.configuration.fields import ConfigurationError, seconds
     from heeler.scheduler.configuration.given import checked
+    from heeler.scheduler.configuration.load import DURATIONS
     from heeler.scheduler.scheduler import Scheduler
 
     set_up_logging(verbose)
     try:
-        configuration, others = checked(config.read_text() if config else None)
+        configuration, others = checked(config.read_text() if config else None, _said(election))
     except OSError as error:
         fail(f"open {config}: {(error.strerror or str(error)).lower()}", code=1)
     except (ConfigurationError, ValueError) as error:
@@ -68,15 +87,9 @@ def scheduler(
     access = kubeconfig or (Path(connection["kubeconfig"]) if connection.get("kubeconfig") else None)
     if access is None:
         fail("--kubeconfig is needed, or a --config that names one", code=2)
-    given = configuration.get("leaderElection") or {}
-    election = LeaderElection(
-        given.get("leaderElect", election.on),
-        seconds(given["leaseDuration"]) if "leaseDuration" in given else election.lease_duration,
-        seconds(given["renewDeadline"]) if "renewDeadline" in given else election.renew_deadline,
-        seconds(given["retryPeriod"]) if "retryPeriod" in given else election.retry_period,
-        given.get("resourceName") or election.resource_name,
-        given.get("resourceNamespace") or election.resource_namespace,
-    )
+    chosen = configuration["leaderElection"]
+    values: list[Any] = [seconds(chosen[name]) if name in DURATIONS else chosen[name] for name in FIELDS]
+    election = LeaderElection(*values)
     running: list[Scheduler] = []
     pages = {
         "/healthz": lambda: "ok",

@@ -7,10 +7,10 @@ happens twice. If both the day of the month and the day of the week are restrict
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable
 
 from heeler.kinds.batch.schedule import Schedule, parse
+from heeler.objects import go_duration
 
 #: A schedule that doesn't fire within so many days never does (29 February comes after eight years at most).
 MAX_DAYS = 366 * 9
@@ -23,7 +23,6 @@ _DESCRIPTORS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 #: Gives the first moment after another one, None if there is none. Seconds since the epoch.
 Next = Callable[[float], "float | None"]
 
@@ -32,14 +31,9 @@ def times(text: str, zone: datetime.tzinfo) -> Next:
     """Raises ScheduleError."""
     schedule = parse(_DESCRIPTORS.get(text, text))
     if schedule.fields is None:
-        period = _duration(text.removeprefix("@every "))
+        period = go_duration.parse(text.removeprefix("@every ")) / 1e9
         return lambda after: float(int(after) + max(1, int(period)))
     return lambda after: _next(schedule, zone, after)
-
-
-def _duration(text: str) -> float:
-    sign = -1.0 if text.startswith("-") else 1.0
-    return sign * sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([a-zµμ]+)", text))
 
 
 def _any_day(field: str) -> bool:

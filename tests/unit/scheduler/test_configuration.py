@@ -225,6 +225,21 @@ def into(kind, field, type):
         ({"extenders": [{"httpTimeout": "5"}]}, 'time: missing unit in duration "5"'),
         ({"extenders": [{"httpTimeout": "5x"}]}, 'time: unknown unit "x" in duration "5x"'),
         ({"leaderElection": {"leaseDuration": None}}, 'time: invalid duration ""'),
+        (
+            {"leaderElection": {"leaseDuration": "5s", "retryPeriod": "0s", "resourceLock": "endpoints"}},
+            '[leaderElection.leaseDuration: Invalid value: "10s": must be greater than `RenewDeadline`, '
+            'leaderElection.resourceLock: Invalid value: "endpoints": resourceLock value must be "leases"]',
+        ),
+        (
+            {"leaderElection": {"leaseDuration": "-5.5s", "renewDeadline": "-1h10m", "retryPeriod": "-1us"}},
+            '[leaderElection.leaseDuration: Invalid value: "-5.5s": must be greater than zero, '
+            'leaderElection.renewDeadline: Invalid value: "-1h10m0s": must be greater than zero, '
+            'leaderElection.retryPeriod: Invalid value: "-1µs": must be greater than zero]',
+        ),
+        (
+            args_of("DynamicResources", {"filterTimeout": "-90s"}),
+            'profiles[0].pluginConfig[0].args.filterTimeout: Invalid value: "-1m30s": must be zero or positive',
+        ),
         ({"extenders": [{"tlsConfig": {"certData": "%%"}}]}, "illegal base64 data at input byte 0"),
         (
             {"extenders": [{"managedResources": ["x"]}]},
@@ -479,3 +494,31 @@ def test_a_profile_may_keep_its_pods_to_some_nodes():
 def test_a_profile_without_preemption_says_nothing_of_it():
     none = with_plugins(postFilter={"disabled": [{"name": "DefaultPreemption"}]})
     assert choose(pod(cpu="9"), node("a"), **none).message == "0/1 nodes are available: 1 Insufficient cpu."
+
+
+@pytest.mark.parametrize(
+    ("given", "flags", "chosen"),
+    [
+        ({}, {}, (True, "15s", "10s", "2s", "kube-scheduler", "kube-system")),
+        (
+            {"leaderElect": False, "leaseDuration": "5s"},
+            {},
+            (False, "5s", "10s", "2s", "kube-scheduler", "kube-system"),
+        ),
+        (
+            {"leaseDuration": "5s", "retryPeriod": "0h", "resourceName": ""},
+            {"leaseDuration": "20s", "resourceNamespace": "a"},
+            (True, "20s", "10s", "2s", "kube-scheduler", "a"),
+        ),
+        (
+            {"leaderElect": True, "leaseDuration": "5s"},
+            {"leaderElect": False},
+            (False, "5s", "10s", "2s", "kube-scheduler", "kube-system"),
+        ),
+    ],
+)
+def test_flags_of_the_election_go_before_the_file_which_goes_before_the_defaults(given, flags, chosen):
+    text = json.dumps({"apiVersion": VERSION, "kind": "KubeSchedulerConfiguration", "leaderElection": given})
+    found = load(text, flags)["leaderElection"]
+    names = ("leaderElect", "leaseDuration", "renewDeadline", "retryPeriod", "resourceName", "resourceNamespace")
+    assert tuple(found[name] for name in names) == chosen

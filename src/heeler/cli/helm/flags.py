@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from heeler.objects import go_duration
+
 
 class HelmError(Exception):
     """What ends a command with exit code 1; `str()` is what follows `Error: `, unless all has been said (`quiet`)."""
@@ -122,36 +124,12 @@ def parse_float(text: str) -> float:
         raise HelmError(f"strconv.ParseFloat: parsing {quoted(text)}: invalid syntax") from None
 
 
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
-_PART = re.compile(r"(\d*)(\.\d*)?([^\d.]*)")
-
-
 def parse_duration(text: str) -> int:
     """Nanoseconds of Go's `1h2m3.5s`."""
-    wrong = HelmError(f"time: invalid duration {quoted(text)}")
-    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if rest == "0":
-        return 0
-    if not rest:
-        raise wrong
-    total = 0
-    while rest:
-        match = _PART.match(rest)
-        assert match is not None
-        whole, part, unit = match.groups()
-        if not whole and (part or ".") == ".":
-            raise wrong
-        if not unit:
-            raise HelmError(f"time: missing unit in duration {quoted(text)}")
-        if unit not in _UNITS:
-            raise HelmError(f"time: unknown unit {quoted(unit)} in duration {quoted(text)}")
-        total += int(whole or 0) * _UNITS[unit]
-        if part and part != ".":
-            total += int(part[1:]) * _UNITS[unit] // 10 ** len(part[1:])
-        if total > (1 << 63) - 1:
-            raise wrong
-        rest = rest[match.end() :]
-    return sign * total
+    try:
+        return go_duration.parse(text)
+    except ValueError as error:
+        raise HelmError(str(error)) from None
 
 
 def _fields(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from heeler.objects import go_duration
 from heeler.objects.faults import quote
 
 _MONTHS = {name: i + 1 for i, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split())}
@@ -42,15 +43,10 @@ def parse(text: str) -> Schedule:
         if text in _DESCRIPTORS:
             return Schedule(None, text)
         if text.startswith("@every "):
-            duration = text.removeprefix("@every ")
-            from heeler.kinds.cel.values import parse_duration
-
             try:
-                parse_duration(duration)
-            except ValueError:
-                raise ScheduleError(
-                    f"failed to parse duration {text}: time: invalid duration {quote(duration)}"
-                ) from None
+                go_duration.parse(text.removeprefix("@every "))
+            except ValueError as error:
+                raise ScheduleError(f"failed to parse duration {text}: {error}") from None
             return Schedule(None, text)
         raise ScheduleError(f"unrecognized descriptor: {text}")
     fields = text.split()

@@ -13,9 +13,9 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
+from heeler.objects import go_duration
 from heeler.objects.quantities import Quantity
 
 INT_MIN, INT_MAX, UINT_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
@@ -272,25 +272,9 @@ def time_text(moment: Timestamp) -> str:
     return f"{text.rjust(19, '0')}{f'.{rest:09}'.rstrip('0').rstrip('.')}{shown}"
 
 
-_UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": _NANO, "m": 60 * _NANO, "h": 3600 * _NANO}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-
-
 def parse_duration(text: str) -> Duration:
     """Go's form of durations ("1h30m", "-1.5s"). Raises ValueError."""
-    bare = text[1:] if text[:1] in ("+", "-") else text
-    if bare == "0":
-        return Duration(0)
-    total, at = Fraction(0), 0
-    while at < len(bare):
-        found = _PART.match(bare, at)
-        if found is None:
-            raise ValueError(f"no duration: {text}")
-        total += Fraction(found[1].rstrip(".")) * _UNITS[found[2]]
-        at = found.end()
-    if not bare:
-        raise ValueError("no duration")
-    return checked_span(int(-total if text[0] == "-" else total))
+    return checked_span(go_duration.parse(text))
 
 
 def float_text(value: float) -> str:

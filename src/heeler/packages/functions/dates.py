@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from heeler.objects import go_duration
 from heeler.packages.functions.convert import atoi, parse_float, wrapped
 from heeler.packages.functions.moments import (
     HOUR,
@@ -24,7 +25,7 @@ from heeler.packages.functions.moments import (
     truncated,
     zone,
 )
-from heeler.packages.template.formatting import duration_text, quote, text
+from heeler.packages.template.formatting import quote, text
 from heeler.packages.template.values import Duration, Function, GoError, Int32, Int64, go, type_name
 
 
@@ -70,7 +71,7 @@ def modified_or_not(duration: str, moment: Time) -> Time:
 
 def ago(value: Any) -> str:
     moment = _moment(value) if type(value) is not Int32 else now()
-    return duration_text(rounded(now().nanoseconds - moment.nanoseconds, SECOND))
+    return go_duration.text(rounded(now().nanoseconds - moment.nanoseconds, SECOND))
 
 
 # ---- durations -------------------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ def ago(value: Any) -> str:
 def seconds_text(value: Any) -> str:
     """`duration`: seconds, as text or int64, in Go's form; anything else is none."""
     seconds = atoi(value) if isinstance(value, str) else int(value) if type(value) is Int64 else 0
-    return duration_text(wrapped(seconds * SECOND))
+    return go_duration.text(wrapped(seconds * SECOND))
 
 
 #: The units of `durationRound`, largest first.

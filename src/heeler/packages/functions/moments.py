@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, Final, Protocol
 
-from heeler.packages.template.formatting import quote
+from heeler.objects import go_duration
+from heeler.objects.go_duration import quoted
 from heeler.packages.template.values import Duration, Function, GoError, Int64, Struct, go
-from heeler.packages.yaml.scalars import decimal
 
 SECOND: Final = 1_000_000_000
 MINUTE: Final = 60 * SECOND
@@ -488,24 +488,24 @@ def _name(value: str, names: tuple[str, ...], short: bool) -> tuple[int, str]:
 
 def parse(layout: str, text: str, local: Zone) -> Time:
     """The moment in `text`, which is written as the layout says; without a zone it is one of `local`. Raises `GoError`."""
-    told = f"parsing time {quote(text)}"
+    told = f"parsing time {quoted(text)}"
     reader = _Reader()
     value = text
     parts = elements(layout)
     for place, (before, element) in enumerate(parts):
         value, fits = _skipped(value, before)
         if not fits:
-            raise GoError(f"{told} as {quote(layout)}: cannot parse {quote(value)} as {quote(before)}")
+            raise GoError(f"{told} as {quoted(layout)}: cannot parse {quoted(value)} as {quoted(before)}")
         if not element:
             if value:
-                raise GoError(f"{told}: extra text: {quote(value)}")
+                raise GoError(f"{told}: extra text: {quoted(value)}")
             break
         held = value
         try:
             following = parts[place + 1]
             value = reader.read(element, value, "" if following[0] else following[1])
         except _Bad:
-            raise GoError(f"{told} as {quote(layout)}: cannot parse {quote(held)} as {quote(element)}") from None
+            raise GoError(f"{told} as {quoted(layout)}: cannot parse {quoted(held)} as {quoted(element)}") from None
         except _Range as fault:
             raise GoError(f"{told}: {fault}") from None
     try:
@@ -530,39 +530,13 @@ def _skipped(value: str, before: str) -> tuple[str, bool]:
 
 # ---- durations -------------------------------------------------------------------------------------------------------
 
-_UNITS: Final = {"ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000, "s": SECOND, "m": MINUTE, "h": HOUR}
-#: Digits behind the point that still count.
-MOST_FRACTION: Final = 18
-_DURATION_PART = re.compile(r"([0-9]*)(\.?)([0-9]*)([^0-9.]*)")
-
 
 def parse_duration(text: str) -> Duration:
     """`1h30m`, `-1.5s`. Raises `GoError`."""
-    invalid = GoError(f"time: invalid duration {quote(text)}")
-    rest = text[1:] if text[:1] in ("-", "+") else text
-    if rest == "0":
-        return Duration(0)
-    if not rest:
-        raise invalid
-    total = 0
-    while rest:
-        found = _DURATION_PART.match(rest)
-        assert found
-        whole, _, fraction, unit = found.groups()
-        if not whole and not fraction:
-            raise invalid
-        if not unit:
-            raise GoError(f"time: missing unit in duration {quote(text)}")
-        if unit not in _UNITS:
-            raise GoError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
-        total += decimal(whole or "0") * _UNITS[unit]
-        if fraction:
-            fraction = fraction[:MOST_FRACTION]
-            total += int(int(fraction) * (_UNITS[unit] / 10 ** len(fraction)))
-        rest = rest[found.end() :]
-    if total > (1 << 63) - (0 if text[0] == "-" else 1):
-        raise invalid
-    return Duration(-total if text[0] == "-" else total)
+    try:
+        return Duration(go_duration.parse(text))
+    except ValueError as error:
+        raise GoError(str(error)) from None
 
 
 def rounded(duration: int, to: int) -> int:

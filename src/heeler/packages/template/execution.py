@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from heeler.base.clock import SystemClock
-from heeler.packages.template.formatting import duration_text, quote, text
+from heeler.objects import go_duration
+from heeler.packages.template.formatting import quote, text
 from heeler.packages.template.nodes import Node, Source, Tree
 from heeler.packages.template.stack import room
 from heeler.packages.template.values import (
@@ -293,7 +294,7 @@ def _nanoseconds_in(unit: int) -> Callable[[Duration], float]:
 
 _METHODS: Final[Mapping[type, Mapping[str, Function]]] = {
     Duration: {
-        "String": Function("String", ("time.Duration",), False, "string", duration_text),
+        "String": Function("String", ("time.Duration",), False, "string", go_duration.text),
         "Hours": Function("Hours", ("time.Duration",), False, "float64", _nanoseconds_in(3_600_000_000_000)),
         "Minutes": Function("Minutes", ("time.Duration",), False, "float64", _nanoseconds_in(60_000_000_000)),
         "Seconds": Function("Seconds", ("time.Duration",), False, "float64", _nanoseconds_in(1_000_000_000)),

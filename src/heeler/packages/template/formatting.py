@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from struct import pack, unpack
 from typing import Any, Final
 
+from heeler.objects import go_duration
 from heeler.packages.template.extent import check_extent
 from heeler.packages.template.values import (
     Duration,
@@ -164,27 +165,6 @@ def can_backquote(value: str) -> bool:
     return not any(
         (char < " " and char != "\t") or char in "`\x7f\ufeff" or "\ud800" <= char <= "\udfff" for char in value
     )
-
-
-def duration_text(nanoseconds: int) -> str:
-    """time.Duration's own form: `1h0m5s`, `1.5ms`, `0s`."""
-    if nanoseconds == 0:
-        return "0s"
-    sign, size = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
-    if size < 1_000_000_000:
-        unit, scale = ("ns", 1) if size < 1_000 else ("µs", 1_000) if size < 1_000_000 else ("ms", 1_000_000)
-        return f"{sign}{_decimal(size, scale)}{unit}"
-    minutes, rest = divmod(size, 60_000_000_000)
-    seconds = f"{_decimal(rest, 1_000_000_000)}s"
-    if not minutes:
-        return sign + seconds
-    hours, minutes = divmod(minutes, 60)
-    return f"{sign}{hours}h{minutes}m{seconds}" if hours else f"{sign}{minutes}m{seconds}"
-
-
-def _decimal(value: int, scale: int) -> str:
-    whole, fraction = divmod(value, scale)
-    return f"{whole}.{fraction:0{len(str(scale)) - 1}d}".rstrip("0") if fraction else str(whole)
 
 
 # --- the template of sprintf
@@ -388,7 +368,7 @@ def _value(value: Any, verb: str, spec: Spec, depth: int) -> str:
         case bool():
             return spec.padded("true" if value else "false") if verb in "tv" else _bad(value, verb, spec)
         case Duration() if verb in "vsxXq" and not spec.erroring and not spec.sharp_v:
-            return _string(duration_text(value), verb, spec)
+            return _string(go_duration.text(value), verb, spec)
         case int():
             return _integer(value, verb, spec)
         case float():

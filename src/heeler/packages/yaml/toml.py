@@ -9,7 +9,7 @@ import math
 import re
 from typing import Any, Final
 
-from heeler.packages.template.formatting import duration_text
+from heeler.objects import go_duration
 from heeler.packages.template.values import Duration, GoError, GoPanic, Struct
 from heeler.packages.yaml.json import json_form
 from heeler.packages.yaml.numbers import general
@@ -95,7 +95,7 @@ def _inline(value: Any) -> str:
     if isinstance(value, str):
         return _quoted(value)
     if isinstance(value, Duration):
-        return _quoted(duration_text(value))
+        return _quoted(go_duration.text(value))
     if isinstance(value, int):
         return str(int(value))
     if isinstance(value, float):

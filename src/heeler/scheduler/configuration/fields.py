@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any, cast
 
 from heeler.kinds.types import scalar, type_named
+from heeler.objects import go_duration
 from heeler.objects.decode import DecodeError, decode
 from heeler.objects.schema import Field, Form, Type
 from heeler.objects.value import Object
@@ -134,12 +135,9 @@ class ConfigurationError(ValueError):
 
 def seconds(duration: str) -> float:
     """A duration as Go writes it, in seconds. Raises ConfigurationError."""
-    from heeler.packages.functions.moments import parse_duration
-    from heeler.packages.template.values import GoError
-
     try:
-        return int(parse_duration(duration)) / 1e9
-    except GoError as error:
+        return go_duration.parse(duration) / 1e9
+    except ValueError as error:
         raise ConfigurationError(str(error)) from error
 
 

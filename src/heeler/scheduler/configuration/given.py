@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from heeler.objects.value import Object
 from heeler.scheduler.configuration.fields import GROUP_VERSION
-from heeler.scheduler.configuration.load import default, load
+from heeler.scheduler.configuration.load import check, default, load
 from heeler.scheduler.configuration.profiles import Others, profiles
 
 #: A KubeSchedulerConfiguration: a file, YAML, or an object, of which apiVersion and kind may be left out.
@@ -32,13 +32,15 @@ def text_of(given: Given) -> str:
     return json.dumps({"apiVersion": GROUP_VERSION, "kind": "KubeSchedulerConfiguration", **given})
 
 
-def checked(text: str | None) -> Checked:
-    """None: upstream's defaults. Raises ConfigurationError, and ValueError for a plugin that is none."""
+def checked(text: str | None, election: Mapping[str, Any] | None = None) -> Checked:
+    """None: upstream's defaults. Raises ConfigurationError, and ValueError for a plugin that is none.
+
+    `election`: parts of leaderElection that go before the text's."""
     if text is None:
-        return Checked(default(), Others())
+        return Checked(check(default(), election), Others())
     from heeler.scheduler.plugins.others import installed
     from heeler.scheduler.plugins.registry import Tools
 
-    found = Checked(load(text), Others(installed()))
+    found = Checked(load(text, election), Others(installed()))
     profiles(found.configuration, Tools(), found.others)  # what is wrong is told before anything is started
     return found

@@ -13,7 +13,14 @@ from heeler.objects import yaml_text
 from heeler.objects.go_text import json_kind
 from heeler.objects.value import Object
 from heeler.scheduler.configuration import rules
-from heeler.scheduler.configuration.fields import ARGUMENTS, GROUP_VERSION, ConfigurationError, read, read_arguments
+from heeler.scheduler.configuration.fields import (
+    ARGUMENTS,
+    GROUP_VERSION,
+    ConfigurationError,
+    read,
+    read_arguments,
+    seconds,
+)
 from heeler.scheduler.profile import DEFAULT_SCHEDULER
 
 #: What the API server's scheme is called in an error.
@@ -21,7 +28,17 @@ _SCHEME = "pkg/runtime/scheme.go:111"
 #: What is asked at first of any object, as an error names its type.
 _HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _STRICT = "strict decoding error: "
+DURATIONS = ("leaseDuration", "renewDeadline", "retryPeriod")
 CPU_AND_MEMORY = [{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]
+ELECTION: Mapping[str, Any] = {
+    "leaderElect": True,
+    "leaseDuration": "15s",
+    "renewDeadline": "10s",
+    "retryPeriod": "2s",
+    "resourceLock": "leases",
+    "resourceName": "kube-scheduler",
+    "resourceNamespace": "kube-system",
+}
 DEFAULTS: Mapping[str, Any] = {
     "parallelism": 16,
     "percentageOfNodesToScore": 0,
@@ -49,8 +66,24 @@ def default() -> Object:
     return completed({"apiVersion": GROUP_VERSION, "kind": "KubeSchedulerConfiguration"})
 
 
-def load(text: str) -> Object:
-    """A checked configuration from YAML or JSON. Raises ConfigurationError."""
+def load(text: str, election: Mapping[str, Any] | None = None) -> Object:
+    """A checked configuration from YAML or JSON. Raises ConfigurationError.
+
+    `election`: parts of leaderElection that were given otherwise, and go before the file's."""
+    return check(completed(_read(text)), election)
+
+
+def check(value: Object, election: Mapping[str, Any] | None = None) -> Object:
+    """The completed configuration with those parts. Raises ConfigurationError."""
+    value["leaderElection"] |= election or {}
+    faults = list(rules.configuration(value))
+    if faults:
+        raise ConfigurationError(rules.told(faults))
+    return value
+
+
+def _read(text: str) -> Object:
+    """What the text says."""
     try:
         value, duplicates = yaml_text.load(text)
     except yaml_text.YamlError as error:
@@ -75,11 +108,7 @@ def load(text: str) -> Object:
             if strict:
                 told = f"{_STRICT}decoding args for plugin {config.get('name', '')}: {_STRICT}{', '.join(strict)}"
                 raise ConfigurationError(f"{_STRICT}decoding .profiles[{at}].pluginConfig[{number}]: {told}")
-    done = completed(found)
-    faults = list(rules.configuration(done))
-    if faults:
-        raise ConfigurationError(rules.told(faults))
-    return done
+    return found
 
 
 def _version_and_kind(value: Any) -> tuple[str, str]:
@@ -128,6 +157,7 @@ def completed(given: Object) -> Object:
     for name, default_value in DEFAULTS.items():
         if value.get(name) is None:
             value[name] = default_value
+    value["leaderElection"] = _election(value.get("leaderElection") or {})
     profiles = value["profiles"] = value.get("profiles") or [{}]
     if len(profiles) == 1 and profiles[0].get("schedulerName") is None:
         profiles[0]["schedulerName"] = DEFAULT_SCHEDULER
@@ -137,6 +167,16 @@ def completed(given: Object) -> Object:
     for extender in value.get("extenders") or ():
         extender.setdefault("httpTimeout", "5s")
     return value
+
+
+def _election(given: Object) -> Object:
+    """Nothing, and a duration of zero, is what isn't given."""
+    said = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, bool) or (value and (name not in DURATIONS or seconds(value)))
+    }
+    return {**ELECTION, **said}
 
 
 def arguments(plugin: str, given: Any) -> Any:

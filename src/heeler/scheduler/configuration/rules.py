@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heeler.kinds.meta.selector_rules import node_selector, node_term
-from heeler.objects import names
+from heeler.objects import go_duration, names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
 from heeler.objects.value import Object
 from heeler.scheduler.configuration.fields import ConfigurationError, seconds
@@ -28,6 +28,7 @@ def configuration(value: Object) -> Iterator[Fault]:
     burst = (value.get("clientConnection") or {}).get("burst") or 0
     if burst < 0:
         yield invalid("clientConnection.burst", burst, "must be non-negative")
+    yield from _leader_election(value["leaderElection"], "leaderElection")
     if value["parallelism"] <= 0:
         yield invalid("parallelism", value["parallelism"], "should be an integer value greater than zero")
     yield from _profiles(value["profiles"])
@@ -38,6 +39,23 @@ def configuration(value: Object) -> Iterator[Fault]:
     if most < first:
         yield invalid("podMaxBackoffSeconds", most, "must be greater than or equal to PodInitialBackoffSeconds")
     yield from _extenders(value.get("extenders") or [])
+
+
+def _leader_election(value: Object, path: str) -> Iterator[Fault]:
+    if not value["leaderElect"]:
+        return
+    for field in ("leaseDuration", "renewDeadline", "retryPeriod"):
+        if seconds(value[field]) <= 0:
+            yield invalid(f"{path}.{field}", _shown(value[field]), "must be greater than zero")
+    if seconds(value["leaseDuration"]) <= seconds(value["renewDeadline"]):
+        shown = _shown(value["renewDeadline"])
+        yield invalid(f"{path}.leaseDuration", shown, "must be greater than `RenewDeadline`")
+    if value["resourceLock"] != "leases":
+        yield invalid(f"{path}.resourceLock", value["resourceLock"], 'resourceLock value must be "leases"')
+
+
+def _shown(duration: str) -> str:
+    return go_duration.text(go_duration.parse(duration))
 
 
 def _percentage(value: Any, path: str) -> Iterator[Fault]:
@@ -98,7 +116,7 @@ def _preemption(args: Object, path: str) -> Iterator[Fault]:
 def _devices(args: Object, path: str) -> Iterator[Fault]:
     for field in ("filterTimeout", "bindingTimeout"):
         if field in args and seconds(args[field]) < 0:
-            yield invalid(f"{path}{field}", args[field], "must be zero or positive")
+            yield invalid(f"{path}{field}", _shown(args[field]), "must be zero or positive")
 
 
 def _pod_affinity(args: Object, path: str) -> Iterator[Fault]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heeler.packages.template import formatting
-from heeler.packages.template.formatting import duration_text, float_text, quote, sprint, sprintf, sprintln, text
+from heeler.packages.template.formatting import float_text, quote, sprint, sprintf, sprintln, text
 from heeler.packages.template.values import Duration, Float32, Function, GoError, Int64, Map, Slice, Struct, Uint8
 
 NESTED = {"z": 1, "a": ["x", {"q": 2.5}]}
@@ -97,22 +97,6 @@ def test_sprint_separates_what_is_no_text() -> None:
 
 def test_a_map_is_printed_by_the_bytes_of_its_keys() -> None:
     assert text({"b": 1, "\udcff": 2, "\uffff": 3, "B": 4}) == "map[B:4 b:1 \uffff:3 \udcff:2]"
-
-
-@pytest.mark.parametrize(
-    ("nanoseconds", "wanted"),
-    [
-        (0, "0s"),
-        (1, "1ns"),
-        (1_500, "1.5µs"),
-        (2_000_000, "2ms"),
-        (-1_000_000_001, "-1.000000001s"),
-        (3_600_000_000_000, "1h0m0s"),
-        (61_500_000_000, "1m1.5s"),
-    ],
-)
-def test_durations(nanoseconds: int, wanted: str) -> None:
-    assert duration_text(nanoseconds) == wanted
 
 
 def test_a_value_that_holds_itself_is_refused() -> None:
