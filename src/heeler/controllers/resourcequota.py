@@ -6,11 +6,13 @@ https://kubernetes.io/docs/concepts/policy/resource-quotas/
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from heeler.client.discovery import discover
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers.loop import Context
-from heeler.controllers.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from heeler.controllers.resources import DEVICE_CLASSES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.workloads import quota
 from heeler.workloads.limits import Amounts
@@ -23,6 +25,24 @@ RECOUNT_SECONDS = 5.0
 _ALWAYS = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
 
 
+class _Around:
+    """What ResourceClaims are counted by, out of the informers."""
+
+    def __init__(self, context: Context, claims: Callable[[], Informer | None]) -> None:
+        self.classes = context.informers.get(DEVICE_CLASSES)
+        self._pods, self._claims = context.informers.get(PODS), claims
+
+    def device_classes(self) -> Iterable[Object]:
+        return self.classes
+
+    def pod(self, namespace: str, name: str) -> Object | None:
+        return self._pods.get(f"{namespace}/{name}")
+
+    def claims(self, namespace: str) -> Iterable[Object]:
+        informer = self._claims()
+        return informer.by_index("namespace", namespace) if informer is not None else ()
+
+
 class ResourceQuotaController:
     def __init__(self, context: Context) -> None:
         self.queue: WorkQueue[str] = WorkQueue()
@@ -31,6 +51,7 @@ class ResourceQuotaController:
         self._quotas.add_index("namespace", lambda obj: [obj["metadata"]["namespace"]])
         self._quotas.add_handler(self._quota_changed)
         self._watched: dict[tuple[str, str], Informer] = {}
+        self._around: _Around | None = None
         for resource in _ALWAYS:
             self._watch(resource)
 
@@ -59,9 +80,17 @@ class ResourceQuotaController:
                 self.queue.add_after(key_of(found), RECOUNT_SECONDS)
             return
         now = self._context.clock.time()
-        before, after = quota.usage(*name, old, now), quota.usage(*name, new, now) if new is not None else {}
+        before = quota.usage(*name, old, now, self._around)
+        after = quota.usage(*name, new, now, self._around) if new is not None else {}
         if any(after.get(one) != amount for one, amount in before.items()):
             for found in quotas:
+                self.queue.add(key_of(found))
+
+    def _class_changed(self, old: Object | None, new: Object | None) -> None:
+        """Another extended resource may be what its devices count as."""
+        was, now = ((one or {}).get("spec", {}).get("extendedResourceName") for one in (old, new))
+        for found in self._quotas if old is None or new is None or was != now else ():
+            if quota.RESOURCE_CLAIMS in quota.resources_of(found["spec"].get("hard") or {}):
                 self.queue.add(key_of(found))
 
     async def reconcile(self, key: str) -> None:
@@ -80,10 +109,16 @@ class ResourceQuotaController:
         namespace = found["metadata"]["namespace"]
         amounts: list[Amounts] = []
         now = self._context.clock.time()
-        for group, plural in quota.resources_of(hard):
+        resources = quota.resources_of(hard)
+        if self._around is None and quota.RESOURCE_CLAIMS in resources:
+            self._around = _Around(self._context, lambda: self._watched.get(quota.RESOURCE_CLAIMS))
+            self._around.classes.add_handler(self._class_changed)
+        if self._around is not None:
+            await self._around.classes.wait_synced()
+        for group, plural in resources:
             for obj in await self._objects(group, plural, namespace):
                 if quota.counts(found, group, plural, obj):
-                    amounts.append(quota.usage(group, plural, obj, now))
+                    amounts.append(quota.usage(group, plural, obj, now, self._around))
         return quota.total(amounts, hard)
 
     async def _objects(self, group: str, plural: str, namespace: str) -> list[Object]:

@@ -9,13 +9,13 @@ from heeler.base.random import Random
 from heeler.objects.value import Object
 from heeler.scheduler import preemption
 from heeler.scheduler.cycle import USUAL, Circumstances, Diagnosis, best, find, ratings, unfit_message
-from heeler.scheduler.devices.extended import is_special
 from heeler.scheduler.plugins.dynamic_resources import DynamicResources
 from heeler.scheduler.plugins.plugin import Refusal
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.preemption import Candidate, Plan
 from heeler.scheduler.profile import Profile
 from heeler.scheduler.table import Rows, Table
+from heeler.workloads.extended_resources import is_special
 
 #: Upstream asks the plugin of devices first what freeing claims would help. One that refused all nodes before that
 #: plugin had looked at the pod leaves it without an answer, and this is what is told.

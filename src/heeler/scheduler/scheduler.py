@@ -21,7 +21,6 @@ from heeler.scheduler.configuration.profiles import Others, profiles
 from heeler.scheduler.cycle import Circumstances, counted
 from heeler.scheduler.decision import Decision, decide
 from heeler.scheduler.devices.claim_writer import ClaimWriter
-from heeler.scheduler.devices.extended import is_special
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.extender import Extender, ExtenderError
 from heeler.scheduler.extending import decide_together
@@ -37,6 +36,7 @@ from heeler.scheduler.profile import Profile
 from heeler.scheduler.queue import SchedulingQueue, Waiting, scheduler_name
 from heeler.scheduler.volume_binder import VolumeBinder
 from heeler.workloads import pods
+from heeler.workloads.extended_resources import is_special
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from heeler.base.clock import parse_rfc3339
 from heeler.kinds.core.pod import qos_class
 from heeler.objects.quantities import Quantity, of
 from heeler.objects.value import Object
-from heeler.workloads import pods
+from heeler.workloads import pods, quota_devices
 from heeler.workloads.limits import Amounts, amounts_of_pod, parsed
+from heeler.workloads.quota_devices import DEVICES, Around, is_extended
 
 #: Names of core kinds that count without the prefix "count/".
 PLAIN_COUNTS = (
@@ -26,21 +27,19 @@ PLAIN_COUNTS = (
     "persistentvolumeclaims",
 )
 RESOURCE_CLAIMS = ("resource.k8s.io", "resourceclaims")
-#: After a class's name: its devices, as claims ask for them.
-DEVICES = ".deviceclass.resource.k8s.io/devices"
-#: As so many a request for all devices counts: more a claim can't have.
-MAX_DEVICES = 32
 #: Resources of pods that a quota may name without "requests.".
 _BARE_REQUESTS = ("cpu", "memory", "ephemeral-storage")
 #: A quota of these makes every container say what it wants.
 _TO_BE_NAMED = ("cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory")
 
 
-def usage(group: str, plural: str, obj: Object, now: float) -> Amounts:
-    """What one object uses at `now` (seconds since the epoch), by all the names that a quota may have for it."""
+def usage(group: str, plural: str, obj: Object, now: float, around: Around | None = None) -> Amounts:
+    """What one object uses at `now` (seconds since the epoch), by all the names that a quota may have for it.
+
+    Without `around` devices are counted by their class only."""
     out: Amounts = {f"count/{plural}.{group}" if group else f"count/{plural}": of(1)}
     if (group, plural) == RESOURCE_CLAIMS:
-        return {**out, **_of_devices(obj)}
+        return {**out, **quota_devices.of_claim(obj, around, lambda pod: usage("", "pods", pod, now))}
     if group:
         return out
     if plural == "pods":
@@ -97,20 +96,6 @@ def _of_claim(claim: Object) -> Amounts:
         out[f"{prefix}/persistentvolumeclaims"] = of(1)
         if size is not None:
             out[f"{prefix}/requests.storage"] = size
-    return out
-
-
-def _of_devices(claim: Object) -> Amounts:
-    """By class; of alternatives the most that each class could have to give."""
-    out: Amounts = {}
-    for request in (claim["spec"].get("devices") or {}).get("requests") or ():
-        most: dict[str, int] = {}
-        for wish in [request["exactly"]] if "exactly" in request else request.get("firstAvailable") or ():
-            name = f"{wish.get('deviceClassName', '')}{DEVICES}"
-            is_all = wish.get("allocationMode") == "All"
-            most[name] = max(most.get(name, 0), MAX_DEVICES if is_all else int(wish.get("count") or 1))
-        for name, number in most.items():
-            out[name] = out.get(name, of(0)) + of(number)
     return out
 
 
@@ -228,6 +213,8 @@ def resources_of(hard: Iterable[str]) -> list[tuple[str, str]]:
             out["", name] = None
         elif name.endswith(DEVICES):
             out[RESOURCE_CLAIMS] = None
+        elif is_extended(name):
+            out["", "pods"] = out[RESOURCE_CLAIMS] = None
         elif name.startswith("services."):
             out["", "services"] = None
         elif name == "requests.storage" or ".storageclass.storage.k8s.io/" in name:

@@ -4,12 +4,13 @@ import pytest
 
 from heeler.scheduler import events
 from heeler.scheduler.configuration.profiles import default_profile
-from heeler.scheduler.devices.extended import IN_MEMORY, by_resource, special_claim
+from heeler.scheduler.devices.extended import IN_MEMORY, special_claim
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.devices.selecting import Selecting
 from heeler.scheduler.plugins.node_resources import MOST, NodeResourcesBalancedAllocation, NodeResourcesFit, Strategy
 from heeler.scheduler.plugins.registry import Tools
 from heeler.scheduler.pod import pod_info
+from heeler.workloads.extended_resources import by_resource
 from tests.unit.scheduler.setting import Setting, node, pod
 from tests.unit.scheduler.test_devices import claim, device, request, slice_
 

@@ -92,6 +92,77 @@ def test_claims_of_devices_use_devices_of_their_classes():
     assert quota.resources_of(hard) == [("resource.k8s.io", "resourceclaims"), ("", "pods")]
 
 
+class Around:
+    """A class that stands for an extended resource, one that doesn't, a pod, and the claims that there are."""
+
+    def __init__(self, *claims: dict[str, Any], told: str = "", uid: str = "u") -> None:
+        self._claims, self._told, self._uid = claims, told, uid
+
+    def device_classes(self) -> list[dict[str, Any]]:
+        spec = {"extendedResourceName": "example.com/gpu"}
+        return [{"metadata": {"name": "gpu"}, "spec": spec}, {"metadata": {"name": "nic"}, "spec": {}}]
+
+    def pod(self, namespace: str, name: str) -> dict[str, Any] | None:
+        if (namespace, name) != ("a", "p"):
+            return None
+        status = {"extendedResourceClaimStatus": {"resourceClaimName": self._told}} if self._told else {}
+        spec = {"containers": [{"name": "c", "resources": {"requests": {"example.com/gpu": "2"}}}]}
+        return {"metadata": {"name": "p", "namespace": "a", "uid": self._uid}, "spec": spec, "status": status}
+
+    def claims(self, namespace: str) -> tuple[dict[str, Any], ...]:
+        return self._claims
+
+
+def device_claim(name: str, **classes: int) -> dict[str, Any]:
+    requests = [{"name": one, "exactly": {"deviceClassName": one, "count": count}} for one, count in classes.items()]
+    return {"metadata": {"name": name, "namespace": "a"}, "spec": {"devices": {"requests": requests}}}
+
+
+def special(name: str, made: str = "2026-01-01T00:00:00Z", **classes: int) -> dict[str, Any]:
+    """A claim that a scheduler made for the pod's extended resources."""
+    claim = device_claim(name, **classes)
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": True}
+    marks = {"resource.kubernetes.io/extended-resource-claim": "true"}
+    claim["metadata"] |= {"creationTimestamp": made, "annotations": marks, "ownerReferences": [owner]}
+    return claim
+
+
+IMPLICIT = "requests.deviceclass.resource.kubernetes.io"
+
+
+def extended(claim: dict[str, Any], around: Around) -> dict[str, str]:
+    used = shown(quota.usage("resource.k8s.io", "resourceclaims", claim, NOW, around))
+    return {name: amount for name, amount in used.items() if name.startswith("requests.")}
+
+
+def test_devices_count_as_the_extended_resources_that_their_classes_stand_for():
+    found = extended(device_claim("c", gpu=3, nic=1, none=2), Around())
+    assert found == {
+        "requests.example.com/gpu": "3",
+        f"{IMPLICIT}/gpu": "3",
+        f"{IMPLICIT}/nic": "1",
+        f"{IMPLICIT}/none": "2",
+    }
+    assert quota.resources_of([f"{IMPLICIT}/gpu"]) == [("", "pods"), ("resource.k8s.io", "resourceclaims")]
+
+
+@pytest.mark.parametrize(
+    ("around", "counted"),
+    [
+        (Around(), False),
+        (Around(told="s"), False),
+        (Around(special("s"), special("later", "2026-01-01T00:00:01Z"), special("t")), False),
+        (Around(told="other"), True),
+        (Around(uid="another"), True),
+        (Around(special("s"), special("before", "2025-12-31T23:59:59Z")), True),
+        (Around(special("s"), special("r")), True),
+    ],
+)
+def test_what_a_pod_was_counted_for_is_not_counted_again_for_the_claim_that_was_made_for_it(around, counted):
+    found = extended(special("s", gpu=3), around)
+    assert found == {"requests.example.com/gpu": "3" if counted else "1", f"{IMPLICIT}/gpu": "3"}
+
+
 def test_any_kind_can_be_counted():
     assert shown(quota.usage("apps", "deployments", {}, NOW)) == {"count/deployments.apps": "1"}
     assert quota.resources_of(["count/deployments.apps", "pods", "requests.cpu", "services.nodeports"]) == [

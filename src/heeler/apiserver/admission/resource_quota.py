@@ -7,6 +7,7 @@ https://kubernetes.io/docs/concepts/policy/resource-quotas/ and recorded answers
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from heeler.apiserver.cache import Item
@@ -19,6 +20,7 @@ from heeler.workloads.limits import Amounts, parsed
 
 if TYPE_CHECKING:
     from heeler.apiserver.admission.chain import Write
+    from heeler.apiserver.server import ApiServer
 
 #: Times that a quota is read anew after somebody else's write.
 TRIES = 16
@@ -39,6 +41,22 @@ async def check(write: Write) -> None:
             await _take(write, item, asked)
 
 
+class _Around:
+    """What ResourceClaims are counted by, out of the server's cache."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+
+    def device_classes(self) -> Iterable[Object]:
+        return self._server.objects("resource.k8s.io", "deviceclasses")
+
+    def pod(self, namespace: str, name: str) -> Object | None:
+        return self._server.lookup("", "pods", namespace, name)
+
+    def claims(self, namespace: str) -> Iterable[Object]:
+        return self._server.objects(*quota.RESOURCE_CLAIMS, namespace)
+
+
 def _asked(write: Write, found: Object) -> Amounts:
     """What the write takes from this quota. Raises 403 if the pod doesn't say what it must."""
     new, kind = write.new, write.kind
@@ -48,9 +66,10 @@ def _asked(write: Write, found: Object) -> Amounts:
     if not hard or not quota.counts(found, group, plural, new):
         return {}
     now = write.context.server.clock.time()
-    used = quota.usage(group, plural, new, now)
+    around = _Around(write.context.server)
+    used = quota.usage(group, plural, new, now, around)
     if write.old is not None:
-        used = quota.difference(used, quota.usage(group, plural, write.old, now))
+        used = quota.difference(used, quota.usage(group, plural, write.old, now, around))
     elif (group, plural) == ("", "pods"):
         missing = quota.unnamed(hard, new["spec"])
         if missing:

@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from heeler.objects.quantities import parse
-from heeler.objects.value import Object, name_of
+from heeler.objects.value import Object
+from heeler.workloads.extended_resources import ANNOTATION, is_special
 
-ANNOTATION = "resource.kubernetes.io/extended-resource-claim"
-#: Every class stands for a resource of its own name.
-CLASS_PREFIX = "deviceclass.resource.kubernetes.io/"
 IN_MEMORY = "<extended-resources>"
 
 
@@ -23,25 +21,6 @@ class Special(NamedTuple):
 
     claim: Object
     mappings: list[Object]
-
-
-def by_resource(classes: Iterable[Object]) -> dict[str, Object]:
-    """The classes that name a resource; of several with one name the newest, then the first by name."""
-    found: dict[str, Object] = {}
-    for one in sorted(classes, key=name_of):
-        name = one["spec"].get("extendedResourceName")
-        if name and (name not in found or _made(one) > _made(found[name])):
-            found[name] = one
-    return found
-
-
-def _made(one: Object) -> str:
-    return str(one["metadata"].get("creationTimestamp") or "")
-
-
-def is_special(claim: Object) -> bool:
-    """Was a claim made by a scheduler for extended resources?"""
-    return (claim["metadata"].get("annotations") or {}).get(ANNOTATION) == "true"
 
 
 def special_of(pod: Object, claims: Iterable[Object]) -> Object | None:

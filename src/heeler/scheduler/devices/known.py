@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from heeler.objects.value import Object, labels_of, name_of
 from heeler.scheduler.devices.allocator import Use
-from heeler.scheduler.devices.extended import CLASS_PREFIX, by_resource
 from heeler.scheduler.devices.pools import Published
 from heeler.scheduler.devices.selecting import Selecting, SelectorError
 from heeler.workloads import affinity
+from heeler.workloads.extended_resources import CLASS_PREFIX, by_resource
 
 
 class MissingClaim(ValueError):

@@ -27,7 +27,7 @@ from heeler.scheduler.devices.allocator import (
     never,
 )
 from heeler.scheduler.devices.claim_writer import BINDING_SECONDS, ClaimWriter
-from heeler.scheduler.devices.extended import Special, is_of, is_special, special_claim, special_of
+from heeler.scheduler.devices.extended import Special, is_of, special_claim, special_of
 from heeler.scheduler.devices.known import Devices, MissingClaim, allocation_of, reserved_for, usable_on
 from heeler.scheduler.devices.selecting import Selecting
 from heeler.scheduler.events import (
@@ -48,6 +48,7 @@ from heeler.scheduler.plugins.lifecycle import Rejected
 from heeler.scheduler.plugins.plugin import Check, PluginError, Refusal, looped, normalised, refused
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.table import Ints, Rows, Table
+from heeler.workloads.extended_resources import is_special
 from heeler.workloads.resources import FIRST
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from heeler.objects.value import Object, name_of
-from heeler.scheduler.devices.extended import CLASS_PREFIX
 from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.devices.selecting import Selecting
 from heeler.scheduler.events import ADD, ALLOCATABLE, DELETE, DEVICE_CLASS, NODE, POD, SCALE_DOWN, UPDATE, Hints
@@ -22,6 +21,7 @@ from heeler.scheduler.plugins.plugin import MAX_SCORE, Check, Refusal, Verdict
 from heeler.scheduler.pod import PodInfo
 from heeler.scheduler.table import PODS, Ints, Mask, Rows, Table
 from heeler.workloads import resources
+from heeler.workloads.extended_resources import CLASS_PREFIX
 from heeler.workloads.resources import FIRST
 
 DEFAULT_RESOURCES = (("cpu", 1), ("memory", 1))
