@@ -84,6 +84,9 @@ def test_a_surge_above_the_limit_is_noticed_unless_the_limit_was_so_a_moment_ago
     assert writes.said == ["a rollout never has more pods than maxSurge allows"]
 
 
+TAKES_TOO_MUCH = "a rollout never takes more pods away than maxUnavailable allows"
+
+
 def rolling(lost: bool) -> Writes:
     writes = Writes()
     writes.write("deployments", deployment(2, surge=1, unavailable=0))
@@ -97,7 +100,7 @@ def rolling(lost: bool) -> Writes:
 
 
 def test_a_rollout_that_takes_too_much_is_noticed_but_not_when_a_pod_was_just_lost():
-    assert rolling(lost=False).said == ["a rollout never takes more pods away than maxUnavailable allows"]
+    assert rolling(lost=False).said == [TAKES_TOO_MUCH]
     assert rolling(lost=True).said == []
 
 
@@ -112,6 +115,23 @@ def test_a_change_of_scale_is_shared_out_whatever_is_available():
     writes.write("deployments", deployment(3, surge=1, unavailable=0))
     writes.write("replicasets", replica_set("old", 2), "deployment-controller")
     assert writes.said == []
+
+
+@pytest.mark.parametrize(("share_of", "said"), [(4, []), (3, [TAKES_TOO_MUCH])])
+def test_it_is_shared_out_too_when_nobody_could_act_on_it_for_long(share_of, said):
+    """Seed 2948: the controllers came back minutes after the scale was changed; the set notes which one it has its share of."""
+    writes = Writes()
+    writes.write("deployments", deployment(4, surge=1, unavailable=0))
+    old = replica_set("old", 3)
+    old["metadata"]["annotations"] = {"deployment.kubernetes.io/desired-replicas": str(share_of)}
+    writes.write("replicasets", old, "deployment-controller")
+    for name in ("a", "b", "c"):
+        writes.write("pods", pod(name, "old"), "system:node:n")
+    writes.write("deployments", deployment(3, surge=1, unavailable=0))
+    writes.at += 1000
+    writes.write("deployments", deployment(3, surge=1, unavailable=0))
+    writes.write("replicasets", replica_set("old", 2), "deployment-controller")
+    assert writes.said == said
 
 
 def test_a_pod_too_many_is_noticed_where_no_answer_can_have_been_lost():

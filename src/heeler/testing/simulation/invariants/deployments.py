@@ -7,7 +7,8 @@ can break it. The specs of the recent past count, since the controller may act o
 Unavailability is judged at each write that makes a set smaller: what is available then, less what this takes away, is what
 the Deployment must have. Upstream (and here) the controller goes by the sets' status, which may be behind: pods that
 died, were evicted or deleted by others in the recent past excuse it, and so do set clocks (minReadySeconds). A change of the
-scale does, too: it is shared out among the sets by their sizes, whatever is available in each.
+scale does, too: it is shared out among the sets by their sizes, whatever is available in each; a set notes the scale of which
+it has its share, so that a change that was made long before anybody acted on it is one as well.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heeler.base.clock import EPOCH
+from heeler.controllers.deployment_plan import desired_annotation
 from heeler.objects.value import Object, uid_of
 from heeler.testing.simulation.invariants.invariant import Invariant, Recent
 from heeler.testing.simulation.world import Step, World
@@ -97,7 +99,9 @@ class _Available:
         if step.at - self._lost.get(uid, float("-inf")) <= world.lag:
             return
         specs = [s for s in self._specs.specs(world, key, step.at) if s["uid"] == uid]
-        if len({spec.get("replicas", 1) for spec in specs}) > 1:
+        scales = {spec.get("replicas", 1) for spec in specs}
+        shared = desired_annotation(old)
+        if len(scales if shared is None else scales | {shared}) > 1:
             return
         least = min((_least(spec) for spec in specs), default=0)
         now = EPOCH + step.at
