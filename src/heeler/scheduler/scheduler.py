@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 
+from heeler.base.aside import LARGE_BYTES, Aside
 from heeler.base.clock import Clock
 from heeler.base.random import Random
 from heeler.base.tasks import Tasks
@@ -28,6 +29,7 @@ from heeler.scheduler.kin import Kinship
 from heeler.scheduler.measures import Measures
 from heeler.scheduler.outcome import PODS, SCHEDULER_ERROR, UNSCHEDULABLE, Outcomes, about
 from heeler.scheduler.plugins.default_preemption import DefaultPreemption
+from heeler.scheduler.plugins.dynamic_resources import SlowSearch
 from heeler.scheduler.plugins.lifecycle import Rejected
 from heeler.scheduler.plugins.plugin import PluginError
 from heeler.scheduler.plugins.registry import Tools
@@ -81,6 +83,7 @@ class Scheduler:
         self._client, self._clock, self._random = client, clock, random
         self._own = informers is None
         self._informers = informers or Informers(client, clock)
+        self._aside = Aside()
         self.cache = Cache()
         kinship = Kinship(self._informers)
         self._devices = Devices()
@@ -198,6 +201,7 @@ class Scheduler:
                     await self._schedule(waiting, tasks)
                     await asyncio.sleep(0)
             finally:
+                self._aside.close()
                 for extender in self._extenders:
                     await extender.close()
 
@@ -277,7 +281,7 @@ class Scheduler:
         """Decide now; what needs the API goes on beside."""
         waiting.began = began = self._clock.monotonic()
         try:
-            decision = await self._decide(waiting)
+            decision = await self._decided(waiting)
         except PluginError as error:
             self._erred(waiting, str(error), tasks)
             return
@@ -290,6 +294,20 @@ class Scheduler:
             self._reserve(waiting, decision.node, tasks)
         else:
             self._refuse(waiting, decision, tasks)
+
+    async def _decided(self, waiting: Waiting) -> Decision:
+        """Searches for devices that take long go on in a thread, while nothing else is decided; what was found stays."""
+        slow: SlowSearch | None = None
+        try:
+            while True:
+                try:
+                    return await self._decide(waiting)
+                except SlowSearch as found:
+                    slow = found
+                await self._aside.run(LARGE_BYTES, slow.go_on)
+        finally:
+            if slow is not None:
+                slow.forget()
 
     async def _decide(self, waiting: Waiting) -> Decision:
         info, cache, profile = waiting.info, self.cache, waiting.profile

@@ -12,6 +12,7 @@ from heeler.scheduler.devices.known import Devices
 from heeler.scheduler.devices.pools import Published
 from heeler.scheduler.devices.results import allocation
 from heeler.scheduler.devices.selecting import Selecting
+from heeler.scheduler.plugins.dynamic_resources import SlowSearch
 from heeler.scheduler.plugins.plugin import PluginError
 from heeler.scheduler.plugins.registry import FACTORIES, Tools
 from heeler.scheduler.pod import pod_info
@@ -278,17 +279,54 @@ def test_a_claim_that_holds_its_pod_elsewhere_is_given_back():
     assert setting(taken).choose(claiming()).frees is None
 
 
+class Ticking(LoopClock):
+    """Each look at it is a second later."""
+
+    now = 0.0
+
+    def monotonic(self):
+        self.now += 1
+        return self.now
+
+
+def patiently(plugin, table, *, searches=None):
+    """The verdict on all rows of a table: slow searches go on, as the scheduler lets them in a thread. `searches` gets the nodes
+    that there are answers for after each of them."""
+    slow = None
+    try:
+        while True:
+            try:
+                return plugin.prepare(pod_info(claiming()), table)(table.order)
+            except SlowSearch as found:
+                slow = found
+            slow.go_on()
+            if searches is not None:
+                searches.append(sorted(name for _, name in plugin._answers))
+    finally:
+        if slow is not None:
+            slow.forget()
+
+
+def test_slow_searches_go_on_where_nobody_waits_for_them_and_their_answers_stay_for_the_decision():
+    devices = Devices()
+    devices.classes |= CLASSES
+    devices.claims |= {"n/c": claim(request(count=2))}
+    devices.slices |= {"a": slice_("a", []), "b": slice_("b", TWO[0]["spec"]["devices"], "b")}
+    plugin = FACTORIES["DynamicResources"](Tools(devices=devices, clock=Ticking()), {"filterTimeout": "60s"})
+    table = Setting(node("a"), node("b"), node("c")).cache.table
+    for _ in range(2):
+        searches = []
+        verdict = patiently(plugin, table, searches=searches)
+        assert searches == [["a", "b"]]  # b's was slow: where no device is looked at, nothing takes long
+        assert [bool(one) for one in verdict.refused] == [True, False, True]
+        assert [chosen.device.id.device for _, chosen in plugin.chosen(pod_info(claiming()), table.row("b"))] == [
+            "d0",
+            "d1",
+        ]
+
+
 @pytest.mark.parametrize(("filter_timeout", "late"), [("2s", True), ("60s", False), ("0s", False)])
 def test_devices_are_looked_for_on_a_node_for_so_long(filter_timeout, late):
-    class Ticking(LoopClock):
-        """Each look at it is a second later."""
-
-        now = 0.0
-
-        def monotonic(self):
-            self.now += 1
-            return self.now
-
     devices = Devices()
     devices.classes |= CLASSES
     devices.claims |= {"n/c": claim(request(count=3))}
@@ -296,13 +334,12 @@ def test_devices_are_looked_for_on_a_node_for_so_long(filter_timeout, late):
     tools = Tools(devices=devices, clock=Ticking())
     plugin = FACTORIES["DynamicResources"](tools, {"filterTimeout": filter_timeout})
     table = Setting(node("a")).cache.table
-    check = plugin.prepare(pod_info(claiming()), table)
     if late:
         words = 'running "DynamicResources" filter plugin: node a: timed out trying to allocate devices'
         with pytest.raises(PluginError, match=f"^{words}$"):
-            check(table.order)
+            patiently(plugin, table)
     else:
-        assert check(table.order) is None
+        assert patiently(plugin, table) is None
 
 
 def tell(*devices, used=0):

@@ -6,9 +6,11 @@ https://kubernetes.io/docs/concepts/scheduling-eviction/dynamic-resource-allocat
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -24,11 +26,11 @@ from heeler.scheduler.devices.allocator import (
     Chosen,
     InvalidPoolsError,
     OutOfTimeError,
-    never,
 )
 from heeler.scheduler.devices.claim_writer import BINDING_SECONDS, ClaimWriter
 from heeler.scheduler.devices.extended import Special, is_of, special_claim, special_of
 from heeler.scheduler.devices.known import Devices, MissingClaim, allocation_of, reserved_for, usable_on
+from heeler.scheduler.devices.pools import Pool
 from heeler.scheduler.devices.selecting import Selecting
 from heeler.scheduler.events import (
     ADD,
@@ -61,6 +63,8 @@ NOT_OFFERED = Refusal(("cannot fit resource",), True)
 IN_USE = "resourceclaim in use"
 #: So long devices are looked for on one node.
 FILTER_SECONDS = 10.0
+#: So long a decision may keep the loop waiting with searches for devices.
+PATIENCE_SECONDS = 0.05
 #: A claim is reserved for so many pods at the most.
 MAX_RESERVED = 256
 #: Alternatives of a request: the first is worth so much.
@@ -69,6 +73,19 @@ FIRST_ALTERNATIVE = 8
 
 #: Tells an event about a pod: reason, action, note.
 Record = Callable[[PodInfo, str, str, str], None]
+
+
+class SlowSearch(BaseException):
+    """A search for devices takes longer than the loop may wait. No error: who decides lets `go_on` run in a thread, decides
+    anew, which finds its answer, and says `forget` at the end. Nothing else may be decided meanwhile."""
+
+    def __init__(self, go_on: Callable[[], None], forget: Callable[[], None]) -> None:
+        super().__init__()
+        self.go_on, self.forget = go_on, forget
+
+
+#: What came of a search: devices, None, or the error that is raised.
+_Answer = Callable[[], "list[Chosen] | None"]
 
 
 class _Offer(NamedTuple):
@@ -104,6 +121,36 @@ class _Reserved:
     made: bool = False
 
 
+class _Limit:
+    """How long searches may take: each so many seconds, all of them together only as long as the loop may wait."""
+
+    def __init__(self, clock: Clock | None, seconds: float) -> None:
+        """0 seconds: as long as it takes. Without a clock no time passes."""
+        self._clock, self._seconds = clock, seconds
+        self._until = self._patience = math.inf
+        self._waits_until = clock.monotonic() + PATIENCE_SECONDS if clock is not None else math.inf
+        #: A search was given up since the loop would have waited for too long.
+        self.is_impatient = False
+
+    def begin(self, *, patient: bool) -> None:
+        """A search begins; `patient`: nobody waits for it."""
+        self.is_impatient = False
+        if self._clock is not None:
+            self._until = self._clock.monotonic() + self._seconds if self._seconds else math.inf
+        self._patience = math.inf if patient else self._waits_until
+
+    def is_late(self) -> bool:
+        if self._clock is None:
+            return False
+        now = self._clock.monotonic()
+        self.is_impatient = self._patience <= now < self._until
+        return self.is_impatient or now >= self._until
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
 class DynamicResources:
     """`writer` writes allocations; None in tests of decisions. `filter_seconds`: so long devices are looked for on one node;
     0: as long as it takes. Without a `clock` no time passes. `record` tells an event: (pod, reason, action, note)."""
@@ -126,6 +173,10 @@ class DynamicResources:
         self._plans: dict[str, _Plan] = {}
         #: By uid of the pod.
         self._reserved: dict[str, list[_Reserved]] = {}
+        #: The pod of the decision under way, once a search was slow.
+        self._slow = ""
+        #: Its answers, by what a node lacks and the node's name.
+        self._answers: dict[tuple[tuple[str, ...], str], _Answer] = {}
         self.hints: Hints = {
             (RESOURCE_CLAIM, ADD): self._claim_helps,
             (RESOURCE_CLAIM, UPDATE): self._claim_helps,
@@ -177,6 +228,8 @@ class DynamicResources:
     def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
         before = self._plans.pop(pod.uid, None)
         self._plans.clear()
+        if self._slow != pod.uid:
+            self._answers = {}
         extended = self._extended(pod)
         if not extended and not pod.pod["spec"].get("resourceClaims"):
             return None
@@ -220,22 +273,42 @@ class DynamicResources:
     ) -> Callable[[int], Refusal | None]:
         """One row's check. Nodes that don't offer the same extended resources want the same claim."""
         searches: dict[tuple[str, ...], tuple[Allocator, _Offer]] = {}
-        until = 0.0
-        clock = self._clock
+        answers, limit = self._answers, _Limit(self._clock, self._filter_seconds)
         hopeless = [one["metadata"]["uid"] for one in plan.claims if self._is_hopeless(one)]
-        is_late = (lambda: clock.monotonic() >= until) if clock is not None and self._filter_seconds else never
 
         def search(lacking: tuple[str, ...]) -> tuple[Allocator, _Offer]:
             if lacking not in searches:
                 classes = {name: found for name in lacking if (found := extended[name]) is not None}
                 special = special_claim(pod.pod, classes) if classes else None
                 claims = plan.open if special is None else [*plan.open, special.claim]
-                allocator = Allocator(claims, self._devices.classes, self._devices.use, self._selecting, is_late)
+                allocator = Allocator(claims, self._devices.classes, self._devices.use, self._selecting, limit.is_late)
                 searches[lacking] = allocator, _Offer(claims, [], special)
             return searches[lacking]
 
+        def answered(allocator: Allocator, pools: Sequence[Pool], *, patient: bool) -> _Answer:
+            limit.begin(patient=patient)
+            try:
+                found = allocator.allocate(pools)
+            except (InvalidPoolsError, AllocationError, OutOfTimeError) as error:
+                return partial(_raise, error)
+            return lambda: found
+
+        def answer(allocator: Allocator, lacking: tuple[str, ...], node: Object) -> _Answer:
+            key = (lacking, name_of(node))
+            if key not in answers:
+                pools = self._devices.published.for_node(node)
+                found = answered(allocator, pools, patient=False)
+                if limit.is_impatient:
+
+                    def go_on() -> None:
+                        self._slow, self._answers = pod.uid, answers
+                        answers[key] = answered(allocator, pools, patient=True)
+
+                    raise SlowSearch(go_on, self._forget)
+                answers[key] = found
+            return answers[key]
+
         def check(row: int) -> Refusal | None:
-            nonlocal until
             node = table.node(row)
             lacking = tuple(name for name in extended if not table.has(name)[row])
             if any(extended[name] is None and not _offers(node, name) for name in lacking):
@@ -249,9 +322,8 @@ class DynamicResources:
             if not offer.open:
                 plan.found[row] = offer
                 return None
-            until = clock.monotonic() + self._filter_seconds if clock is not None else 0.0
             try:
-                found = allocator.allocate(self._devices.published.for_node(node))
+                found = answer(allocator, lacking, node)()
             except InvalidPoolsError as error:
                 return Refusal((str(error),), True)
             except AllocationError as error:
@@ -265,6 +337,9 @@ class DynamicResources:
             return None
 
         return check
+
+    def _forget(self) -> None:
+        self._slow, self._answers = "", {}
 
     def _is_hopeless(self, claim: Object) -> bool:
         """Do the devices of an allocated claim not become ready?"""
