@@ -209,6 +209,22 @@ def test_a_quota_that_is_exceeded_is_noticed():
     assert writes.said == ["a quota is never exceeded"]
 
 
+@pytest.mark.parametrize(("seconds", "counted", "noticed"), [(0, "0", False), (0, "1", True), (1000, "0", True)])
+def test_a_quota_may_be_exceeded_by_what_its_count_left_out_as_it_was_just_made(seconds, counted, noticed):
+    """Seed 5147: a new quota's first count left out a pod of the very same moment, upstream too."""
+    writes = Writes()
+    quota = thing("small", spec={"hard": {"pods": "1"}})
+    writes.write("resourcequotas", quota)
+    writes.write("pods", pod("a"))
+    writes.at += seconds
+    status = {"hard": {"pods": "1"}, "used": {"pods": counted}}
+    writes.write("resourcequotas", {**quota, "status": status}, "resourcequota-controller")
+    writes.write("pods", pod("b"))
+    assert len(writes.said) == noticed
+    writes.write("pods", pod("c"))
+    assert len(writes.said) == 1 + noticed
+
+
 @pytest.mark.parametrize(("disturbed", "expected"), [(False, 1), (True, 0)])
 def test_an_eviction_that_a_budget_forbids_is_noticed(disturbed, expected):
     writes = Writes()

@@ -290,8 +290,8 @@ class Ticking(LoopClock):
 
 
 def patiently(plugin, table, *, searches=None):
-    """The verdict on all rows of a table: slow searches go on, as the scheduler lets them in a thread. `searches` gets the nodes
-    that there are answers for after each of them."""
+    """The verdict on all rows of a table: slow searches go on, as the scheduler lets them in a thread. `searches` gets
+    the nodes that there are answers for after each of them."""
     slow = None
     try:
         while True:
