@@ -6,15 +6,18 @@ and https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/resou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from heeler.kinds.cel import costs
 from heeler.kinds.cel.checked import Type
+from heeler.kinds.cel.estimate import SIZE, Estimate
 from heeler.kinds.cel.expressions import CompileError, Environment, Expression
 from heeler.kinds.cel.rights import Authorizer, ResourceCheck
-from heeler.kinds.cel.structures import Types
-from heeler.objects.faults import Fault, invalid
+from heeler.kinds.cel.structures import MESSAGE, Types
+from heeler.objects.faults import Fault, forbidden, invalid
 from heeler.objects.value import Object
 
 _TEXT: Object = {"type": "string"}
@@ -66,13 +69,27 @@ NAMESPACE = _object(
     spec=_object(finalizers=_TEXTS),
     status=_object(phase=_TEXT),
 )
-#: A device of dynamic resource allocation.
-DEVICE = _object(
-    driver=_TEXT,
-    attributes={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _ANY}},
-    capacity={"type": "object", "additionalProperties": {"type": "object", "additionalProperties": _ANY}},
-    allowMultipleAllocations={"type": "boolean"},
-)
+
+
+def _by_name(name_size: int, value: Object) -> Object:
+    """What a device has of values, by name: so many at the most."""
+    names = {"type": "string", SIZE: name_size}
+    return {"type": "object", "maxProperties": 32, "propertyNames": names, "additionalProperties": value}
+
+
+#: A device of dynamic resource allocation, with the sizes that its parts may have.
+DEVICE: Object = {
+    MESSAGE: "DRADevice",
+    **_object(
+        driver={"type": "string", SIZE: 63},
+        attributes=_by_name(63, _by_name(32, {**_ANY, SIZE: 64})),
+        capacity=_by_name(63, _by_name(32, _ANY)),
+        allowMultipleAllocations={"type": "boolean", SIZE: 1},
+    ),
+}
+#: Types of what maps of a device hold, which messages can't say.
+_HELD = {"attributes": "google.protobuf.Any", "capacity": "kubernetes.Quantity"}
+_HAS_MAP = re.compile(r"\bhas\s*\(\s*device\s*\.\s*(attributes|capacity)\s*\)")
 #: Names of CEL's types -> schemas, for the variables of a policy.
 _SCHEMAS: Mapping[str, Object] = {
     "int": {"type": "integer"},
@@ -156,11 +173,18 @@ def _schema(type: Type) -> Object:
     return _SCHEMAS.get(type.kind, _ANY)
 
 
-@lru_cache(maxsize=1)
-def _devices() -> Environment:
-    types = Types(plain=True)
-    device = types.of(DEVICE)
-    return Environment({"device": device}, types.pool())
+@lru_cache(maxsize=2)
+def _devices(whole: bool) -> Environment:
+    """`whole`: the maps of a device are fields of it and nothing else, of which `has` can be asked."""
+    from heeler.kinds.cel.runtime import runtime
+
+    kinds = runtime().Type
+    types = Types(plain=True, package="kubernetes")
+    known = {"device": types.of(DEVICE)}
+    if not whole:
+        for name, held in _HELD.items():
+            known[f"device.{name}"] = kinds.Map(kinds.STRING, kinds.Map(kinds.STRING, kinds(held)))
+    return Environment(known, types.pool())
 
 
 def expression_faults(
@@ -187,16 +211,24 @@ def expression_faults(
 
 
 def compile_device(text: str) -> Expression:
-    """A selector of devices, whose variable is `device`. Raises CompileError."""
-    return _devices().compile(text)
+    """A selector of devices, whose variables are those of `device_variables`. Raises CompileError."""
+    return _devices(_HAS_MAP.search(text) is not None).compile(text, bindings=True)
+
+
+def device_variables(device: Object) -> dict[str, Any]:
+    """What a selector sees of a device."""
+    return {"device": device, **{f"device.{name}": device[name] for name in _HELD}}
 
 
 def device_faults(text: str, path: str) -> Iterator[Fault]:
     """What is wrong with a selector of devices."""
     try:
-        found = _devices().compile(text).returns
+        found = compile_device(text)
     except CompileError as error:
         yield invalid(path, text, f"compilation failed: {error}")
         return
-    if found not in ("bool", "dyn"):
-        yield invalid(path, text, f"must evaluate to bool or the unknown type, not {found}")
+    if found.returns not in ("bool", "any"):
+        returns = re.sub(r"\bany\b", "google.protobuf.Any", found.returns)
+        yield invalid(path, text, f"must evaluate to bool or the unknown type, not {returns}")
+    elif Estimate(found.tree, DEVICE).most() > costs.PER_CALL:
+        yield forbidden(path, "too complex, exceeds cost limit")

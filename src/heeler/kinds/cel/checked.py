@@ -296,7 +296,7 @@ def _fold(id: int, fields: _Fields, depth: int) -> Node:
 _NODES = {3: _literal, 4: _name, 5: _select, 6: _call, 7: _list, 8: _struct, 9: _fold}
 
 _PRIMITIVES = ("", "bool", "int", "uint", "double", "string", "bytes")
-_WELL_KNOWN = ("", "dyn", "timestamp", "duration")
+_WELL_KNOWN = ("", "any", "timestamp", "duration")
 
 
 def _type(data: Any) -> Type:

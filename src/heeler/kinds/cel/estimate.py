@@ -77,8 +77,14 @@ def least_bytes(schema: Object, *, root: bool = False) -> int:
             return 1
 
 
+#: In a schema: just how large a value may be.
+SIZE = "x-size"
+
+
 def most_elements(schema: Object) -> int:
     """How large (`size()`) a value of the schema may be; texts are counted in bytes."""
+    if SIZE in schema:
+        return int(schema[SIZE])
     if schema.get("x-kubernetes-int-or-string"):
         return MAX_REQUEST - 2
     match schema.get("type"):
@@ -158,8 +164,9 @@ class Estimate:
         match node:
             case Name():
                 local = self._local(node.name)
-                self._paths[node.id] = local.path if local else (node.name,)
-                return ONE
+                parts = tuple(node.name.split("."))  # a variable that stands for a field of another one
+                self._paths[node.id] = local.path if local else parts
+                return _fixed(len(parts))
             case Select():
                 return self._select(node)
             case Call():
@@ -384,7 +391,9 @@ def _below(schema: Object | None, step: str, *, root: bool) -> Object | None:
     if step == "@values":
         return more if is_map else None
     if step == "@keys":
-        return {} if is_map else None
+        return schema.get("propertyNames") or {} if is_map else None
+    if is_map and isinstance(more, dict) and SIZE in more:
+        return more  # whatever its name, a value is no larger
     if is_map or step == "@indices":
         return None
     return next((part for name, part in fields(schema, root=root).items() if escaped(name) == step), None)

@@ -15,6 +15,8 @@ from heeler.kinds.cel.values import Timestamp, parse_duration, parse_time
 from heeler.objects.value import Object, Value
 
 _PACKAGE = "heeler.schema"
+#: In a schema: what its message is called, behind the package, where faults show it.
+MESSAGE = "x-message"
 _RESERVED = frozenset(
     "true false null in as break const continue else for function if import let loop package namespace return var void "
     "while".split()
@@ -50,7 +52,7 @@ def fields(schema: Object, *, root: bool = False) -> dict[str, Object]:
 class Types:
     """The messages of one schema. `of` gives a node's type; then `pool` knows all that were asked for."""
 
-    def __init__(self, *, plain: bool = False) -> None:
+    def __init__(self, *, plain: bool = False, package: str = _PACKAGE) -> None:
         """`plain`: names of fields are taken as they are, reserved words too (`request.namespace`)."""
         from google.protobuf import descriptor_pb2
 
@@ -59,7 +61,7 @@ class Types:
         needs = [f"google/protobuf/{name}.proto" for name in ("struct", "timestamp", "duration")]
         # proto2: the third version refuses names that are alike but for underscores (`a_b` and `aB`).
         self._file = descriptor_pb2.FileDescriptorProto(
-            name="schema.proto", package=_PACKAGE, syntax="proto2", dependency=needs
+            name="schema.proto", package=package, syntax="proto2", dependency=needs
         )
 
     def pool(self) -> Any:
@@ -82,13 +84,13 @@ class Types:
             more = schema.get("additionalProperties")
             return kinds.Map(kinds.STRING, self.of(more) if isinstance(more, dict) else kinds.DYN)
         if form == "object":
-            return kinds(f"{_PACKAGE}.{self._message(schema, root)}")
+            return kinds(f"{self._file.package}.{self._message(schema, root)}")
         names = {"string": kinds.STRING, "integer": kinds.INT, "number": kinds.DOUBLE, "boolean": kinds.BOOL}
         names |= {"bytes": kinds.BYTES, "Timestamp": kinds.TIMESTAMP, "Duration": kinds.DURATION}
         return names.get(form, kinds.DYN)
 
     def _message(self, schema: Object, root: bool) -> str:
-        name = f"T{len(self._file.message_type)}"
+        name = schema.get(MESSAGE) or f"T{len(self._file.message_type)}"
         message = self._file.message_type.add(name=name)
         # fields may differ in nothing but how words are joined (jwksUri, jwks_uri): nobody writes these messages as JSON
         message.options.deprecated_legacy_json_field_conflicts = True
@@ -120,7 +122,7 @@ class Types:
             value = entry.field.add(name="value", number=2, label=_OPTIONAL)
             self._typed(value, more if isinstance(more, dict) else {})
             field.label, field.type = _REPEATED, _MESSAGE
-            field.type_name = f".{_PACKAGE}.{message.name}.{entry_name}"
+            field.type_name = f".{self._file.package}.{message.name}.{entry_name}"
         else:
             self._typed(field, schema)
 
@@ -132,7 +134,7 @@ class Types:
             return
         field.type = _MESSAGE
         if form == "object":
-            field.type_name = f".{_PACKAGE}.{self._message(schema, False)}"
+            field.type_name = f".{self._file.package}.{self._message(schema, False)}"
         elif form in ("Timestamp", "Duration"):
             field.type_name = f".google.protobuf.{form}"
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from heeler.kinds.cel.admission import compile_device
+from heeler.kinds.cel.admission import compile_device, device_variables
 from heeler.kinds.cel.expressions import CompileError, Expression
 from heeler.kinds.cel.library import semver
 from heeler.kinds.cel.values import EvaluationError
@@ -42,7 +42,7 @@ class Selecting:
         """Do all expressions select the device? Raises SelectorError."""
         if not selectors:
             return True
-        variables = {"device": shown(device)}
+        variables = device_variables(shown(device))
         for at, selector in enumerate(selectors):
             text = (selector.get("cel") or {}).get("expression") or ""
             try:

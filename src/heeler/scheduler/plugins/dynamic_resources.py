@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from heeler.base.aside import PATIENCE, PATIENT_UNITS, Costly
 from heeler.base.clock import Clock
 from heeler.client.informer import key_of
 from heeler.kinds.meta.resource_rules import is_extended
@@ -287,10 +288,17 @@ class DynamicResources:
 
         def answered(allocator: Allocator, pools: Sequence[Pool], *, patient: bool) -> _Answer:
             limit.begin(patient=patient)
+            waiting = None if patient else PATIENCE.set([PATIENT_UNITS])
             try:
                 found = allocator.allocate(pools)
             except (InvalidPoolsError, AllocationError, OutOfTimeError) as error:
                 return partial(_raise, error)
+            except Costly:
+                limit.is_impatient = True
+                return lambda: None
+            finally:
+                if waiting is not None:
+                    PATIENCE.reset(waiting)
             return lambda: found
 
         def answer(allocator: Allocator, lacking: tuple[str, ...], node: Object) -> _Answer:
