@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ HEELER = [sys.executable, "-m", "heeler.cli.main"]
 def pytest_configure(config: pytest.Config) -> None:
     # processes that tests start find the package wherever the tests are run from
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT / "src"), os.environ.get("PYTHONPATH", ""))))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: what tests start would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def find_kubectl() -> str | None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from heeler.base.clock import parse_rfc3339, rfc3339
 from heeler.controllers.job_policies import judge, succeeded_by
+from heeler.objects.names import MAX_PREFIX
 from heeler.objects.value import Object, labels_of, meta, name_of
 from heeler.workloads import index_sets, pods
 
@@ -26,8 +27,6 @@ OWN_MANAGER = "kubernetes.io/job-controller"
 BURST = 500
 #: A failed pod is replaced after this time, twice as long each time.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 10.0, 600.0
-#: So much of a generated name is the given part.
-MAX_PREFIX = 58
 
 
 class Verdict(NamedTuple):

@@ -10,6 +10,8 @@ import ipaddress
 import re
 from functools import lru_cache
 
+#: So much of a generated name is the given part: the suffix fits into 63 characters.
+MAX_PREFIX = 58
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = _LABEL + r"(\." + _LABEL + ")*"
 _LABEL_1035 = r"[a-z]([-a-z0-9]*[a-z0-9])?"

@@ -17,6 +17,7 @@ from heeler.apiserver.verbs.fields import ignored_fields
 from heeler.base.clock import rfc3339
 from heeler.base.random import name_suffix
 from heeler.objects import apply
+from heeler.objects.names import MAX_PREFIX
 from heeler.objects.status import StatusError, already_exists, bad_request, invalid
 from heeler.objects.value import Object
 from heeler.store.store import KeyExists
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from heeler.apiserver.request import Context
     from heeler.kinds.kind import Kind
 
-#: A generated name is cut so that the suffix fits into 63 characters.
-MAX_PREFIX = 58
 #: What only the server says of an object.
 SYSTEM_FIELDS = (
     "resourceVersion",
