@@ -174,11 +174,11 @@ def _prepared(
     if not found:
         raise MetricError(NO_PODS)
     groups = grouped(found, samples, resource, now, patience)
-    names = {name_of(pod) for pod in found}
+    # pods that are gone count for as long as they are measured, upstream too
     used = {
         name: sample.value
         for name, sample in samples.items()
-        if name in names and name not in groups.ignored and name not in groups.unready
+        if name not in groups.ignored and name not in groups.unready
     }
     if not used:
         raise MetricError("did not receive metrics for targeted pods (pods might be unready)")

@@ -140,6 +140,12 @@ def test_an_average_per_pod_is_whole_before_it_is_compared():
     assert answer == arithmetic.Answer(3, 0, 1)
 
 
+def test_a_pod_that_is_gone_counts_in_an_average_as_long_as_it_is_measured_but_in_no_share_of_requests():
+    found, used = [pod("p0"), pod("p1")], {**samples(200, 200), "gone": Sample(800, NOW)}
+    assert arithmetic.by_value(2, 400, found, used, "", ANY, NOW) == arithmetic.Answer(2, 0, 400)
+    assert by_percent(50, found, used) == (1, 20)
+
+
 def test_policies_limit_the_rate_by_what_was_changed_in_their_period():
     pods_up = {"scaleUp": {"policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}}
     assert steps(pods_up, 5, 20)[0] == 7
