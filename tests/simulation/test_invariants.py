@@ -383,7 +383,8 @@ def test_what_is_left_of_somebody_or_is_counted_wrongly_has_not_converged():
 
 
 def test_a_failed_pod_waits_for_its_successor_while_its_job_stands_still():
-    """Seed 5416: failures that count by index are counted when the next pod of the index is made."""
+    """Seeds 5416 and 9934: failures that count by index are counted when the next pod of the index is made, and these pods
+    can't go before, even if somebody deletes them."""
     job: Obj = {"backoffLimitPerIndex": 1, "completions": 2, "suspend": True}
     waiting = pod("work-0-a", "work", phase="Failed", kind="Job")
     waiting["metadata"]["finalizers"] = ["batch.kubernetes.io/job-tracking"]
@@ -393,4 +394,8 @@ def test_a_failed_pod_waits_for_its_successor_while_its_job_stands_still():
         writes.write("jobs", thing("work", spec=spec))
         writes.write("pods", waiting)
         said = [text for text in unsettled(writes.world, 200.0) if "was not counted" in text]
+        assert bool(said) is left, spec
+        gone = {**waiting, "metadata": {**waiting["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        writes.write("pods", gone)
+        said = [text for text in unsettled(writes.world, 200.0) if "still being deleted" in text]
         assert bool(said) is left, spec

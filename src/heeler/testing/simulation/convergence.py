@@ -38,14 +38,14 @@ def unsettled(world: World, now: float) -> list[str]:
         rule = RULES.get(plural)
         for obj in found.values():
             where = f"{plural} {namespace_of(obj) + '/' if namespace_of(obj) else ''}{name_of(obj)}"
-            out += [f"{where}: {text}" for text in _object(world, obj)]
+            out += [f"{where}: {text}" for text in _object(world, plural, obj)]
             if rule is not None:
                 out += [f"{where}: {text}" for text in rule(world, obj, now)]
     return out
 
 
-def _object(world: World, obj: Object) -> Iterator[str]:
-    if "deletionTimestamp" in obj["metadata"]:
+def _object(world: World, plural: str, obj: Object) -> Iterator[str]:
+    if "deletionTimestamp" in obj["metadata"] and not (plural == "pods" and _waits_for_its_successor(world, obj)):
         yield "is still being deleted"
     refs = owners.references(obj)
     if refs and not any(world.by_uid(ref["uid"]) for ref in refs):
@@ -56,8 +56,8 @@ def _object(world: World, obj: Object) -> Iterator[str]:
 
 
 def _waits_for_its_successor(world: World, pod: Object) -> bool:
-    """Where failures count by index a failed pod is counted once the next one carries on its number, so not while the Job
-    makes none."""
+    """Where failures count by index a failed pod is counted, and let go, once the next one carries on its number, so not while
+    the Job makes none."""
     job = world.by_uid(owners.controller_uid(pod)) or {}
     spec = job.get("spec") or {}
     stands_still = bool(spec.get("suspend")) or spec.get("parallelism") == 0
