@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,7 @@ import heeler
 from heeler.client.client import Client
 from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
-from heeler.scheduler.devices.allocator import Allocator, Chosen
+from heeler.scheduler.devices.allocator import Allocator, Chosen, OutOfTimeError
 from heeler.scheduler.devices.pools import Pool
 from heeler.scheduler.plugins import dynamic_resources
 
@@ -83,3 +84,31 @@ def test_slow_searches_run_in_a_thread_and_come_to_the_same_end(monkeypatch: pyt
     asyncio.run(main())
     assert {name.rpartition("_")[0] for name in where} >= {"heeler-aside"}
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("heeler-aside")]
+
+
+def test_a_search_ends_with_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops the scheduler doesn't wait for it, and neither does the end of the program."""
+    searches, done = threading.Event(), threading.Event()
+
+    def endless(self: Allocator, pools: Sequence[Pool]) -> list[Chosen] | None:
+        if threading.current_thread() is threading.main_thread():
+            assert self.is_late()
+            raise OutOfTimeError
+        searches.set()
+        while not self.is_late():
+            time.sleep(0.01)
+        done.set()
+        raise OutOfTimeError
+
+    monkeypatch.setattr(dynamic_resources, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(dynamic_resources, "FILTER_SECONDS", 60.0)
+    monkeypatch.setattr(Allocator, "allocate", endless)
+
+    async def main() -> None:
+        async with heeler.Cluster(simulated_nodes=1) as cluster, asyncio.timeout(30):
+            await with_claims(cluster.client)
+            while not searches.is_set():
+                await asyncio.sleep(0.02)
+
+    asyncio.run(main())
+    assert done.wait(5)

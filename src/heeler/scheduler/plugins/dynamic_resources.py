@@ -78,7 +78,8 @@ Record = Callable[[PodInfo, str, str, str], None]
 
 class SlowSearch(BaseException):
     """A search for devices takes longer than the loop may wait. No error: who decides lets `go_on` run in a thread, decides
-    anew, which finds its answer, and says `forget` at the end. Nothing else may be decided meanwhile."""
+    anew, which finds its answer, and says `forget` at the end, also to a search that still runs. Nothing else may be decided
+    meanwhile."""
 
     def __init__(self, go_on: Callable[[], None], forget: Callable[[], None]) -> None:
         super().__init__()
@@ -130,6 +131,7 @@ class _Limit:
         self._clock, self._seconds = clock, seconds
         self._until = self._patience = math.inf
         self._waits_until = clock.monotonic() + PATIENCE_SECONDS if clock is not None else math.inf
+        self._is_over = False
         #: A search was given up since the loop would have waited for too long.
         self.is_impatient = False
 
@@ -140,12 +142,16 @@ class _Limit:
             self._until = self._clock.monotonic() + self._seconds if self._seconds else math.inf
         self._patience = math.inf if patient else self._waits_until
 
+    def end(self) -> None:
+        """Nobody wants to know any more: a search that still runs ends soon."""
+        self._is_over = True
+
     def is_late(self) -> bool:
         if self._clock is None:
-            return False
+            return self._is_over
         now = self._clock.monotonic()
         self.is_impatient = self._patience <= now < self._until
-        return self.is_impatient or now >= self._until
+        return self.is_impatient or self._is_over or now >= self._until
 
 
 def _raise(error: Exception) -> NoReturn:
@@ -312,7 +318,11 @@ class DynamicResources:
                         self._slow, self._answers = pod.uid, answers
                         answers[key] = answered(allocator, pools, patient=True)
 
-                    raise SlowSearch(go_on, self._forget)
+                    def forget() -> None:
+                        limit.end()
+                        self._slow, self._answers = "", {}
+
+                    raise SlowSearch(go_on, forget)
                 answers[key] = found
             return answers[key]
 
@@ -345,9 +355,6 @@ class DynamicResources:
             return None
 
         return check
-
-    def _forget(self) -> None:
-        self._slow, self._answers = "", {}
 
     def _is_hopeless(self, claim: Object) -> bool:
         """Do the devices of an allocated claim not become ready?"""
