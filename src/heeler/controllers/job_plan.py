@@ -276,7 +276,9 @@ def _verdict(
         return Verdict("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     deadline = spec.get("activeDeadlineSeconds")
     if deadline is not None and status.get("startTime") and not spec.get("suspend"):
-        left = parse_rfc3339(status["startTime"]) + float(deadline) - now
+        # of a Job that starts just now it is known to a fraction of a second, later only in whole ones
+        started = (job.get("status") or {}).get("startTime")
+        left = (parse_rfc3339(started) if started else now) + float(deadline) - now
         if left <= 0:
             return Verdict("Failed", "DeadlineExceeded", "Job was active longer than specified deadline")
         _again(step, left)

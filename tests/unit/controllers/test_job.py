@@ -332,3 +332,10 @@ def test_whatever_ends_when_each_success_is_counted_once_and_never_more_than_sid
         now += 700
     assert obj["status"]["succeeded"] == successes == wanted
     assert rules.is_finished(obj)
+
+
+def test_a_deadline_counts_from_the_very_moment_in_which_the_job_starts():
+    """Its startTime is written in whole seconds: by that a Job of one second would be over before its pods are."""
+    step = rules.plan(job({}, activeDeadlineSeconds=1), [], NOW + 0.9)
+    assert step.verdict is None and step.again == 1.0
+    assert step.status["startTime"] == rfc3339(NOW)
