@@ -53,3 +53,21 @@ def test_of_those_who_delete_at_once_none_is_in_the_others_way(api_server: ApiSe
 
     said = asyncio.run(story())
     assert said.count("deleted") >= 10 and set(said) <= {"deleted", "NotFound"}
+
+
+def test_an_eviction_names_its_pod_or_nothing_is_looked_up(api_server: ApiServerProcess) -> None:
+    async def story() -> list[tuple[int, str]]:
+        client = HttpsClient(Access(api_server.url, token="admin-token", insecure=True))
+        said = []
+        try:
+            for body in ({}, {"metadata": {"name": "other"}}, {"metadata": {"name": "none"}}):
+                try:
+                    await client.create(PODS, body, "default", name="none", subresource="eviction")
+                except StatusError as error:
+                    said.append((error.code, error.message))
+            return said
+        finally:
+            await client.close()
+
+    mismatch = "name in URL does not match name in Eviction object"
+    assert asyncio.run(story()) == [(400, mismatch), (400, mismatch), (404, 'pods "none" not found')]

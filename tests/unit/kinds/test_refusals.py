@@ -48,3 +48,37 @@ def test_a_revision_holds_an_object(data: Any, words: str) -> None:
     revision = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": data}
     assert faults(revision) == [("data", f"Required value: {words}")]
     assert faults({**revision, "data": {}}) == []
+
+
+ZEROS = {"maxUnavailable": 0, "maxSurge": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "made"),
+    [
+        ("DaemonSet", {"type": "OnDelete"}, {"type": "OnDelete"}),
+        ("DaemonSet", {"type": "OnDelete", "rollingUpdate": {}}, {"type": "OnDelete", "rollingUpdate": ZEROS}),
+        (
+            "DaemonSet",
+            {"type": "OnDelete", "rollingUpdate": {"maxUnavailable": "50%"}},
+            {"type": "OnDelete", "rollingUpdate": {"maxUnavailable": "50%", "maxSurge": 0}},
+        ),
+        ("DaemonSet", {}, {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}),
+        ("Deployment", {"type": "Foo", "rollingUpdate": {}}, {"type": "Foo", "rollingUpdate": ZEROS}),
+        ("Deployment", {}, {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}),
+        (
+            "StatefulSet",
+            {"type": "OnDelete", "rollingUpdate": {"maxUnavailable": 2}},
+            {"type": "OnDelete", "rollingUpdate": {"partition": 0, "maxUnavailable": 2}},
+        ),
+        ("StatefulSet", {}, {"type": "RollingUpdate", "rollingUpdate": {"partition": 0, "maxUnavailable": 1}}),
+    ],
+)
+def test_a_rolling_update_has_its_numbers_under_any_strategy(kind: str, given: Any, made: Any) -> None:
+    field = "strategy" if kind == "Deployment" else "updateStrategy"
+    found = built_in().by_kind("apps", "v1", kind)
+    assert found is not None
+    spec = {"selector": {"matchLabels": LABELS}, "template": TEMPLATE, field: given}
+    obj, _ = decode({"metadata": {"name": "x", "namespace": "n"}, "spec": spec}, found.type("v1"))
+    found.default(obj, "v1")
+    assert obj["spec"][field] == made

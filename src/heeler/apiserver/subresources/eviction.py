@@ -43,7 +43,7 @@ async def create(call: Call, context: Context) -> Plain:
     )
     name, namespace = context.info.name, context.info.namespace
     given = (body.get("metadata") or {}).get("name", "")
-    if given and given != name:
+    if given != name:
         raise bad_request("name in URL does not match name in Eviction object")
     body = await sent(call, context, body, EVICTION, options)
     entry = await context.server.store.get(key_of(context.kind, namespace, name))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from heeler.kinds.apps import workload_rules as rules
 from heeler.kinds.apps.replicas import selector_cell
+from heeler.kinds.apps.strategy import zero_numbers
 from heeler.kinds.core.pod_warnings import of_workload
 from heeler.kinds.core.podspec import default_template
 from heeler.kinds.kind import Column, Own, SubresourceOwn, status_only
@@ -27,7 +28,7 @@ def _default(daemonset: Object, version: str) -> None:
     if strategy["type"] == "RollingUpdate":
         rolling = strategy.setdefault("rollingUpdate", {})
         rolling.setdefault("maxUnavailable", 1)
-        rolling.setdefault("maxSurge", 0)
+    zero_numbers(strategy, "maxUnavailable", "maxSurge")
     spec.setdefault("revisionHistoryLimit", 10)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heeler.kinds.apps import workload_rules as rules
+from heeler.kinds.apps.strategy import zero_numbers
 from heeler.kinds.core.persistentvolumeclaim import default_claim
 from heeler.kinds.core.pod_warnings import claim as claim_warnings
 from heeler.kinds.core.pod_warnings import of_workload
@@ -27,8 +28,8 @@ def _default(stateful: Object, version: str) -> None:
         strategy["type"] = "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
         rolling = strategy.setdefault("rollingUpdate", {})
-        rolling.setdefault("partition", 0)
         rolling.setdefault("maxUnavailable", 1)
+    zero_numbers(strategy, "partition")
     retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
     for key in ("whenDeleted", "whenScaled"):
         if not retention.get(key):
