@@ -82,6 +82,32 @@ def test_a_stateful_set_is_updated_from_the_last_pod_to_the_first_and_never_has_
     simulate_cluster(story, seed=3, shuffle=True)
 
 
+def test_a_set_without_an_owner_gives_up_its_youngest_pod_wherever_the_others_are():
+    """Crowded nodes come first among the sets of one Deployment only, upstream too."""
+
+    async def story(cluster: Simulation) -> None:
+        async def ready(count: int) -> bool:
+            return sum(pods.is_ready(pod) for pod in (await cluster.client.list(PODS, "default")).items) == count
+
+        bare = workload("ReplicaSet", "bare", replicas=3)
+        for number, node in enumerate(("node-0", "node-0", "node-1"), 1):
+            pod = {"metadata": {"name": f"p{number}", "labels": {"app": "bare"}}}
+            spec = {**bare["spec"]["template"]["spec"], "nodeName": node}
+            await cluster.persist(
+                lambda client, pod=pod, spec=spec: client.create(PODS, {**pod, "spec": spec}, "default")
+            )
+            await cluster.until(lambda number=number: ready(number))
+            await cluster.clock.sleep(100)
+        await cluster.client.create(REPLICA_SETS, bare, "default")
+        await cluster.clock.sleep(5)
+        await cluster.client.patch(REPLICA_SETS, "bare", {"spec": {"replicas": 2}}, "default")
+        await cluster.until(lambda: ready(2))
+        left = [pod["metadata"]["name"] for pod in (await cluster.client.list(PODS, "default")).items]
+        assert sorted(left)[:2] == ["p1", "p2"]
+
+    simulate_cluster(story)
+
+
 def test_a_daemon_set_follows_the_nodes_and_their_labels():
     async def story(cluster: Simulation) -> None:
         daemons = workload("DaemonSet", "log")

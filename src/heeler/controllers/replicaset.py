@@ -224,7 +224,7 @@ class ReplicaSetController:
         wanted = obj["spec"].get("replicas")
         if "deletionTimestamp" not in obj["metadata"]:
             wanted = 1 if wanted is None else wanted
-            related = self._related(obj, active) if len(active) > wanted else active
+            related = self._related(obj) if len(active) > wanted else []
             step = plan(wanted, active, related, now)
             made, error, reason = await self._perform(obj, step)
             gone = {meta(pod)["uid"]: None for pod in step.delete} if not error else {}
@@ -243,11 +243,12 @@ class ReplicaSetController:
         selector = self._flavour.selector(obj)
         return await claim(self._client, self._owner, obj, selector, self._pods, candidates, pods.is_active)
 
-    def _related(self, obj: Object, active: Sequence[Object]) -> list[Object]:
-        """Active pods of all sets with the same controller as this one."""
+    def _related(self, obj: Object) -> list[Object]:
+        """Active pods of all sets with the same controller as this one. For a set without one there are none, upstream too: where
+        its pods are doesn't count."""
         ref = owners.controller_of(obj)
         if ref is None:
-            return list(active)
+            return []
         found: list[Object] = []
         for other in self._sets.by_index("controller", ref["uid"]):
             found += [p for p in self._pods.by_index("controller", other["metadata"]["uid"]) if pods.is_active(p)]

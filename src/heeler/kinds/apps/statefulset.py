@@ -28,6 +28,7 @@ def _default(stateful: Object, version: str) -> None:
         strategy["type"] = "RollingUpdate"
     if strategy["type"] == "RollingUpdate":
         rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("partition", 0)
         rolling.setdefault("maxUnavailable", 1)
     zero_numbers(strategy, "partition")
     retention = spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
