@@ -244,8 +244,8 @@ class ReplicaSetController:
         return await claim(self._client, self._owner, obj, selector, self._pods, candidates, pods.is_active)
 
     def _related(self, obj: Object) -> list[Object]:
-        """Active pods of all sets with the same controller as this one. For a set without one there are none, upstream too: where
-        its pods are doesn't count."""
+        """Active pods of all sets with the same controller as this one. For a set without one there are none, upstream too:
+        where its pods are doesn't count."""
         ref = owners.controller_of(obj)
         if ref is None:
             return []

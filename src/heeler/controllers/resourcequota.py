@@ -6,15 +6,15 @@ https://kubernetes.io/docs/concepts/policy/resource-quotas/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from heeler.client.discovery import discover
 from heeler.client.informer import Informer, key_of
 from heeler.client.queue import WorkQueue
 from heeler.controllers.loop import Context
-from heeler.controllers.resources import DEVICE_CLASSES, PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
+from heeler.controllers.resources import PERSISTENT_VOLUME_CLAIMS, PODS, RESOURCE_QUOTAS, SERVICES
 from heeler.objects.value import GroupVersionResource, Object
-from heeler.workloads import quota
+from heeler.workloads import quota, quota_devices
 from heeler.workloads.limits import Amounts
 
 #: Seconds after which a quota is counted anew without a reason.
@@ -25,22 +25,23 @@ RECOUNT_SECONDS = 5.0
 _ALWAYS = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
 
 
+_CLASSES = ("resource.k8s.io", "deviceclasses")
+
+
 class _Around:
     """What ResourceClaims are counted by, out of the informers."""
 
-    def __init__(self, context: Context, claims: Callable[[], Informer | None]) -> None:
-        self.classes = context.informers.get(DEVICE_CLASSES)
-        self._pods, self._claims = context.informers.get(PODS), claims
+    def __init__(self, classes: Informer, pods: Informer, claims: Informer) -> None:
+        self._classes, self._pods, self._claims = classes, pods, claims
 
     def device_classes(self) -> Iterable[Object]:
-        return self.classes
+        return self._classes
 
     def pod(self, namespace: str, name: str) -> Object | None:
         return self._pods.get(f"{namespace}/{name}")
 
     def claims(self, namespace: str) -> Iterable[Object]:
-        informer = self._claims()
-        return informer.by_index("namespace", namespace) if informer is not None else ()
+        return self._claims.by_index("namespace", namespace)
 
 
 class ResourceQuotaController:
@@ -110,25 +111,37 @@ class ResourceQuotaController:
         amounts: list[Amounts] = []
         now = self._context.clock.time()
         resources = quota.resources_of(hard)
-        if self._around is None and quota.RESOURCE_CLAIMS in resources:
-            self._around = _Around(self._context, lambda: self._watched.get(quota.RESOURCE_CLAIMS))
-            self._around.classes.add_handler(self._class_changed)
-        if self._around is not None:
-            await self._around.classes.wait_synced()
+        if quota.RESOURCE_CLAIMS in resources:
+            await self._look_around()
+            if self._around is not None and not quota_devices.concerns(hard, self._around):
+                resources.remove(quota.RESOURCE_CLAIMS)
         for group, plural in resources:
             for obj in await self._objects(group, plural, namespace):
                 if quota.counts(found, group, plural, obj):
                     amounts.append(quota.usage(group, plural, obj, now, self._around))
         return quota.total(amounts, hard)
 
+    async def _look_around(self) -> None:
+        if self._around is not None:
+            return
+        classes, claims = await self._informer(*_CLASSES), await self._informer(*quota.RESOURCE_CLAIMS)
+        if classes is not None and claims is not None and self._around is None:
+            self._around = _Around(classes, self._watch(PODS), claims)
+            classes.add_handler(self._class_changed)
+
     async def _objects(self, group: str, plural: str, namespace: str) -> list[Object]:
+        informer = await self._informer(group, plural)
+        return informer.by_index("namespace", namespace) if informer is not None else []
+
+    async def _informer(self, group: str, plural: str) -> Informer | None:
+        """Of a kind, synced; None if it isn't served."""
         informer = self._watched.get((group, plural))
         if informer is None:
             known = await discover(self._client)
             names = [one.name for one in known.preferred()]
             resource = next((one for one in names if (one.group, one.resource) == (group, plural)), None)
             if resource is None:
-                return []
+                return None
             informer = self._watch(resource)
         await informer.wait_synced()
-        return informer.by_index("namespace", namespace)
+        return informer

@@ -29,7 +29,7 @@ from heeler.scheduler.kin import Kinship
 from heeler.scheduler.measures import Measures
 from heeler.scheduler.outcome import PODS, SCHEDULER_ERROR, UNSCHEDULABLE, Outcomes, about
 from heeler.scheduler.plugins.default_preemption import DefaultPreemption
-from heeler.scheduler.plugins.dynamic_resources import SlowSearch
+from heeler.scheduler.plugins.dynamic_resources import DynamicResources, SlowSearch
 from heeler.scheduler.plugins.lifecycle import Rejected
 from heeler.scheduler.plugins.plugin import PluginError
 from heeler.scheduler.plugins.registry import Tools
@@ -297,7 +297,7 @@ class Scheduler:
 
     async def _decided(self, waiting: Waiting) -> Decision:
         """Searches for devices that take long go on in a thread, while nothing else is decided; what was found stays."""
-        slow: SlowSearch | None = None
+        devices = waiting.profile.plugins.get(DynamicResources.name)
         try:
             while True:
                 try:
@@ -306,8 +306,8 @@ class Scheduler:
                     slow = found
                 await self._aside.run(LARGE_BYTES, slow.go_on)
         finally:
-            if slow is not None:
-                slow.forget()
+            if isinstance(devices, DynamicResources):
+                devices.forget()
 
     async def _decide(self, waiting: Waiting) -> Decision:
         info, cache, profile = waiting.info, self.cache, waiting.profile

@@ -213,12 +213,12 @@ def resources_of(hard: Iterable[str]) -> list[tuple[str, str]]:
             out["", name] = None
         elif name.endswith(DEVICES):
             out[RESOURCE_CLAIMS] = None
-        elif is_extended(name):
-            out["", "pods"] = out[RESOURCE_CLAIMS] = None
         elif name.startswith("services."):
             out["", "services"] = None
         elif name == "requests.storage" or ".storageclass.storage.k8s.io/" in name:
             out["", "persistentvolumeclaims"] = None
+        elif is_extended(name):
+            out["", "pods"] = out[RESOURCE_CLAIMS] = None
         else:
             out["", "pods"] = None
     return list(out)

@@ -20,6 +20,7 @@ DEVICES = ".deviceclass.resource.k8s.io/devices"
 #: As so many a request for all devices counts: more a claim can't have.
 MAX_DEVICES = 32
 REQUESTS = "requests."
+COUNT = "count/resourceclaims.resource.k8s.io"
 
 
 class Around(Protocol):
@@ -40,6 +41,16 @@ def is_extended(name: str) -> bool:
     return resource != name and (
         resource.startswith(CLASS_PREFIX) or ("/" in resource and "kubernetes.io/" not in resource)
     )
+
+
+def concerns(hard: Iterable[str], around: Around) -> bool:
+    """Is a quota with these names one of ResourceClaims? Names of extended resources are only if there is a class for them."""
+    classes = list(around.device_classes())
+    known = {f"{REQUESTS}{CLASS_PREFIX}{one['metadata']['name']}" for one in classes}
+    known |= {
+        f"{REQUESTS}{one['spec']['extendedResourceName']}" for one in classes if one["spec"].get("extendedResourceName")
+    }
+    return any(name == COUNT or name.endswith(DEVICES) or name in known for name in hard)
 
 
 def of_claim(claim: Object, around: Around | None, of_pod: Callable[[Object], Amounts]) -> Amounts:
@@ -85,9 +96,13 @@ def _pod_of(claim: Object, around: Around) -> Object | None:
     told = (pod.get("status") or {}).get("extendedResourceClaimStatus")
     if told is not None:
         return pod if told.get("resourceClaimName") == metadata["name"] else None
-    others = [one for one in around.claims(namespace) if is_special(one) and controller_of(one) == owner]
+    others = [one for one in around.claims(namespace) if is_special(one) and _same(controller_of(one), owner)]
     first = min((_age(one) for one in others), default=_age(claim))
     return pod if _age(claim) <= first else None
+
+
+def _same(a: Object | None, b: Object) -> bool:
+    return a is not None and all(a.get(part) == b.get(part) for part in ("kind", "apiVersion", "uid"))
 
 
 def _age(claim: Object) -> tuple[str, str]:

@@ -292,19 +292,18 @@ class Ticking(LoopClock):
 def patiently(plugin, table, *, searches=None):
     """The verdict on all rows of a table: slow searches go on, as the scheduler lets them in a thread. `searches` gets
     the nodes that there are answers for after each of them."""
-    slow = None
+    info = pod_info(claiming())
     try:
         while True:
             try:
-                return plugin.prepare(pod_info(claiming()), table)(table.order)
+                return plugin.prepare(info, table)(table.order)
             except SlowSearch as found:
                 slow = found
             slow.go_on()
             if searches is not None:
-                searches.append(sorted(name for _, name in plugin._answers))
+                searches.append(sorted(name for *_, name in plugin._answers))
     finally:
-        if slow is not None:
-            slow.forget()
+        plugin.forget()
 
 
 def test_slow_searches_go_on_where_nobody_waits_for_them_and_their_answers_stay_for_the_decision():

@@ -15,7 +15,7 @@ from heeler.apiserver.status_writer import write_status
 from heeler.objects.status import StatusError
 from heeler.objects.value import Object
 from heeler.store.store import KeyNotFound, RevisionMismatch
-from heeler.workloads import quota
+from heeler.workloads import quota, quota_devices
 from heeler.workloads.limits import Amounts, parsed
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ def _asked(write: Write, found: Object) -> Amounts:
         return {}
     now = write.context.server.clock.time()
     around = _Around(write.context.server)
+    if (group, plural) == quota.RESOURCE_CLAIMS and not quota_devices.concerns(hard, around):
+        return {}
     used = quota.usage(group, plural, new, now, around)
     if write.old is not None:
         used = quota.difference(used, quota.usage(group, plural, write.old, now, around))

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from heeler.kinds.cel import costs
-from heeler.kinds.cel.checked import Type
+from heeler.kinds.cel.checked import ANY, Call, Type, walk
 from heeler.kinds.cel.estimate import SIZE, Estimate
 from heeler.kinds.cel.expressions import CompileError, Environment, Expression
 from heeler.kinds.cel.rights import Authorizer, ResourceCheck
@@ -88,7 +88,7 @@ DEVICE: Object = {
     ),
 }
 #: Types of what maps of a device hold, which messages can't say.
-_HELD = {"attributes": "google.protobuf.Any", "capacity": "kubernetes.Quantity"}
+_HELD = {"attributes": ANY, "capacity": "kubernetes.Quantity"}
 _HAS_MAP = re.compile(r"\bhas\s*\(\s*device\s*\.\s*(attributes|capacity)\s*\)")
 #: Names of CEL's types -> schemas, for the variables of a policy.
 _SCHEMAS: Mapping[str, Object] = {
@@ -220,6 +220,12 @@ def device_variables(device: Object) -> dict[str, Any]:
     return {"device": device, **{f"device.{name}": device[name] for name in _HELD}}
 
 
+def _is_any(found: Expression) -> bool:
+    """What comes of a device otherwise than by its name has a type that only upstream knows; `dyn` itself will not do."""
+    called = any(isinstance(node, Call) and node.function == "dyn" for node in walk(found.tree.root))
+    return found.returns == "dyn" and not called
+
+
 def device_faults(text: str, path: str) -> Iterator[Fault]:
     """What is wrong with a selector of devices."""
     try:
@@ -227,8 +233,7 @@ def device_faults(text: str, path: str) -> Iterator[Fault]:
     except CompileError as error:
         yield invalid(path, text, f"compilation failed: {error}")
         return
-    if found.returns not in ("bool", "any"):
-        returns = re.sub(r"\bany\b", "google.protobuf.Any", found.returns)
-        yield invalid(path, text, f"must evaluate to bool or the unknown type, not {returns}")
-    elif Estimate(found.tree, DEVICE).most() > costs.PER_CALL:
+    if found.returns not in ("bool", ANY) and not _is_any(found):
+        yield invalid(path, text, f"must evaluate to bool or the unknown type, not {found.returns}")
+    elif Estimate(found.tree, DEVICE, variable="device").most() > costs.PER_CALL:
         yield forbidden(path, "too complex, exceeds cost limit")

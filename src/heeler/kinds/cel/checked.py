@@ -35,6 +35,8 @@ class Type:
 
 
 DYN = Type("dyn")
+#: The kind of values whose type only they know, as a fault shows it.
+ANY = "google.protobuf.Any"
 
 
 @dataclass(slots=True)
@@ -296,7 +298,7 @@ def _fold(id: int, fields: _Fields, depth: int) -> Node:
 _NODES = {3: _literal, 4: _name, 5: _select, 6: _call, 7: _list, 8: _struct, 9: _fold}
 
 _PRIMITIVES = ("", "bool", "int", "uint", "double", "string", "bytes")
-_WELL_KNOWN = ("", "any", "timestamp", "duration")
+_WELL_KNOWN = ("", ANY, "timestamp", "duration")
 
 
 def _type(data: Any) -> Type:

@@ -147,11 +147,13 @@ class _Local:
 
 @dataclass(slots=True)
 class Estimate:
-    """The cost of one tree. `self` and `oldSelf` are of the schema; `root`: it is a whole object's."""
+    """The cost of one tree. `self` and `oldSelf` are of the schema; `root`: it is a whole object's. `variable`: that is of the
+    schema, and nothing else is; its fields may be variables of their own (`device.capacity`)."""
 
     tree: Tree
     schema: Object
     root: bool = False
+    variable: str = ""
     _paths: dict[int, _Path] = field(default_factory=dict)
     _sizes: dict[int, Range] = field(default_factory=dict)
     _entries: dict[int, _Entries] = field(default_factory=dict)
@@ -164,7 +166,9 @@ class Estimate:
         match node:
             case Name():
                 local = self._local(node.name)
-                parts = tuple(node.name.split("."))  # a variable that stands for a field of another one
+                parts: _Path = (node.name,)
+                if self.variable and node.name.startswith(f"{self.variable}."):
+                    parts = tuple(node.name.split("."))
                 self._paths[node.id] = local.path if local else parts
                 return _fixed(len(parts))
             case Select():
@@ -348,7 +352,7 @@ class Estimate:
 
     def _size_at(self, path: _Path) -> Range | None:
         """What the schema says of the values at a path."""
-        if not path:
+        if not path or (self.variable and path[0] != self.variable):
             return None
         # upstream takes any first step for the root: items of lists that a macro made are as large as that may be
         node: Object | None = self.schema

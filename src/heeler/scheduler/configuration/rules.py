@@ -50,6 +50,9 @@ def _leader_election(value: Object, path: str) -> Iterator[Fault]:
     if seconds(value["leaseDuration"]) <= seconds(value["renewDeadline"]):
         shown = _shown(value["renewDeadline"])
         yield invalid(f"{path}.leaseDuration", shown, "must be greater than `RenewDeadline`")
+    for field in ("resourceNamespace", "resourceName"):
+        if not value[field]:
+            yield required(f"{path}.{field}")
     if value["resourceLock"] != "leases":
         yield invalid(f"{path}.resourceLock", value["resourceLock"], 'resourceLock value must be "leases"')
 

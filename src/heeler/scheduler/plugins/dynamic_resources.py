@@ -77,17 +77,18 @@ Record = Callable[[PodInfo, str, str, str], None]
 
 
 class SlowSearch(BaseException):
-    """A search for devices takes longer than the loop may wait. No error: who decides lets `go_on` run in a thread, decides
-    anew, which finds its answer, and says `forget` at the end, also to a search that still runs. Nothing else may be decided
-    meanwhile."""
+    """A search for devices takes longer than the loop may wait. No error: who decides lets `go_on` run in a thread and decides
+    anew, which finds its answer. Nothing else may be decided meanwhile."""
 
-    def __init__(self, go_on: Callable[[], None], forget: Callable[[], None]) -> None:
+    def __init__(self, go_on: Callable[[], None]) -> None:
         super().__init__()
-        self.go_on, self.forget = go_on, forget
+        self.go_on = go_on
 
 
 #: What came of a search: devices, None, or the error that is raised.
 _Answer = Callable[[], "list[Chosen] | None"]
+#: Which resources by which classes, which open claims in which versions, and on which node.
+_Question = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...], str]
 
 
 class _Offer(NamedTuple):
@@ -142,6 +143,11 @@ class _Limit:
             self._until = self._clock.monotonic() + self._seconds if self._seconds else math.inf
         self._patience = math.inf if patient else self._waits_until
 
+    def wait_anew(self) -> None:
+        """A search went on where nobody waited: the loop has had its turn."""
+        if self._clock is not None:
+            self._waits_until = self._clock.monotonic() + PATIENCE_SECONDS
+
     def end(self) -> None:
         """Nobody wants to know any more: a search that still runs ends soon."""
         self._is_over = True
@@ -180,10 +186,11 @@ class DynamicResources:
         self._plans: dict[str, _Plan] = {}
         #: By uid of the pod.
         self._reserved: dict[str, list[_Reserved]] = {}
-        #: The pod of the decision under way, once a search was slow.
-        self._slow = ""
-        #: Its answers, by what a node lacks and the node's name.
-        self._answers: dict[tuple[tuple[str, ...], str], _Answer] = {}
+        #: Whose decision is under way,
+        self._deciding: PodInfo | None = None
+        #: how long its searches may take, and what came of them, by what was wanted on which node.
+        self._limit: _Limit | None = None
+        self._answers: dict[_Question, _Answer] = {}
         self.hints: Hints = {
             (RESOURCE_CLAIM, ADD): self._claim_helps,
             (RESOURCE_CLAIM, UPDATE): self._claim_helps,
@@ -232,11 +239,18 @@ class DynamicResources:
 
     # the decision
 
+    def forget(self) -> None:
+        """A decision is over: what its searches came to is of no use to the next one, and one that still runs ends soon."""
+        if self._limit is not None:
+            self._limit.end()
+        self._deciding, self._limit, self._answers = None, None, {}
+
     def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
+        if pod is not self._deciding:
+            self.forget()
+            self._deciding = pod
         before = self._plans.pop(pod.uid, None)
         self._plans.clear()
-        if self._slow != pod.uid:
-            self._answers = {}
         extended = self._extended(pod)
         if not extended and not pod.pod["spec"].get("resourceClaims"):
             return None
@@ -280,8 +294,10 @@ class DynamicResources:
     ) -> Callable[[int], Refusal | None]:
         """One row's check. Nodes that don't offer the same extended resources want the same claim."""
         searches: dict[tuple[str, ...], tuple[Allocator, _Offer]] = {}
-        answers, limit = self._answers, _Limit(self._clock, self._filter_seconds)
+        answers, limit = self._answers, self._limit or _Limit(self._clock, self._filter_seconds)
+        self._limit = limit
         hopeless = [one["metadata"]["uid"] for one in plan.claims if self._is_hopeless(one)]
+        opened = tuple((one["metadata"]["uid"], one["metadata"].get("resourceVersion", "")) for one in plan.open)
 
         def search(lacking: tuple[str, ...]) -> tuple[Allocator, _Offer]:
             if lacking not in searches:
@@ -308,21 +324,18 @@ class DynamicResources:
             return lambda: found
 
         def answer(allocator: Allocator, lacking: tuple[str, ...], node: Object) -> _Answer:
-            key = (lacking, name_of(node))
+            wanted = tuple((name, extended[name] or "") for name in lacking)
+            key = (wanted, opened, name_of(node))
             if key not in answers:
                 pools = self._devices.published.for_node(node)
                 found = answered(allocator, pools, patient=False)
                 if limit.is_impatient:
 
                     def go_on() -> None:
-                        self._slow, self._answers = pod.uid, answers
                         answers[key] = answered(allocator, pools, patient=True)
+                        limit.wait_anew()
 
-                    def forget() -> None:
-                        limit.end()
-                        self._slow, self._answers = "", {}
-
-                    raise SlowSearch(go_on, forget)
+                    raise SlowSearch(go_on)
                 answers[key] = found
             return answers[key]
 

@@ -49,6 +49,7 @@ class _Quotas:
         if step.old is not None or step.new is None:
             return
         self._forget(step.at - world.lag)
+        self._made.pop(step.key, None)  # the newest stand last
         self._made[step.key] = step.at
         for one in world.all("resourcequotas"):
             if namespace_of(one) != namespace_of(step.new) or not _counts(one, step.plural, step.new):
