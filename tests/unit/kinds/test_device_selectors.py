@@ -24,6 +24,11 @@ def said(text: str) -> list[str]:
         "device.capacity['x'].y.compareTo(quantity('1')) > 0",
         "cel.bind(a, device.attributes['x'], a.b == 1 && a.c)",
         "device.attributes['a'].exists(x, x == 'b') && device.allowMultipleAllocations",
+        "cel.bind(d, device, d.attributes['dra.example.com'].flag)",
+        "has(device.attributes) ? device.attributes['d'].flag : false",
+        "[device][0].attributes['d'].flag",
+        "// has(device.attributes)\ndevice.attributes['d'].flag",
+        "[google.protobuf.Timestamp].size() == 1",
     ],
 )
 def test_a_selector_says_whether_a_device_will_do(text):
@@ -69,6 +74,14 @@ def test_anything_else_is_refused_by_its_type(text, returns):
 def test_faults_name_the_types_as_upstream_does(text, why):
     [found] = said(text)
     assert found.partition("\n")[0] == why
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[device].exists(d, d.driver.matches('a+'))", "[device].exists(d, d.attributes.exists(k, k.matches('a+')))"],
+)
+def test_what_is_taken_out_of_a_list_may_be_of_any_size(text):
+    assert said(text) == ["Forbidden: too complex, exceeds cost limit"]
 
 
 def nested(times: int, over: str, inner: str) -> str:

@@ -496,6 +496,16 @@ def test_a_profile_without_preemption_says_nothing_of_it():
     assert choose(pod(cpu="9"), node("a"), **none).message == "0/1 nodes are available: 1 Insufficient cpu."
 
 
+def test_a_lease_has_a_name_and_a_place():
+    text = json.dumps({"apiVersion": VERSION, "kind": "KubeSchedulerConfiguration"})
+    with pytest.raises(ConfigurationError) as caught:
+        load(text, {"resourceName": "", "resourceNamespace": ""})
+    required = "Required value"
+    assert (
+        str(caught.value) == f"[leaderElection.resourceNamespace: {required}, leaderElection.resourceName: {required}]"
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "flags", "chosen"),
     [

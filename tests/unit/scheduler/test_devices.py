@@ -324,6 +324,32 @@ def test_slow_searches_go_on_where_nobody_waits_for_them_and_their_answers_stay_
         ]
 
 
+def test_a_remembered_answer_is_for_the_claims_that_were_open_then():
+    """While a search goes on somebody else allocates the pod's first claim: the other one doesn't get its devices."""
+    devices, kinds = Devices(), ("fast", "slow")
+    for kind in kinds:
+        selectors = cel(f"device.attributes['{DRIVER}'].kind == '{kind}'")
+        devices.classes[kind] = {"metadata": {"name": kind}, "spec": {"selectors": selectors}}
+        devices.claims[f"n/{kind}"] = claim(request(deviceClassName=kind), name=kind)
+    devices.slices["s"] = slice_("s", [device("f0", kind="fast"), device("s0", kind="slow")])
+    plugin = FACTORIES["DynamicResources"](Tools(devices=devices, clock=Ticking()), {"filterTimeout": "60s"})
+    table = Setting(node("a")).cache.table
+    info = pod_info(pod(resourceClaims=[{"name": kind, "resourceClaimName": kind} for kind in kinds]))
+    with pytest.raises(SlowSearch) as slow:
+        plugin.prepare(info, table)(table.order)
+    slow.value.go_on()
+    taken = {"driver": DRIVER, "pool": "s", "device": "f0", "request": "r"}
+    first = devices.claims["n/fast"]
+    allocated = {"status": {"allocation": {"devices": {"results": [taken]}}}}
+    devices.claims["n/fast"] = {**first, "metadata": {**first["metadata"], "resourceVersion": "2"}, **allocated}
+    devices.changed()
+    with pytest.raises(SlowSearch) as slow:
+        plugin.prepare(info, table)(table.order)
+    slow.value.go_on()
+    assert plugin.prepare(info, table)(table.order) is None
+    assert [(name, one.device.id.device) for name, one in plugin.chosen(info, 0)] == [("slow", "s0")]
+
+
 @pytest.mark.parametrize(("filter_timeout", "late"), [("2s", True), ("60s", False), ("0s", False)])
 def test_devices_are_looked_for_on_a_node_for_so_long(filter_timeout, late):
     devices = Devices()

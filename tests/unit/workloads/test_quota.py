@@ -9,6 +9,7 @@ import pytest
 from heeler.base.clock import rfc3339
 from heeler.objects.quantities import parse
 from heeler.workloads import quota
+from heeler.workloads.quota_devices import concerns
 
 NOW = 1_800_000_000.0
 
@@ -127,6 +128,8 @@ def special(name: str, made: str = "2026-01-01T00:00:00Z", **classes: int) -> di
     return claim
 
 
+OWNER = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u", "controller": True, "blockOwnerDeletion": True}
+BLOCKING = {"ownerReferences": [OWNER]}
 IMPLICIT = "requests.deviceclass.resource.kubernetes.io"
 
 
@@ -144,6 +147,23 @@ def test_devices_count_as_the_extended_resources_that_their_classes_stand_for():
         f"{IMPLICIT}/none": "2",
     }
     assert quota.resources_of([f"{IMPLICIT}/gpu"]) == [("", "pods"), ("resource.k8s.io", "resourceclaims")]
+    named_so = "requests.fast.storageclass.storage.k8s.io/requests.storage"
+    assert quota.resources_of([named_so]) == [("", "persistentvolumeclaims")]
+
+
+@pytest.mark.parametrize(
+    ("names", "concerned"),
+    [
+        (["count/resourceclaims.resource.k8s.io"], True),
+        (["none.deviceclass.resource.k8s.io/devices"], True),
+        (["requests.example.com/gpu"], True),
+        ([f"{IMPLICIT}/nic"], True),
+        ([f"{IMPLICIT}/none", "requests.example.com/other", "pods"], False),
+        ([f"{IMPLICIT}/none", f"{IMPLICIT}/gpu"], True),
+    ],
+)
+def test_a_quota_of_extended_resources_is_one_of_claims_where_a_class_stands_for_them(names, concerned):
+    assert concerns(names, Around()) == concerned
 
 
 @pytest.mark.parametrize(
@@ -156,6 +176,7 @@ def test_devices_count_as_the_extended_resources_that_their_classes_stand_for():
         (Around(uid="another"), True),
         (Around(special("s"), special("before", "2025-12-31T23:59:59Z")), True),
         (Around(special("s"), special("r")), True),
+        (Around(special("s"), {**special("r"), "metadata": {**special("r")["metadata"], **BLOCKING}}), True),
     ],
 )
 def test_what_a_pod_was_counted_for_is_not_counted_again_for_the_claim_that_was_made_for_it(around, counted):
