@@ -71,9 +71,8 @@ def scheduler(
     from heeler.base.clock import SystemClock
     from heeler.base.random import SystemRandom
     from heeler.client.https import HttpsClient
-    from heeler.scheduler.configuration.fields import ConfigurationError, seconds
+    from heeler.scheduler.configuration.fields import DURATIONS, ConfigurationError, seconds
     from heeler.scheduler.configuration.given import checked
-    from heeler.scheduler.configuration.load import DURATIONS
     from heeler.scheduler.scheduler import Scheduler
 
     set_up_logging(verbose)

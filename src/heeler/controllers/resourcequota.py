@@ -23,8 +23,6 @@ RESYNC_SECONDS = 300.0
 RECOUNT_SECONDS = 5.0
 #: Watched from the start; other kinds when a quota names them.
 _ALWAYS = (PODS, SERVICES, PERSISTENT_VOLUME_CLAIMS)
-
-
 _CLASSES = ("resource.k8s.io", "deviceclasses")
 
 

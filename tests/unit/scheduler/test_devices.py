@@ -301,7 +301,7 @@ def patiently(plugin, table, *, searches=None):
                 slow = found
             slow.go_on()
             if searches is not None:
-                searches.append(sorted(name for *_, name in plugin._answers))
+                searches.append(sorted(name for *_, name in plugin._decision.answers))
     finally:
         plugin.forget()
 

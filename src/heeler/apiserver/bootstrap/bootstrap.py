@@ -47,12 +47,13 @@ PRIORITIES = (
 async def bootstrap(server: ApiServer) -> None:
     """Create what is missing."""
     objects = [{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": n}} for n in NAMESPACES]
-    await _ensure_all(server, objects)
+    await _ensure_all(server, [(obj, MANAGER) for obj in objects])
     more = local_path.objects() if server.settings.local_path else []
     flow = flow_control.objects(rfc3339(server.clock.time()))
     first = [*default_objects(), *own.objects(), *_priorities(), *_network(server), *more]
     first.append(legacy_tokens.tracking(server.clock.time()))
-    await _ensure_all(server, first, (flow, flow_control.MANAGER))
+    wanted = [(obj, MANAGER) for obj in first] + [(obj, flow_control.MANAGER) for obj in flow]
+    await _ensure_all(server, wanted)
     await _kubernetes_service(server)
     hooks = server.hooks.get(("", "services"))
     if isinstance(hooks, ServiceHooks):
@@ -154,9 +155,8 @@ async def _kubernetes_service(server: ApiServer) -> None:
     )
 
 
-async def _ensure_all(server: ApiServer, objects: list[Object], others: tuple[list[Object], str] = ([], "")) -> None:
-    """All at once. At most starts they are as they should be: then nothing is waited for. `others` have their manager."""
-    wanted = [(obj, MANAGER) for obj in objects] + [(obj, others[1]) for obj in others[0]]
+async def _ensure_all(server: ApiServer, wanted: list[tuple[Object, str]]) -> None:
+    """Objects with their managers, all at once. At most starts they are as they should be: then nothing is waited for."""
     missing = [one for one in wanted if not _is_there(server, one[0])]
     await asyncio.gather(*(ensure(server, obj, manager=manager) for obj, manager in missing))
 

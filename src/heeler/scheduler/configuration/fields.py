@@ -108,6 +108,8 @@ STRUCTS: dict[str, dict[str, str]] = {
     "RequestedToCapacityRatioParam": {"shape": "[]UtilizationShapePoint"},
 }
 
+#: Of leaderElection.
+DURATIONS = ("leaseDuration", "renewDeadline", "retryPeriod")
 #: Of plugins: the arguments beside kind and apiVersion.
 ARGUMENTS: dict[str, dict[str, str]] = {
     "DefaultPreemption": {"minCandidateNodesPercentage": INT, "minCandidateNodesAbsolute": INT},

@@ -15,6 +15,7 @@ from heeler.objects.value import Object
 from heeler.scheduler.configuration import rules
 from heeler.scheduler.configuration.fields import (
     ARGUMENTS,
+    DURATIONS,
     GROUP_VERSION,
     ConfigurationError,
     read,
@@ -28,7 +29,6 @@ _SCHEME = "pkg/runtime/scheme.go:111"
 #: What is asked at first of any object, as an error names its type.
 _HEAD = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
 _STRICT = "strict decoding error: "
-DURATIONS = ("leaseDuration", "renewDeadline", "retryPeriod")
 CPU_AND_MEMORY = [{"name": "cpu", "weight": 1}, {"name": "memory", "weight": 1}]
 ELECTION: Mapping[str, Any] = {
     "leaderElect": True,

@@ -9,7 +9,7 @@ from heeler.kinds.meta.selector_rules import node_selector, node_term
 from heeler.objects import go_duration, names
 from heeler.objects.faults import Fault, duplicate, forbidden, invalid, not_supported, required
 from heeler.objects.value import Object
-from heeler.scheduler.configuration.fields import ConfigurationError, seconds
+from heeler.scheduler.configuration.fields import DURATIONS, ConfigurationError, seconds
 from heeler.scheduler.plugins.node_resources import LEAST, MOST, RATIO
 
 PERCENT = "not in valid range [0-100]"
@@ -44,7 +44,7 @@ def configuration(value: Object) -> Iterator[Fault]:
 def _leader_election(value: Object, path: str) -> Iterator[Fault]:
     if not value["leaderElect"]:
         return
-    for field in ("leaseDuration", "renewDeadline", "retryPeriod"):
+    for field in DURATIONS:
         if seconds(value[field]) <= 0:
             yield invalid(f"{path}.{field}", _shown(value[field]), "must be greater than zero")
     if seconds(value["leaseDuration"]) <= seconds(value["renewDeadline"]):

@@ -160,6 +160,14 @@ class _Limit:
         return self.is_impatient or self._is_over or now >= self._until
 
 
+class _Decision(NamedTuple):
+    """The one under way: whose it is, how long its searches may take, and what came of them."""
+
+    pod: PodInfo
+    limit: _Limit
+    answers: dict[_Question, _Answer]
+
+
 def _raise(error: Exception) -> NoReturn:
     raise error
 
@@ -186,11 +194,7 @@ class DynamicResources:
         self._plans: dict[str, _Plan] = {}
         #: By uid of the pod.
         self._reserved: dict[str, list[_Reserved]] = {}
-        #: Whose decision is under way,
-        self._deciding: PodInfo | None = None
-        #: how long its searches may take, and what came of them, by what was wanted on which node.
-        self._limit: _Limit | None = None
-        self._answers: dict[_Question, _Answer] = {}
+        self._decision: _Decision | None = None
         self.hints: Hints = {
             (RESOURCE_CLAIM, ADD): self._claim_helps,
             (RESOURCE_CLAIM, UPDATE): self._claim_helps,
@@ -241,14 +245,14 @@ class DynamicResources:
 
     def forget(self) -> None:
         """A decision is over: what its searches came to is of no use to the next one, and one that still runs ends soon."""
-        if self._limit is not None:
-            self._limit.end()
-        self._deciding, self._limit, self._answers = None, None, {}
+        if self._decision is not None:
+            self._decision.limit.end()
+        self._decision = None
 
     def prepare(self, pod: PodInfo, table: Table) -> Check | Refusal | None:
-        if pod is not self._deciding:
+        if self._decision is None or pod is not self._decision.pod:
             self.forget()
-            self._deciding = pod
+            self._decision = _Decision(pod, _Limit(self._clock, self._filter_seconds), {})
         before = self._plans.pop(pod.uid, None)
         self._plans.clear()
         extended = self._extended(pod)
@@ -272,7 +276,9 @@ class DynamicResources:
         stale = special_of(pod.pod, self._devices.claims.values()) if extended else None
         open_ = [claim for claim in claims if allocation_of(claim) is None]
         plan = self._plans[pod.uid] = _Plan(claims, open_, before.found if before else {}, {}, stale)
-        return self._refused(STALE) if stale is not None else looped(self._checking(pod, plan, extended, table))
+        return (
+            self._refused(STALE) if stale is not None else looped(self._checking(self._decision, plan, extended, table))
+        )
 
     @staticmethod
     def _refused(refusal: Refusal) -> Check:
@@ -290,12 +296,11 @@ class DynamicResources:
         return {name: None if one is None else name_of(one) for name, one in found.items() if one or is_extended(name)}
 
     def _checking(
-        self, pod: PodInfo, plan: _Plan, extended: dict[str, str | None], table: Table
+        self, decision: _Decision, plan: _Plan, extended: dict[str, str | None], table: Table
     ) -> Callable[[int], Refusal | None]:
         """One row's check. Nodes that don't offer the same extended resources want the same claim."""
         searches: dict[tuple[str, ...], tuple[Allocator, _Offer]] = {}
-        answers, limit = self._answers, self._limit or _Limit(self._clock, self._filter_seconds)
-        self._limit = limit
+        pod, limit, answers = decision
         hopeless = [one["metadata"]["uid"] for one in plan.claims if self._is_hopeless(one)]
         opened = tuple((one["metadata"]["uid"], one["metadata"].get("resourceVersion", "")) for one in plan.open)
 
