@@ -6,8 +6,8 @@ import asyncio
 
 import heeler
 from heeler.client.client import Client
-from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
+from tests.in_process.service_accounts import make_pod
 
 PODS = GroupVersionResource("", "v1", "pods")
 EVENTS = GroupVersionResource("events.k8s.io", "v1", "events")
@@ -29,12 +29,7 @@ async def with_pod(client: Client) -> None:
         "resourceClaims": [{"name": "x", "resourceClaimName": "c"}],
         "containers": [{"name": "a", "image": "i"}],
     }
-    while True:
-        try:
-            await client.create(PODS, {"metadata": {"name": "p"}, "spec": spec}, "default")
-            return
-        except StatusError:  # until the service account is there
-            await asyncio.sleep(0.05)
+    await make_pod(client, {"metadata": {"name": "p"}, "spec": spec})
 
 
 async def told(client: Client, condition: str, other_than: str = "") -> str:

@@ -19,6 +19,7 @@ from heeler.scheduler.configuration.load import completed
 from heeler.scheduler.configuration.profiles import Others
 from heeler.scheduler.plugins.others import Plugin, adapted
 from heeler.scheduler.scheduler import Scheduler
+from tests.in_process.service_accounts import make_pod
 
 PODS = GroupVersionResource("", "v1", "pods")
 CLAIMS, SLICES, CLASSES = (
@@ -45,14 +46,7 @@ async def with_devices(client: Client) -> None:
 
 
 async def made(client: Client, **spec: Any) -> None:
-    async def tried() -> bool:
-        try:
-            await client.create(PODS, {**POD, "spec": {**POD["spec"], **spec}}, "default")
-        except StatusError:  # until the service account is there
-            return False
-        return True
-
-    await until(tried)
+    await make_pod(client, {**POD, "spec": {**POD["spec"], **spec}})
 
 
 async def told(client: Client) -> Object | None:

@@ -14,7 +14,6 @@ from heeler.base.clock import SystemClock
 from heeler.base.random import SystemRandom
 from heeler.base.tasks import Tasks
 from heeler.client.client import Client
-from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.scheduler.configuration.load import completed
 from heeler.scheduler.configuration.profiles import Others
@@ -22,6 +21,7 @@ from heeler.scheduler.plugins.others import Plugin, adapted
 from heeler.scheduler.scheduler import Scheduler
 from heeler.wire.http.messages import Request, Response
 from heeler.wire.http.server import serve
+from tests.in_process.service_accounts import make_pod
 
 PODS, EVENTS = GroupVersionResource("", "v1", "pods"), GroupVersionResource("events.k8s.io", "v1", "events")
 NODES = GroupVersionResource("", "v1", "nodes")
@@ -29,14 +29,7 @@ POD: Object = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a", 
 
 
 async def made(client: Client, name: str, **spec: Any) -> None:
-    pod = {**POD, "metadata": {"name": name}, "spec": {**POD["spec"], **spec}}
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await client.create(PODS, pod, "default")
-                break
-            except StatusError:  # until the service account is there
-                await asyncio.sleep(0.05)
+    await make_pod(client, {**POD, "metadata": {"name": name}, "spec": {**POD["spec"], **spec}})
 
 
 async def bound(client: Client) -> str:

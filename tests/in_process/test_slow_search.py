@@ -11,11 +11,11 @@ import pytest
 
 import heeler
 from heeler.client.client import Client
-from heeler.objects.status import StatusError
 from heeler.objects.value import GroupVersionResource, Object
 from heeler.scheduler.devices.allocator import Allocator, Chosen, OutOfTimeError
 from heeler.scheduler.devices.pools import Pool
 from heeler.scheduler.plugins import dynamic_resources
+from tests.in_process.service_accounts import make_pod
 
 PODS = GroupVersionResource("", "v1", "pods")
 CLAIMS, SLICES, CLASSES = (
@@ -38,16 +38,7 @@ async def with_claims(client: Client) -> None:
             "metadata": {"name": name},
             "spec": {"resourceClaims": claims, "containers": [{"name": "a", "image": "i"}]},
         }
-        await made(client, pod)
-
-
-async def made(client: Client, pod: Object) -> None:
-    while True:
-        try:
-            await client.create(PODS, pod, "default")
-            return
-        except StatusError:  # until the service account is there
-            await asyncio.sleep(0.05)
+        await make_pod(client, pod)
 
 
 async def outcome(client: Client, name: str) -> str:
